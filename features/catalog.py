@@ -1,0 +1,254 @@
+"""THE table of features: name, unit, source, window, minimum, range, definition.
+
+Extraction, models, reports and documentation read it; nothing else lists features. Its hash names
+it in every artifact and run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class FeatureReason(IntEnum):
+    """Why a feature has no value (`OK`: it has one). A value is NaN exactly when not `OK`."""
+
+    OK = 0
+    GAP = 1  # too little of the window was recorded
+    FLAT = 2
+    CLIP = 3
+    NOISE = 4
+    TOO_FEW_BEATS = 5
+    TOO_SHORT = 6  # the recording has not lasted long enough yet
+    ARTEFACT_PCT = 7
+    LOW_QUALITY = 8
+    UNDEFINED = 9
+    NO_SIGNAL = 10  # the patient has no such signal
+    OTHER_WINDOW = 11  # this feature is computed over another window length
+
+
+class Feature(NamedTuple):
+    """One column. `id` changes whenever the formula, a band or a parameter changes."""
+
+    name: str
+    id: str
+    unit: str
+    signal: str  # primary source signal
+    window: str  # "60s" or "300s"
+    minimum: str  # what the window must hold, in words
+    lo: float  # declared range; a value outside is a bug
+    hi: float
+    label: str  # for people
+    definition: str
+    source: str  # citation
+
+
+_TASK_FORCE = "Task Force of the ESC and NASPE (1996), Circulation 93:1043"
+_HRV_MIN = "100 NN, coverage 0.5"
+_SPEC_MIN = "coverage 0.9"
+
+CATALOG: tuple[Feature, ...] = (
+    Feature(
+        "ecg_hr_bpm",
+        "hrv.hr_mean/1",
+        "1/min",
+        "ecg",
+        "60s",
+        "20 NN, coverage 0.5",
+        10,
+        350,
+        "Heart rate (ECG)",
+        "60000 / mean(NN)",
+        _TASK_FORCE,
+    ),
+    Feature(
+        "ecg_sdnn_ms",
+        "hrv.sdnn/1",
+        "ms",
+        "ecg",
+        "300s",
+        _HRV_MIN,
+        0,
+        2000,
+        "SDNN",
+        "standard deviation of NN, ddof 1",
+        _TASK_FORCE,
+    ),
+    Feature(
+        "ecg_rmssd_ms",
+        "hrv.rmssd/1",
+        "ms",
+        "ecg",
+        "300s",
+        _HRV_MIN,
+        0,
+        3000,
+        "RMSSD",
+        "root mean square of differences of adjacent NN",
+        _TASK_FORCE,
+    ),
+    Feature(
+        "ecg_pnn50_pct",
+        "hrv.pnn50/1",
+        "%",
+        "ecg",
+        "300s",
+        _HRV_MIN,
+        0,
+        100,
+        "pNN50",
+        "100 * share of adjacent NN differing by more than 50 ms",
+        _TASK_FORCE,
+    ),
+    Feature(
+        "ecg_lf_ms2",
+        "hrv.lf/1",
+        "ms2",
+        "ecg",
+        "300s",
+        _SPEC_MIN,
+        0,
+        4e6,
+        "LF power",
+        "NN power in [0.04, 0.15) Hz",
+        _TASK_FORCE,
+    ),
+    Feature(
+        "ecg_hf_ms2",
+        "hrv.hf/1",
+        "ms2",
+        "ecg",
+        "300s",
+        _SPEC_MIN,
+        0,
+        4e6,
+        "HF power",
+        "NN power in [0.15, 0.4) Hz",
+        _TASK_FORCE,
+    ),
+    Feature(
+        "ecg_lf_hf",
+        "hrv.lf_hf/1",
+        "1",
+        "ecg",
+        "300s",
+        _SPEC_MIN,
+        0,
+        1e6,
+        "LF/HF",
+        "LF power / HF power",
+        _TASK_FORCE,
+    ),
+    Feature(
+        "ppg_pulse_rate_bpm",
+        "ppg.pulse_rate/1",
+        "1/min",
+        "ppg",
+        "60s",
+        "20 intervals, coverage 0.5",
+        10,
+        350,
+        "Pulse rate (PPG)",
+        "60000 / mean of adjacent inter-beat intervals",
+        "Elgendi 2013",
+    ),
+    Feature(
+        "resp_rate_per_min",
+        "resp.rate_wave/1",
+        "1/min",
+        "resp",
+        "60s",
+        "coverage 0.5",
+        2,
+        90,
+        "Respiration rate",
+        "rate of breaths in the respiration wave",
+        "",
+    ),
+    Feature(
+        "spo2_mean_pct",
+        "spo2.mean/1",
+        "%",
+        "spo2",
+        "60s",
+        "10 s of valid samples",
+        0,
+        100,
+        "SpO2",
+        "mean of valid samples",
+        "",
+    ),
+    Feature(
+        "hr_mean_bpm",
+        "hr.mean/1",
+        "1/min",
+        "hr",
+        "60s",
+        "10 s of valid samples",
+        0,
+        400,
+        "Heart rate (device)",
+        "mean of valid samples",
+        "",
+    ),
+    Feature(
+        "pulse_mean_bpm",
+        "pulse.mean/1",
+        "1/min",
+        "pulse",
+        "60s",
+        "10 s of valid samples",
+        0,
+        400,
+        "Pulse rate (device)",
+        "mean of valid samples",
+        "",
+    ),
+    Feature(
+        "resp_device_per_min",
+        "resp_rate.mean/1",
+        "1/min",
+        "resp_rate",
+        "60s",
+        "10 s of valid samples",
+        0,
+        150,
+        "Respiration rate (device)",
+        "mean of valid samples",
+        "",
+    ),
+    Feature(
+        "temp_mean_c",
+        "temp.mean/1",
+        "Cel",
+        "temp",
+        "60s",
+        "10 s of valid samples",
+        0,
+        60,
+        "Temperature",
+        "mean of valid samples",
+        "",
+    ),
+    Feature(
+        "acc_enmo_mg",
+        "acc.enmo/1",
+        "mg",
+        "acc_x",
+        "60s",
+        "coverage 0.5, all three axes",
+        0,
+        20000,
+        "Movement (ENMO)",
+        "1000 * mean(max(|a| - 1 g, 0))",
+        "van Hees et al. (2013), PLoS One 8:e61691",
+    ),
+)
+
+INDEX: dict[str, int] = {feature.name: i for i, feature in enumerate(CATALOG)}
+
+
+def catalog_hash() -> str:
+    """Name of this catalogue: the first 16 hex digits of the SHA-256 of all its fields."""
+    return hashlib.sha256(repr(CATALOG).encode()).hexdigest()[:16]

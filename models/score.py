@@ -1,0 +1,77 @@
+"""What a score is, and what a scorer must be. Torch-free, so that alerts can read it.
+
+A learned model and a rule score satisfy the same contract: a batch of aligned samples in,
+a `Score` per sample out, with uncertainty, share per modality and presence.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from features.align import AlignedBatch
+
+
+class Evidence(msgspec.Struct, frozen=True, gc=False):
+    """One input behind a score, as a person would want to see it."""
+
+    label: str
+    code: str  # catalogue feature or clinical concept
+    value: float
+    unit: str
+    time_us: int  # when it was true (end of the window, or the event's time)
+    age_s: float  # at the score's time
+    source: str  # wearable, lab, vital, med, note
+    quality: float  # 0-1
+    points: float  # contribution in the scorer's own unit (NEWS2 points, logit)
+
+
+class RuleScore(msgspec.Struct, frozen=True, gc=False):
+    """A rule score with the bounds that missing inputs leave open."""
+
+    total: int  # from the inputs at hand; equals `lower`
+    lower: int
+    upper: int
+    single3: bool  # one input alone scores 3
+    scale: int  # SpO2 scale in force
+    missing: tuple[str, ...]
+    points: dict[str, int]  # input -> points, present inputs only
+
+
+class Score(msgspec.Struct, frozen=True, gc=False):
+    """One scorer's word on one patient at one time.
+
+    `value` is the probability within `horizon_s` for calibrated models, and the score in its own
+    unit for rule scores. `lower <= value <= upper` bound it. NaN is never published: None is.
+    """
+
+    patient_id: str
+    scorer: str  # "news2", "limits", ...
+    model: str  # name/version/digest of the scorer: "news2/1"
+    start_us: int  # the window scored
+    end_us: int
+    known_us: int  # decision time: nothing known later was used
+    revision: int
+    value: float | None
+    lower: float | None
+    upper: float | None
+    std: float | None  # epistemic uncertainty; None for rules
+    calibrated: bool
+    horizon_s: float  # 0: now
+    share: dict[str, float]  # modality -> additive share of `value`
+    present: dict[str, bool]  # modality -> was anything fresh there
+    completeness: float  # 0-1, share of the scorer's inputs that were there
+    news2: RuleScore | None
+    evidence: tuple[Evidence, ...]
+
+
+class Scorer(Protocol):
+    """Batched, deterministic, no I/O; state per patient lives in the engine's snapshot."""
+
+    name: str
+    model: str
+
+    def score(self, batch: AlignedBatch) -> list[Score]:
+        """One `Score` per row of `batch`, in its order; rows never influence each other."""
+        ...
