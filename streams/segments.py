@@ -7,14 +7,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+SEGMENT_US = 10_000_000
+
 
 class Segment(NamedTuple):
     """10 s of one signal plus context, cut once.
 
-    `samples` holds context + core + context; NaN marks a gap (also before the first and after the
-    last sample). Sample `i` was taken at `start_us + first_us + i * 1e6 / fs_hz`; `first_us` is
-    at most 0 (relative to the core, because absolute float64 µs would lose digits). The core is
-    `[start_us, end_us)`.
+    `samples` holds context + core + context; NaN marks a gap (also before the first and after
+    the last sample). Sample `i` was taken at `start_us + first_us + i * 1e6 / fs_hz`;
+    `first_us` is at most one sample above minus the context (relative to the core, because
+    absolute float64 µs would lose digits). The core is `[start_us, end_us)`.
     """
 
     patient_id: str

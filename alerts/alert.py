@@ -1,0 +1,330 @@
+"""What an alert looks like from outside: the value of `vigil.alert-state.v1` and `vigil.alerts.v1`.
+
+Not here: when an alert speaks (`alerts.conditions`), how its state moves (`alerts.lifecycle`), how
+it travels (`alerts.envelope`). Nothing that may differ between a live run and a replay is in it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from enum import StrEnum
+
+import msgspec
+
+SCHEMA = "alert.v1"
+NAMESPACE = uuid.UUID("6f1f5c0e-6c5b-5d0a-9d3e-0b7c5a4e2d11")  # fixed for ever: ids derive from it
+CONDITION_SYSTEM = "urn:vigil:condition"
+
+
+class Phase(StrEnum):
+    """What happened to an occurrence; the `phase` of an event."""
+
+    RAISED = "raised"
+    UPDATED = "updated"
+    CONTINUED = "continued"
+    ESCALATED = "escalated"
+    DEESCALATED = "deescalated"
+    ACKNOWLEDGED = "acknowledged"
+    UNACKNOWLEDGED = "unacknowledged"
+    REJECTED = "rejected"
+    SNOOZED = "snoozed"
+    UNSNOOZED = "unsnoozed"
+    STALE = "stale"
+    REFRESHED = "refreshed"
+    CLEARED = "cleared"
+    RESOLVED = "resolved"
+    RETRACTED = "retracted"
+    FEEDBACK = "feedback"
+
+
+class Priority(StrEnum):
+    """Urgency of response after IEC 60601-1-8: immediate, prompt, awareness, information."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+PRIORITY_RANK = {priority: rank for rank, priority in enumerate(Priority)}
+
+
+class Kind(StrEnum):
+    """What the alert is about: the patient, the equipment, or advice."""
+
+    PHYSIOLOGICAL = "physiological"
+    TECHNICAL = "technical"
+    ADVISORY = "advisory"
+
+
+class Condition(StrEnum):
+    """Whether the cause is there. `LATCHED`: it ended, but nobody has seen it yet."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    LATCHED = "latched"
+    CLEARED = "cleared"
+
+
+class Responsibility(StrEnum):
+    """Whether a person has taken it. Accepting is not silencing."""
+
+    NONE = "none"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+class Suppression(StrEnum):
+    """Whether its signal is held back. The record is published either way."""
+
+    NONE = "none"
+    SNOOZED = "snoozed"
+
+
+class Resolution(StrEnum):
+    """Whether the occurrence still runs."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    RETRACTED = "retracted"
+
+
+class Axes(msgspec.Struct, frozen=True, gc=False):
+    """The orthogonal axes of an occurrence. One enum would lose "cleared but never seen"."""
+
+    condition: Condition
+    responsibility: Responsibility = Responsibility.NONE
+    suppression: Suppression = Suppression.NONE
+    stale: bool = False
+    latched: bool = False
+    resolution: Resolution = Resolution.OPEN
+
+
+class ConditionRef(msgspec.Struct, frozen=True, gc=False):
+    """Which condition, in codes and in words."""
+
+    code: str
+    display: str
+    system: str = CONDITION_SYSTEM
+    mdc: str | None = None
+
+
+class Location(msgspec.Struct, frozen=True, gc=False):
+    """Where the patient is."""
+
+    ward: str
+    bed: str
+
+
+class Threshold(msgspec.Struct, frozen=True, gc=False):
+    """The level in force when the event was made."""
+
+    hi: float
+    lo: float
+
+
+class ScoreView(msgspec.Struct, frozen=True, gc=False):
+    """The score behind the alert; `lower` and `upper` are what missing inputs leave open.
+
+    `decision` is the one of them that is compared with the threshold.
+    """
+
+    label: str
+    decision: float
+    value: float
+    lower: float | None
+    upper: float | None
+    calibrated: bool
+    horizon_s: float
+    outcome: str | None
+    trend_per_h: float | None
+    baseline: float | None
+    threshold: Threshold
+
+
+class News2View(msgspec.Struct, frozen=True, gc=False):
+    """NEWS2 with its bounds and what is missing from it."""
+
+    total: int
+    lower: int
+    upper: int
+    missing: tuple[str, ...]
+    single3: bool
+    scale: int
+
+
+class EvidenceView(msgspec.Struct, frozen=True, gc=False):
+    """One input behind the score: value, age, quality, what it contributed."""
+
+    id: str
+    code: str
+    label: str
+    value: float
+    unit: str
+    time_us: int
+    age_s: float
+    source: str
+    quality: float
+    contribution: float
+    baseline: float | None
+
+
+class PolicyRef(msgspec.Struct, frozen=True, gc=False):
+    """The policy that raised the occurrence, by content."""
+
+    id: str
+    version: str
+    digest: str
+
+
+class ModelRef(msgspec.Struct, frozen=True, gc=False):
+    """The scorer that spoke."""
+
+    name: str
+    version: str | None
+    digest: str | None
+    feature_schema: str | None
+
+
+class Action(msgspec.Struct, frozen=True, gc=False):
+    """What a person or service did to the occurrence."""
+
+    seq: int
+    command_id: str
+    type: str
+    by: str
+    role: str
+    at_us: int
+    until_us: int | None
+    reason: str | None
+    client: str | None
+
+
+class Text(msgspec.Struct, frozen=True, gc=False):
+    """The alert in plain words: one line to show, and the lines that say why."""
+
+    summary: str
+    why: tuple[str, ...]
+
+
+class Links(msgspec.Struct, frozen=True, gc=False):
+    """Where to read more, relative to the service."""
+
+    detail: str
+    runbook: str | None
+
+
+class AlertRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """State of one occurrence: the value of `vigil.alert-state.v1`.
+
+    `seq` rises by exactly 1 per event; `state_seq` is the seq of the last event that changed
+    priority, responsibility or resolution, and is what a command must know. `onset_us` is when
+    the score first went over, `raised_us` when the alert spoke (both event time), `recorded_us`
+    the append time of the log record that caused the event. `expires_us` is when the present
+    acknowledgement or snooze ends, whichever is first. `duplicate_count` counts further sources
+    merged into the occurrence (a second silent device).
+    """
+
+    schema: str = SCHEMA
+    occurrence_id: str
+    seq: int
+    state_seq: int
+    dedup_key: str
+    supersedes: str | None = None
+    tenant: str
+    subject: str
+    encounter: str | None = None
+    location: Location | None = None
+    kind: Kind
+    condition: ConditionRef
+    priority: Priority
+    priority_at_raise: Priority
+    tier: int = 1
+    state: Axes
+    onset_us: int
+    raised_us: int
+    recorded_us: int
+    last_evidence_us: int
+    cleared_us: int | None = None
+    review_due_us: int | None = None
+    expires_us: int | None = None
+    episode_count: int = 1
+    duplicate_count: int = 0
+    closed_reason: str | None = None
+    score: ScoreView | None = None
+    news2: News2View | None = None
+    evidence: tuple[EvidenceView, ...] = ()
+    missing_modalities: tuple[str, ...] = ()
+    completeness: float | None = None
+    policy: PolicyRef
+    model: ModelRef | None = None
+    window: tuple[int, int] | None = None
+    actions: tuple[Action, ...] = ()
+    text: Text
+    links: Links
+
+
+class AlertEvent(AlertRecord, frozen=True, kw_only=True):
+    """One step of an occurrence: the record after it, and what happened.
+
+    `event_us` is when it happened (window end, tick, or append time of the command); `revised`
+    says that a re-computed score caused it.
+    """
+
+    phase: Phase
+    event_us: int
+    revised: bool = False
+
+    @property
+    def event_id(self) -> str:
+        """`occurrence_id:seq`, the primary key every sink may rely on."""
+        return f"{self.occurrence_id}:{self.seq}"
+
+    def record(self) -> AlertRecord:
+        """Return the state after this event, without what happened: the compacted topic's value."""
+        return AlertRecord(**{name: getattr(self, name) for name in AlertRecord.__struct_fields__})
+
+
+def make_event(record: AlertRecord, phase: Phase, event_us: int, revised: bool) -> AlertEvent:
+    """Return `record` as the event `phase` that happened at `event_us`."""
+    fields = {name: getattr(record, name) for name in AlertRecord.__struct_fields__}
+    return AlertEvent(**fields, phase=phase, event_us=event_us, revised=revised)
+
+
+def dedup_key(tenant: str, subject: str, condition: str) -> str:
+    """Key of the one open occurrence a patient may have of a condition.
+
+    The parts are joined with "|"; a "|" or "%" inside a part is percent-encoded, so that two
+    different triples never share a key.
+
+    Examples
+    --------
+    >>> dedup_key("t1", "p|1", "deterioration")
+    't1|p%7C1|deterioration'
+    """
+    return "|".join(_escape(part) for part in (tenant, subject, condition))
+
+
+def occurrence_id(key: str, policy_id: str, onset_us: int) -> str:
+    """UUID (version 5) of an occurrence: the same input log gives the same id for ever.
+
+    Parameters
+    ----------
+    key : str
+        The occurrence's `dedup_key`.
+    policy_id : str
+        Id of the policy that raised it.
+    onset_us : int
+        Event time at which the condition began, µs UTC.
+
+    Examples
+    --------
+    >>> occurrence_id("t1|p1|deterioration", "ward-default", 0)
+    '383b8f0f-c952-5ef4-b7c0-8c7f918abbf9'
+    """
+    return str(uuid.uuid5(NAMESPACE, f"{key}|{_escape(policy_id)}|{onset_us}"))
+
+
+def _escape(part: str) -> str:
+    """Make `part` safe between "|" separators, reversibly."""
+    return part.replace("%", "%25").replace("|", "%7C")

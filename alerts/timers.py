@@ -1,0 +1,162 @@
+"""What the passing of time does to an open occurrence. Ticks are the only clock.
+
+Not here: `for` and `keep`, which run in the event time of scores (`alerts.conditions`).
+A timer fires on the first tick at or after its deadline. Two due in one tick fire in the order of
+`run`: what ends comes before what repeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec.structs import replace
+
+from alerts import occurrence
+from alerts.alert import AlertEvent, Condition, Kind, Resolution, Responsibility, Suppression
+from alerts.lifecycle import Move, may
+from alerts.occurrence import Changed, Moment, Occurrence, change
+from alerts.policy import Policy, PrioritySpec, to_us
+from alerts.text import clock, span
+
+Timer = Callable[[Occurrence, Policy, int], "Changed | None"]
+
+
+def run(occ: Occurrence, policy: Policy, now_us: int) -> tuple[Occurrence, tuple[AlertEvent, ...]]:
+    """Fire every timer of an open occurrence that is due.
+
+    Parameters
+    ----------
+    occ : Occurrence
+        Open.
+    policy : Policy
+        The policy in force.
+    now_us : int
+        `Tick.now_us`.
+    """
+    events: tuple[AlertEvent, ...] = ()
+    for timer in TIMERS:
+        fired = timer(occ, policy, now_us)
+        if fired is not None:
+            occ, event = fired
+            events = (*events, event)
+            if occ.record.state.resolution is not Resolution.OPEN:
+                break
+    return occ, events
+
+
+def rejoin_us(occ: Occurrence, policy: Policy) -> int:
+    """Return how long after clearing the occurrence may still be joined again."""
+    code = occ.record.condition.code
+    spec = policy.conditions.get(code) or policy.technical[code.partition(":")[0]]
+    return to_us(spec.rejoin_s)
+
+
+def resolve(occ: Occurrence, moment: Moment) -> Changed:
+    """Close a cleared occurrence that nothing came back to."""
+    return change(occ, Move.RESOLVE, moment, "It did not come back", closed_reason="cleared")
+
+
+def _resolved(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
+    """Close what cleared `rejoin` ago, counted from when the clearing was recorded."""
+    if occ.record.state.condition is not Condition.CLEARED:
+        return None
+    due_us = occ.cleared_recorded_us + rejoin_us(occ, policy)
+    return resolve(occ, Moment(now_us, now_us)) if now_us >= due_us else None
+
+
+def _unsnoozed(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
+    """End a snooze; the wait for an acknowledgement starts anew."""
+    snoozed = occ.record.state.suppression is Suppression.SNOOZED
+    if not snoozed or now_us < occ.snoozed_until_us:
+        return None
+    occ = replace(occ, snoozed_until_us=0, unacked_since_us=now_us)
+    moment = Moment(now_us, now_us)
+    expires_us = occurrence.expires_us(occ)
+    return change(occ, Move.UNSNOOZE, moment, "The snooze has ended", expires_us=expires_us)
+
+
+def _reminder(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
+    """Recall an acknowledgement shortly before it ends."""
+    ahead_us = to_us(_demands(occ, policy).ack_reminder_s)
+    near = occ.accepted_until_us - ahead_us <= now_us < occ.accepted_until_us
+    if not _accepted_and_active(occ) or not near or occ.reminded:
+        return None
+    occ = replace(occ, reminded=True)
+    cause = f"Its acknowledgement ends at {clock(occ.accepted_until_us)}"
+    return change(occ, Move.CONTINUE, Moment(now_us, now_us), cause)
+
+
+def _unacknowledged(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
+    """End an acknowledgement: the alert asks again."""
+    if not _accepted_and_active(occ) or now_us < occ.accepted_until_us:
+        return None
+    latching = _demands(occ, policy).latching
+    occ = replace(occ, accepted_until_us=0, unacked_since_us=now_us, latch_due=latching)
+    moment = Moment(now_us, now_us)
+    cause = "The acknowledgement has ended"
+    expires_us = occurrence.expires_us(occ)
+    return change(occ, Move.UNACKNOWLEDGE, moment, cause, expires_us=expires_us)
+
+
+def _stale(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
+    """Mark an alert whose last usable score is too old."""
+    spec = policy.conditions.get(occ.record.condition.code)
+    if occ.score is None or spec is None or not may(occ.record.state, Move.STALE):
+        return None
+    if now_us - occ.score.known_us < to_us(spec.stale_after_s):
+        return None
+    cause = f"No usable score since {clock(occ.score.end_us)}"
+    return change(occ, Move.STALE, Moment(now_us, now_us), cause)
+
+
+def _escalated(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
+    """Hand an unanswered alert to the next tier."""
+    demands = _demands(occ, policy)
+    wait_us = to_us(demands.escalate_after_s)
+    waiting = wait_us > 0 and occ.record.tier < demands.max_tier
+    snoozed = occ.record.state.suppression is Suppression.SNOOZED
+    if not waiting or snoozed or not may(occ.record.state, Move.ESCALATE_TIER):
+        return None
+    if now_us - occ.unacked_since_us < wait_us:
+        return None
+    cause = f"Nobody acknowledged it for {span((now_us - occ.unacked_since_us) / 1e6)}"
+    occ = replace(occ, unacked_since_us=now_us)
+    moment = Moment(now_us, now_us)
+    return change(occ, Move.ESCALATE_TIER, moment, cause, tier=occ.record.tier + 1)
+
+
+def _continued(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
+    """Repeat an alert that has been quiet for long, with its latest evidence."""
+    quiet_us = now_us - occ.record.recorded_us
+    if quiet_us < policy.continued_us or not may(occ.record.state, Move.CONTINUE):
+        return None
+    fields = {}
+    spec = policy.conditions.get(occ.record.condition.code)
+    if occ.record.kind is Kind.PHYSIOLOGICAL and occ.score is not None and spec is not None:
+        fields = occurrence.views(occ.score, spec, occ.level)
+    cause = f"No other news for {span(quiet_us / 1e6)}"
+    return change(occ, Move.CONTINUE, Moment(now_us, now_us), cause, **fields)
+
+
+TIMERS: Final[tuple[Timer, ...]] = (
+    _resolved,
+    _unsnoozed,
+    _reminder,
+    _unacknowledged,
+    _stale,
+    _escalated,
+    _continued,
+)
+
+
+def _demands(occ: Occurrence, policy: Policy) -> PrioritySpec:
+    """Return what the occurrence's priority asks of people."""
+    return policy.priorities[occ.record.priority]
+
+
+def _accepted_and_active(occ: Occurrence) -> bool:
+    """Only an acknowledgement of what still goes on runs out."""
+    state = occ.record.state
+    accepted = state.responsibility is Responsibility.ACCEPTED
+    return accepted and state.condition is Condition.ACTIVE

@@ -1,0 +1,108 @@
+"""Where a row of samples can be used: gaps, flat lines, gap-free runs.
+
+Detectors never see a NaN: they are given runs, each filtered by itself, so a gap of any length
+costs only what lies next to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.intp]
+
+# No beat or breath hides in so short a hole: it is bridged by a straight line.
+BRIDGED_GAP_S: Final = 0.02
+# An unchanging value for this long is a disconnected or saturated input, not physiology.
+FLAT_S: Final = 1.0
+# Beyond any unit of any device; its square still fits a float64.
+_LARGEST_SAMPLE: Final = 1e30
+
+
+class Runs(NamedTuple):
+    """Runs of equal length: `x[i]` is samples `start[i]:start[i] + n` of row `row[i]`."""
+
+    row: Ints
+    start: Ints
+    x: Floats
+
+
+def spans(mask: Bools) -> tuple[Ints, Ints, Ints]:
+    """Row, start and stop (exclusive) of every run of True, in row order.
+
+    Examples
+    --------
+    >>> [a.tolist() for a in spans(np.array([[False, True, True], [True, False, True]]))]
+    [[0, 1, 1], [1, 0, 2], [3, 1, 3]]
+    """
+    n_rows, n = mask.shape
+    edged = np.zeros((n_rows, n + 2), np.bool_)
+    edged[:, 1:-1] = mask
+    changes = np.flatnonzero(edged[:, 1:] != edged[:, :-1])
+    starts, stops = changes[0::2], changes[1::2]
+    row = starts // (n + 1)
+    return row, starts - row * (n + 1), stops - row * (n + 1)
+
+
+def fill(shape: tuple[int, int], row: Ints, start: Ints, stop: Ints) -> Bools:
+    """The mask whose runs of True are given; the inverse of `spans`."""
+    out = np.zeros(shape, np.bool_)
+    length = stop - start
+    before = np.cumsum(length) - length  # samples in the runs before each
+    within = np.arange(int(length.sum())) - np.repeat(before, length)
+    out.reshape(-1)[np.repeat(row * shape[1] + start, length) + within] = True
+    return out
+
+
+def as_rows(x: NDArray[np.generic]) -> Floats:
+    """Any numeric array of one or two dimensions as `[B, n]` float64, not finite -> NaN.
+
+    Raises
+    ------
+    ValueError
+        If `x` has more than two dimensions or none.
+    """
+    array = np.asarray(x)
+    if array.ndim not in (1, 2):
+        raise ValueError(f"samples must have shape (n,) or (B, n), not {array.shape}")
+    rows = np.array(np.atleast_2d(array), dtype=np.float64, order="C")
+    with np.errstate(invalid="ignore"):
+        rows[~(np.abs(rows) <= _LARGEST_SAMPLE)] = np.nan
+    return rows
+
+
+def flat(x: Floats, fs_hz: float, shortest_s: float = FLAT_S) -> Bools:
+    """Samples inside a stretch of one unchanging value at least `shortest_s` long."""
+    shortest = max(2, round(shortest_s * fs_hz))
+    if x.shape[1] < shortest:
+        return np.zeros(x.shape, np.bool_)
+    row, start, stop = spans(x[:, 1:] == x[:, :-1])
+    long = stop - start + 1 >= shortest
+    return fill(x.shape, row[long], start[long], stop[long] + 1)
+
+
+def bridge(x: Floats, fs_hz: float, longest_s: float = BRIDGED_GAP_S) -> Floats:
+    """Copy of `x` with holes of at most `longest_s` between samples filled by straight lines."""
+    out = x.copy()
+    longest = max(1, int(longest_s * fs_hz))
+    row, start, stop = spans(np.isnan(x))
+    small = (stop - start <= longest) & (start > 0) & (stop < x.shape[1])
+    for r, a, b in zip(row[small], start[small], stop[small], strict=True):
+        out[r, a:b] = np.interp(np.arange(a, b), (a - 1, b), (x[r, a - 1], x[r, b]))
+    return out
+
+
+def runs_of(x: Floats, usable: Bools, shortest: int) -> Iterator[Runs]:
+    """The runs of usable samples, those of equal length together, shortest first."""
+    row, start, stop = spans(usable)
+    length = stop - start
+    for n in np.unique(length[length >= max(shortest, 1)]):
+        of_n = np.flatnonzero(length == n)
+        first = start[of_n]
+        block = x[row[of_n][:, None], first[:, None] + np.arange(n)]
+        yield Runs(row[of_n], first, np.ascontiguousarray(block))

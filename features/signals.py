@@ -1,0 +1,49 @@
+"""THE table of signals a device may send: what they are and what analysing them needs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+_UNLIMITED: Final = float("inf")
+
+
+class SignalKind(StrEnum):
+    """How a signal is analysed."""
+
+    ECG = "ecg"  # a wave with R peaks
+    PPG = "ppg"  # a wave with pulses
+    RESP = "resp"  # a wave with breaths
+    ACC = "acc"  # one axis of an accelerometer
+    SCALAR = "scalar"  # a number measured now and then
+
+
+class Signal(NamedTuple):
+    """One signal. A sample outside `[lo, hi]` is not a measurement."""
+
+    name: str
+    kind: SignalKind
+    unit: str
+    context_s: float  # what its filters need on both sides of a segment
+    lo: float
+    hi: float
+    label: str  # for people
+
+
+_TABLE: Final = (
+    Signal("ecg", SignalKind.ECG, "mV", 1.0, -_UNLIMITED, _UNLIMITED, "ECG"),
+    Signal("ppg", SignalKind.PPG, "1", 2.0, -_UNLIMITED, _UNLIMITED, "Pulse wave"),
+    Signal("resp", SignalKind.RESP, "1", 2.0, -_UNLIMITED, _UNLIMITED, "Respiration wave"),
+    Signal("acc_x", SignalKind.ACC, "g", 0.0, -64.0, 64.0, "Acceleration, x"),
+    Signal("acc_y", SignalKind.ACC, "g", 0.0, -64.0, 64.0, "Acceleration, y"),
+    Signal("acc_z", SignalKind.ACC, "g", 0.0, -64.0, 64.0, "Acceleration, z"),
+    Signal("spo2", SignalKind.SCALAR, "%", 0.0, 1.0, 100.0, "SpO2"),
+    Signal("hr", SignalKind.SCALAR, "1/min", 0.0, 10.0, 350.0, "Heart rate (device)"),
+    Signal("pulse", SignalKind.SCALAR, "1/min", 0.0, 10.0, 350.0, "Pulse rate (device)"),
+    Signal("resp_rate", SignalKind.SCALAR, "1/min", 0.0, 1.0, 150.0, "Breathing rate (device)"),
+    Signal("temp", SignalKind.SCALAR, "Cel", 0.0, 10.0, 50.0, "Temperature"),
+    Signal("eda", SignalKind.SCALAR, "uS", 0.0, 0.0, 200.0, "Skin conductance"),
+)
+
+SIGNALS: Final[dict[str, Signal]] = {signal.name: signal for signal in _TABLE}
+CONTEXT_S: Final[dict[str, float]] = {signal.name: signal.context_s for signal in _TABLE}

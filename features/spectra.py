@@ -1,0 +1,227 @@
+"""Power of NN intervals in the HRV bands, batched over rows of unequal length.
+
+Not here: spectra of waveforms, the choice of which intervals are normal. Rows are laid end to end
+in flat arrays (see `features.intervals`).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+from scipy.linalg import lapack
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+VLF_HZ: Final = (0.003, 0.04)
+LF_HZ: Final = (0.04, 0.15)
+HF_HZ: Final = (0.15, 0.4)
+# Task Force 1996: ten periods of the slowest oscillation; VLF within a nominal 300-s window.
+_SHORTEST_S: Final = (270.0, 120.0, 60.0)
+_LOWEST_HF_TOP_HZ: Final = 0.30  # below it too little of HF is free of alias
+_STEP_US: Final = 250_000  # 4 Hz grid
+_FS_HZ: Final = 1e6 / _STEP_US
+_N_FFT: Final = 4096
+_LONGEST_SPLINE_HOLE_US: Final = 3_000_000  # a cubic overshoots in longer ones: Lomb instead
+_LONGEST_LOMB_S: Final = 1200.0  # its cost grows with the square of the duration
+_FEWEST_INTERVALS: Final = 8
+
+
+class BandPowers(NamedTuple):
+    """Power in ms², one value per row; NaN where the row cannot tell it."""
+
+    vlf: Floats
+    lf: Floats
+    hf: Floats
+
+
+class _Rows(NamedTuple):
+    """Intervals of several rows, and where each row begins and stops among them."""
+
+    t_us: Ints  # from the row's first
+    nn_ms: Floats
+    row: Ints
+    start: Ints  # per row
+    stop: Ints  # per row
+
+
+def band_powers(t_us: Ints, nn_ms: Floats, row: Ints, n_rows: int) -> BandPowers:
+    """VLF, LF and HF power of NN intervals.
+
+    Parameters
+    ----------
+    t_us : (n,) int64
+        Time of the beat that ends each interval, strictly ascending within a row.
+    nn_ms : (n,) float64
+        Normal intervals only, finite.
+    row : (n,) int
+        Row of each interval, ascending, 0 to `n_rows` - 1.
+    n_rows : int
+
+    Returns
+    -------
+    BandPowers
+        (n_rows,) each, ms². NaN for fewer than 8 intervals, for less than 270 / 120 / 60 s of
+        data (VLF / LF / HF) and for a band above half the heart rate.
+
+    Notes
+    -----
+    Natural cubic spline of the intervals at their end times, sampled at 4 Hz from the first to
+    the last, mean removed, one periodic Hann window over all of it, zero-padded to 4096 points,
+    one-sided density, summed over VLF [0.003, 0.04), LF [0.04, 0.15), HF [0.15, 0.4) Hz. The top
+    of HF is lowered to 1/(2 mean NN), where aliases begin; below 0.30 Hz HF is NaN. Rows with an
+    unobserved hole of more than 3 s use the Lomb periodogram instead of bridging it, up to
+    1200 s; longer ones are NaN.
+    Source: Task Force of the ESC and NASPE (1996), Circulation 93:1043.
+    Checked against: ``tests/features/test_spectra.py`` (sinusoids, ANSI/AAMI EC57 patterns).
+    """
+    vlf, lf, hf = (np.full(n_rows, np.nan) for _ in range(3))
+    count = np.bincount(row, minlength=n_rows)
+    stop = np.cumsum(count)
+    start = stop - count
+    known = np.flatnonzero(count >= _FEWEST_INTERVALS)
+    if known.size == 0:
+        return BandPowers(vlf, lf, hf)
+    mean_s = _row_sums(nn_ms, row, n_rows)[known] / count[known] / 1000.0
+    span_s = (t_us[stop[known] - 1] - t_us[start[known]]) / 1e6 + mean_s
+    hole_us = np.diff(t_us) - nn_ms[1:] * 1000.0
+    worst = np.zeros(n_rows)
+    np.maximum.at(worst, row[1:], np.where(row[1:] == row[:-1], hole_us, 0.0))
+    holed = worst[known] > _LONGEST_SPLINE_HOLE_US
+    top_hz = np.minimum(HF_HZ[1], 0.5 / mean_s)
+    powers = np.empty((known.size, 3))
+    rows = _Rows(t_us - t_us[start[row]], nn_ms, row, start, stop)
+    smooth = known[~holed]
+    if smooth.size:
+        powers[~holed] = _spline_powers(_select(rows, smooth), top_hz[~holed])
+    powers[holed] = np.nan
+    for i in np.flatnonzero(holed & (span_s <= _LONGEST_LOMB_S)):
+        part = slice(start[known[i]], stop[known[i]])
+        powers[i] = _lomb_powers(rows.t_us[part], nn_ms[part], float(top_hz[i]))
+    powers[:, 1][top_hz < LF_HZ[1]] = np.nan
+    powers[:, 2][top_hz < _LOWEST_HF_TOP_HZ] = np.nan
+    powers[span_s[:, None] < np.array(_SHORTEST_S)] = np.nan
+    vlf[known], lf[known], hf[known] = powers.T
+    return BandPowers(vlf, lf, hf)
+
+
+def _row_sums(values: Floats, row: Ints, n_rows: int) -> Floats:
+    """Sums per row, in order: `bincount` adds one by one, so neighbours cannot change a bit."""
+    return np.asarray(np.bincount(row, weights=values, minlength=n_rows), np.float64)
+
+
+def _select(rows: _Rows, chosen: Ints) -> _Rows:
+    """Only these rows, renumbered from 0."""
+    count = (rows.stop - rows.start)[chosen]
+    kept = np.isin(rows.row, chosen)
+    stop = np.cumsum(count)
+    renumbered = np.repeat(np.arange(chosen.size), count)
+    return _Rows(rows.t_us[kept], rows.nn_ms[kept], renumbered, stop - count, stop)
+
+
+def _spline_powers(rows: _Rows, top_hz: Floats) -> Floats:
+    """`[B, 3]` band powers by spline and one Hann window per row."""
+    grid, grid_row, place = _spline_grid(rows)
+    n_rows = rows.start.size
+    n_grid = np.bincount(grid_row, minlength=n_rows)
+    centred = grid - (_row_sums(grid, grid_row, n_rows) / n_grid)[grid_row]
+    hann = 0.5 - 0.5 * np.cos((2 * np.pi / n_grid)[grid_row] * place)
+    weight = 3.0 / 8.0 * n_grid  # sum of the squared window
+    n_fft = max(_N_FFT, 1 << int(n_grid.max() - 1).bit_length())
+    if n_rows > 1 and n_fft > _N_FFT:  # rows may not choose each other's resolution
+        return _one_by_one(rows, top_hz)
+    padded = np.zeros((n_rows, n_fft))
+    padded[grid_row, place] = centred * hann
+    half = fft.rfft(padded, axis=1)[:, : int(HF_HZ[1] * n_fft / _FS_HZ) + 2]
+    density = (half.real**2 + half.imag**2) * (2.0 / (_FS_HZ * weight))[:, None]
+    hz = np.arange(half.shape[1], dtype=np.float64) * (_FS_HZ / n_fft)
+    return _bands(density, hz, _FS_HZ / n_fft, top_hz)
+
+
+def _one_by_one(rows: _Rows, top_hz: Floats) -> Floats:
+    """`_spline_powers` of each row by itself, for recordings longer than a window."""
+    parts = [
+        _spline_powers(_select(rows, np.array([i])), top_hz[i : i + 1]) for i in range(top_hz.size)
+    ]
+    return np.concatenate(parts)
+
+
+def _bands(density: Floats, hz: Floats, step_hz: float, top_hz: Floats) -> Floats:
+    """`[B, 3]`: density summed over VLF, LF and HF, the last up to `top_hz`."""
+    out = np.empty((density.shape[0], 3))
+    for i, (low, high) in enumerate((VLF_HZ, LF_HZ, HF_HZ)):
+        inside = np.flatnonzero((hz >= low) & (hz < high))
+        part = density[:, inside]
+        if i == 2:
+            part = np.where(hz[inside] < top_hz[:, None], part, 0.0)
+        out[:, i] = np.ascontiguousarray(part).sum(axis=1) * step_hz
+    return out
+
+
+def _spline_grid(rows: _Rows) -> tuple[Floats, Ints, Ints]:
+    """Natural cubic splines of all rows on their 4 Hz grids: value, row, place in the row.
+
+    All rows are one tridiagonal system; zeros at the borders keep them apart.
+    """
+    t_s, y = rows.t_us / 1e6, rows.nn_ms
+    last = rows.stop - 1
+    inner = np.ones(y.size, np.bool_)
+    inner[rows.start] = inner[last] = False
+    h = np.diff(t_s)
+    h[last[:-1]] = 1.0  # the step from one row to the next is no interval
+    slope = np.diff(y) / h
+    diagonal, bend = np.ones(y.size), np.zeros(y.size)
+    i = np.flatnonzero(inner)
+    diagonal[i] = 2 * (h[i - 1] + h[i])
+    bend[i] = 6 * (slope[i] - slope[i - 1])
+    _, _, second, _ = lapack.dptsv(diagonal, np.where(inner[1:] & inner[:-1], h, 0.0), bend)
+    tick = -(-rows.t_us // _STEP_US)  # first grid point at or after each knot
+    n_points = np.diff(tick, append=0)
+    n_points[last] = 0
+    n_points[last - 1] += rows.t_us[last] % _STEP_US == 0
+    piece = np.repeat(np.arange(y.size), n_points)
+    order = np.arange(piece.size) - (np.cumsum(n_points) - n_points)[piece]
+    place = tick[piece] + order
+    width = h[np.minimum(piece, h.size - 1)]
+    b = (place * _STEP_US - rows.t_us[piece]) / 1e6 / width
+    a = 1.0 - b
+    curve = (a**3 - a) * second[piece] + (b**3 - b) * second[piece + 1]
+    value = a * y[piece] + b * y[piece + 1] + curve * width**2 / 6.0
+    return value, rows.row[piece], place
+
+
+def _lomb_powers(t_us: Ints, nn_ms: Floats, top_hz: float) -> Floats:
+    """`(3,)` band powers of one row by the Lomb periodogram, which needs no even grid.
+
+    Frequencies k/(4T); density 2 T P / N with P unnormalised (N A²/4 for a sinusoid).
+    """
+    t_s = t_us / 1e6
+    n = nn_ms.size
+    y = nn_ms - nn_ms.sum() / n
+    duration_s = float(t_s[-1]) + float(nn_ms.sum()) / n / 1000.0
+    step_hz = 1.0 / (4.0 * duration_s)
+    hz = np.arange(1.0, int(HF_HZ[1] / step_hz) + 1) * step_hz
+    wave = _waves(step_hz, hz.size, t_s)
+    twice = (wave**2).sum(axis=1)
+    along = (wave * y).sum(axis=1)
+    # The offset tau makes sine and cosine orthogonal at these times (Scargle 1982).
+    turn = np.exp(-0.5j * np.angle(twice))
+    along *= turn
+    even = np.maximum((n + np.abs(twice)) / 2.0, 1e-9)
+    odd = np.maximum((n - np.abs(twice)) / 2.0, 1e-9)
+    power = 0.5 * (along.real**2 / even + along.imag**2 / odd)
+    density = power * (2.0 * duration_s / n)
+    return np.asarray(_bands(density[None, :], hz, step_hz, np.array([top_hz]))[0])
+
+
+def _waves(step_hz: float, n_hz: int, t_s: Floats) -> NDArray[np.complex128]:
+    """`[n_hz, n]`: exp(2 pi i f t) at f = step, 2 step...; coarse times fine steps, few exps."""
+    fine = 32
+    base = 2j * np.pi * step_hz * t_s
+    coarse = np.exp(base * (fine * np.arange(n_hz // fine + 1))[:, None])
+    near = np.exp(base * np.arange(1, fine + 1)[:, None])
+    waves: NDArray[np.complex128] = coarse[:, None, :] * near
+    return waves.reshape(-1, t_s.size)[:n_hz]

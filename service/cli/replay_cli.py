@@ -1,0 +1,148 @@
+"""`vigil replay`: history in, features, scores, alerts and a report out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from service.cli.common import (
+    ERR,
+    EXIT_REFUSED,
+    OUT,
+    AsJson,
+    ConfigFile,
+    configured,
+    progress,
+    say,
+)
+
+if TYPE_CHECKING:
+    from service.replay import Inputs, Replayed
+
+
+class Runner(StrEnum):
+    """Where the engine runs."""
+
+    EMBEDDED = "embedded"
+    KAFKA = "kafka"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("replay", rich_help_panel="History")(replay)
+
+
+def replay(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Recordings: a file, a folder or a tar. WFDB, EDF, Parquet, CSV, Empatica E4, BIDMC.",
+        ),
+    ],
+    events: Annotated[
+        str,
+        typer.Option(
+            "--events", help="Clinical events: a CSV file, or `timescale` for the database's."
+        ),
+    ] = "",
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="Alert policy [default: the shipped one].")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("vigil-out"),
+    runner: Annotated[
+        Runner, typer.Option("--runner", help="In this process, or through Kafka and Faust workers.")
+    ] = Runner.EMBEDDED,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, max=16, help="Worker processes with --runner kafka.")
+    ] = 1,
+    config_file: ConfigFile = None,
+    as_json: AsJson = False,
+) -> int:
+    """Replay recordings through the live engine.
+
+    Writes features.parquet, scores.parquet, alerts.jsonl, dead_letters.jsonl, report.html,
+    report.json and run.json into the --out folder. The same inputs always give the same bytes.
+    Recordings without a date start at 2020-01-01T00:00:00Z; a CSV of events may use +SECONDS.
+    """
+    from service.report import write_report
+    from service.results import write
+
+    config = configured(config_file, policy)
+    with progress() as watcher:
+        inputs = _inputs(sources, events, config, watcher)
+        done = _run(inputs, config, runner, workers, watcher)
+        watcher.stage("writing results", None)
+        write(done.results, out, done.run)
+        write_report(done, inputs, out)
+    for fault in inputs.faults:
+        ERR.print(f"refused: {fault}", style="yellow", markup=False, highlight=False)
+    summary = _summary(done, out)
+    if as_json:
+        say(summary)
+    else:
+        _show(summary)
+    return EXIT_REFUSED if inputs.faults or done.results.dead else 0
+
+
+def _inputs(sources: list[Path], events: str, config: Any, watcher: Any) -> Inputs:
+    from service.replay import load
+
+    if events != "timescale":
+        return load(sources, Path(events) if events else None, watcher=watcher)
+    from service.event_store import stored_events
+
+    inputs = load(sources, None, watcher=watcher)
+    patients = sorted({recording.patient_id for recording in inputs.recordings})
+    return inputs._replace(events=tuple(stored_events(config.database_dsn(), patients)))
+
+
+def _run(inputs: Inputs, config: Any, runner: Runner, workers: int, watcher: Any) -> Replayed:
+    if runner is Runner.EMBEDDED:
+        from service.replay import replay_embedded
+
+        return replay_embedded(inputs, config, watcher)
+    from service.replay_kafka import replay_kafka
+
+    return replay_kafka(inputs, config, workers, watcher)
+
+
+def _summary(done: Replayed, out: Path) -> dict[str, Any]:
+    results, run = done.results, done.run
+    raised = [event for event in results.alerts if event.phase == "raised"]
+    return {
+        "out": str(out),
+        "patients": run["patients"],
+        "feature_rows": len(results.features),
+        "scores": len(results.scores),
+        "alert_events": len(results.alerts),
+        "alerts_raised": {
+            str(kind): sum(event.kind == kind for event in raised)
+            for kind in sorted({event.kind for event in raised})
+        },
+        "dead_letters": len(results.dead),
+        "refused_inputs": len(run["refused_inputs"]),
+        "cost": run["cost"],
+        **msgspec.to_builtins(results.digests),
+    }
+
+
+def _show(summary: dict[str, Any]) -> None:
+    raised = ", ".join(f"{n} {kind}" for kind, n in summary["alerts_raised"].items()) or "none"
+    lines = {
+        "patients": summary["patients"],
+        "feature rows": summary["feature_rows"],
+        "scores": summary["scores"],
+        "alerts raised": raised,
+        "dead letters": summary["dead_letters"],
+        "time": f"{summary['cost']['wall_s']} s",
+        "alerts_sha256": summary["alerts_sha256"],
+        "scores_sha256": summary["scores_sha256"],
+        "report": f"{summary['out']}/report.html",
+    }
+    for name, value in lines.items():
+        OUT.print(f"{name:>14}  {value}", markup=False, highlight=False)

@@ -1,0 +1,232 @@
+"""`vigil.toml` and the environment, checked once at start. Unknown keys name the nearest valid one.
+
+Secrets come from the environment or from files only, and are never shown.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import msgspec
+
+from streams.clock import TimingSpec
+from streams.errors import ConfigError
+
+
+class KafkaConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the log is. `prefix` names the topics: `<prefix>.in.v1` and so on."""
+
+    bootstrap: str = "127.0.0.1:29192"
+    prefix: str = "vigil"
+    partitions: int = 64
+    replication: int = 1
+    group: str = "vigil"
+
+
+class DatabaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where clinical events are. The password never stands here: see `Config.database_dsn`."""
+
+    dsn: str = "postgresql://vigil@127.0.0.1:25432/vigil"
+    password_file: str = ""
+
+
+class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a worker runs. `ticks`: wall (live) or recorded (history brings its own)."""
+
+    ticks: str = "wall"
+    checkpoint_s: float = 5.0
+    batch: int = 256
+    within_s: float = 0.25
+    data_dir: str = ".vigil/worker"
+    instance: str = ""
+    http_host: str = "127.0.0.1"
+    http_port: int = 9464  # 0: any free port, -1: no HTTP
+
+
+class TimingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long to wait for data; the meanings are those of `streams.clock.TimingSpec`."""
+
+    lateness_s: float = TimingSpec().lateness_s
+    future_s: float = TimingSpec().future_s
+    hold_s: float = TimingSpec().hold_s
+    idle_s: float = TimingSpec().idle_s
+    silence_s: float = TimingSpec().silence_s
+    lag_s: float = TimingSpec().lag_s
+    backfill_s: float = TimingSpec().backfill_s
+    wait_s: float = TimingSpec().wait_s
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole configuration."""
+
+    kafka: KafkaConfig = KafkaConfig()
+    database: DatabaseConfig = DatabaseConfig()
+    worker: WorkerConfig = WorkerConfig()
+    timing: TimingConfig = TimingConfig()
+    policy: str = ""  # path of a policy file; empty: the default policy
+
+    @property
+    def timing_spec(self) -> TimingSpec:
+        """The engine's waiting rules."""
+        return TimingSpec(**msgspec.structs.asdict(self.timing)).checked()
+
+    def database_dsn(self) -> str:
+        """The DSN with the password from its file, if one is named.
+
+        Raises
+        ------
+        ConfigError
+            If the password file cannot be read.
+        """
+        if not self.database.password_file:
+            return self.database.dsn
+        try:
+            password = Path(self.database.password_file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(
+                f"database.password_file cannot be read ({error.strerror}); give the worker's user "
+                "read access or leave the key out"
+            ) from error
+        return _with_password(self.database.dsn, password)
+
+    def redacted(self) -> dict[str, Any]:
+        """For people: everything, with secrets replaced by ***."""
+        shown: dict[str, Any] = msgspec.to_builtins(self)
+        shown["database"]["dsn"] = redact_dsn(self.database.dsn)
+        return shown
+
+
+def to_toml(tree: Mapping[str, Any]) -> str:
+    """A configuration tree as TOML: its plain values first, then its sections.
+
+    Examples
+    --------
+    >>> print(to_toml({"policy": "", "kafka": {"partitions": 64}}))
+    policy = ""
+    <BLANKLINE>
+    [kafka]
+    partitions = 64
+    """
+    lines = [f"{k} = {json.dumps(v)}" for k, v in tree.items() if not isinstance(v, dict)]
+    for section, values in tree.items():
+        if isinstance(values, dict):
+            lines += ["", f"[{section}]", *(f"{k} = {json.dumps(v)}" for k, v in values.items())]
+    return "\n".join(lines)
+
+
+ENVIRONMENT: Mapping[str, tuple[str, str]] = {
+    "VIGIL_KAFKA": ("kafka", "bootstrap"),
+    "VIGIL_PREFIX": ("kafka", "prefix"),
+    "VIGIL_DATABASE": ("database", "dsn"),
+    "VIGIL_DATABASE_PASSWORD_FILE": ("database", "password_file"),
+    "VIGIL_DATA_DIR": ("worker", "data_dir"),
+    "VIGIL_HTTP_HOST": ("worker", "http_host"),
+}
+
+C = TypeVar("C")
+
+
+def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Config:
+    """Configuration from `path` (or `vigil.toml` here, if there is one), then the environment.
+
+    Parameters
+    ----------
+    path : Path or None
+        A file that must exist, or None for the default place.
+    environment : mapping or None
+        Instead of `os.environ`; see `ENVIRONMENT` for the variables read.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file, the key, the rule, and the nearest valid key on a typo.
+    """
+    tree: dict[str, Any] = {}
+    if path is None and Path("vigil.toml").is_file():
+        path = Path("vigil.toml")
+    if path is not None:
+        tree = _read(path)
+    place = str(path) if path else "environment"
+    for variable, (section, key) in ENVIRONMENT.items():
+        value = (os.environ if environment is None else environment).get(variable)
+        if value:
+            tree.setdefault(section, {})[key] = value
+    config = _convert(tree, place)
+    _check(config, place)
+    return config
+
+
+def redact_dsn(dsn: str) -> str:
+    """A DSN without its password.
+
+    Examples
+    --------
+    >>> redact_dsn("postgresql://u:secret@h:1/d")
+    'postgresql://u:***@h:1/d'
+    """
+    parts = urlsplit(dsn)
+    if not parts.scheme:
+        return "***"
+    return _with_password(dsn, "***") if parts.password else dsn
+
+
+def _with_password(dsn: str, password: str) -> str:
+    parts = urlsplit(dsn)
+    host = parts.netloc.rpartition("@")[2]
+    secret = password if password == "***" else quote(password, safe="")
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:{secret}@{host}"))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def _convert(tree: dict[str, Any], place: str) -> Config:
+    _known(tree, Config, place, "")
+    for section, value in tree.items():
+        if isinstance(value, dict):
+            _known(value, type(getattr(Config(), section)), place, f"{section}.")
+    try:
+        return msgspec.convert(tree, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{place}: {error}") from error
+
+
+def _known(tree: dict[str, Any], kind: type, place: str, prefix: str) -> None:
+    fields = getattr(kind, "__struct_fields__", ())
+    for key in tree:
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, 1, 0.0)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else ""
+            raise ConfigError(f"{place}: unknown key {prefix}{key}{hint}")
+
+
+def _check(config: Config, place: str) -> None:
+    rules = (
+        (1 <= config.kafka.partitions <= 4096, "kafka.partitions must be 1 to 4096"),
+        (config.worker.ticks in ("wall", "recorded"), "worker.ticks must be wall or recorded"),
+        (0.1 <= config.worker.checkpoint_s <= 300, "worker.checkpoint_s must be 0.1 to 300"),
+        (1 <= config.worker.batch <= 10_000, "worker.batch must be 1 to 10000"),
+        (0.01 <= config.worker.within_s <= 10, "worker.within_s must be 0.01 to 10"),
+        (-1 <= config.worker.http_port <= 65_535, "worker.http_port must be -1 to 65535"),
+        (
+            config.kafka.prefix.replace(".", "").replace("-", "").isalnum(),
+            "kafka.prefix may hold letters, digits, dots and dashes",
+        ),
+    )
+    for ok, rule in rules:
+        if not ok:
+            raise ConfigError(f"{place}: {rule}")
+    config.timing_spec  # noqa: B018 - raises ConfigError itself

@@ -1,0 +1,241 @@
+"""The pure composition: decoded records in, messages out. The one `Processor` every host runs.
+
+Records turn into per-patient operations in log order, one by one and cheaply; `service.settle`
+then carries them out in batches over all patients. Batching changes cost, never results.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from alerts.machine import AlertMachine
+from alerts.policy import Policy
+from features.concepts import normalise
+from features.signals import CONTEXT_S
+from models.score import Scorer
+from service.outputs import Caused, dead_letter
+from service.patient import Patient
+from service.settle import Emitted, RefusedCommand, settle
+from service.snapshot import pack, unpack
+from streams.clock import TimingSpec
+from streams.codec import encode, kind_of
+from streams.partition import partition_of
+from streams.processor import Output, Outputs
+from streams.records import (
+    AlertCommand,
+    Chunk,
+    ClinicalEvent,
+    DeviceStatus,
+    LogRecord,
+    Reason,
+    Rejected,
+    SignalBundle,
+    Tick,
+)
+
+CONTEXT_US = {signal: round(seconds * 1e6) for signal, seconds in CONTEXT_S.items()}
+
+
+class Engine:
+    """Every patient of the partitions this process owns.
+
+    Parameters
+    ----------
+    policy : Policy
+        When to alert.
+    scorers : sequence of Scorer
+        Asked in this order about every 60 s window.
+    timing : TimingSpec
+        How long to wait for data.
+    partitions : int
+        Partition count of the input topic; a record on a wrong partition is refused.
+    """
+
+    def __init__(
+        self, policy: Policy, scorers: Sequence[Scorer], timing: TimingSpec, partitions: int
+    ) -> None:
+        self.counters: Counter[str] = Counter()  # for metrics: records, rejects, duplicates
+        self._policy = policy
+        self._scorers = tuple(scorers)
+        self._timing = timing.checked()
+        self._partitions = partitions
+        self._patients: dict[int, dict[str, Patient]] = {}
+        self._touched: dict[str, tuple[Patient, int]] = {}
+        self._refused: list[Emitted] = []
+        self._handlers: dict[type, Callable[[int, LogRecord], None]] = {
+            SignalBundle: self._route_chunks,
+            Tick: self._route_tick,
+            ClinicalEvent: self._route_event,
+            DeviceStatus: self._route_status,
+            AlertCommand: self._route_command,
+        }
+
+    def feed(self, records: Sequence[LogRecord]) -> Outputs:
+        """Apply records in order; see `streams.processor.Processor`."""
+        for index, record in enumerate(records):
+            self._route(index, record)
+        settled = settle(list(self._touched.values()), self._scorers)
+        for refused in settled.refused:
+            self._refuse_command(records[refused.at], refused)
+        emitted = [*self._refused, *settled.emitted]
+        self._touched, self._refused = {}, []
+        emitted.sort(key=lambda e: (e.at, e.patient_id))
+        return Outputs(tuple(e.output for e in emitted))
+
+    def snapshots(self, partition: int) -> list[tuple[str, int, bytes]]:
+        """Changed patients' states; see `streams.processor.Processor`."""
+        changed = [p for p in self._patients.get(partition, {}).values() if p.dirty]
+        for patient in changed:
+            patient.dirty = False
+        return [(p.patient_id, p.frontier, pack(p)) for p in changed]
+
+    def restore(self, partition: int, patient_id: str, state: bytes) -> int:
+        """Load one patient; see `streams.processor.Processor`."""
+        patient = unpack(state, self._timing, CONTEXT_US, self._policy)
+        self._patients.setdefault(partition, {})[patient_id] = patient
+        return patient.frontier
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition; see `streams.processor.Processor`."""
+        self._patients.pop(partition, None)
+
+    def patients(self) -> int:
+        """How many patients are in memory."""
+        return sum(len(own) for own in self._patients.values())
+
+    def _route(self, index: int, record: LogRecord) -> None:
+        for rejected in record.rejected:
+            self._refuse(index, record, rejected)
+        if record.record is None:
+            return
+        self.counters[f"records.{kind_of(record.record)}"] += 1
+        self._handlers[type(record.record)](index, record)
+
+    def _route_tick(self, index: int, record: LogRecord) -> None:
+        assert isinstance(record.record, Tick)
+        for patient in self._patients.get(record.partition, {}).values():
+            if record.offset >= patient.frontier:
+                self._touch(patient, record)
+                patient.on_tick(index, record.record.now_us)
+
+    def _route_status(self, index: int, record: LogRecord) -> None:
+        assert isinstance(record.record, DeviceStatus)
+        patient = self._admit(index, record, record.record.patient_id)
+        if patient is not None:
+            reason = patient.on_status(index, record.record, record.append_us)
+            if reason is not None:
+                self._refuse_record(index, record, reason, patient.patient_id)
+
+    def _route_command(self, index: int, record: LogRecord) -> None:
+        assert isinstance(record.record, AlertCommand)
+        patient = self._admit(index, record, record.record.patient_id)
+        if patient is not None:
+            patient.on_command(index, record.record, record.append_us)
+
+    def _route_chunks(self, index: int, record: LogRecord) -> None:
+        assert isinstance(record.record, SignalBundle)
+        chunks = record.record.chunks
+        by_patient: dict[str, list[tuple[int, Chunk]]] = {}
+        for position, chunk in enumerate(chunks):
+            by_patient.setdefault(chunk.patient_id, []).append((position, chunk))
+        self.counters["chunks"] += len(chunks)
+        for patient_id, own in by_patient.items():
+            known: list[tuple[int, Chunk]] = []
+            faults: list[tuple[int, Reason]] = []
+            for position, chunk in own:
+                if chunk.signal in CONTEXT_US:
+                    known.append((position, chunk))
+                else:
+                    faults.append((position, Reason.UNKNOWN_SIGNAL))
+            if partition_of(patient_id, self._partitions) != record.partition:
+                faults = [(position, Reason.MISROUTED) for position, _ in own]
+            else:
+                faults.extend(self._take_chunks(index, record, patient_id, known))
+            for position, reason in faults:
+                original = encode(SignalBundle((chunks[position],)))
+                self._refuse(index, record, Rejected(reason, "", position, original, patient_id))
+
+    def _take_chunks(
+        self, index: int, record: LogRecord, patient_id: str, own: list[tuple[int, Chunk]]
+    ) -> list[tuple[int, Reason]]:
+        patient = self._patient(record.partition, patient_id)
+        if record.offset < patient.frontier or not own:
+            return []
+        self._touch(patient, record)
+        faults, duplicates = patient.on_chunks(index, own, record.append_us)
+        self.counters["duplicate_samples"] += duplicates
+        return faults
+
+    def _route_event(self, index: int, record: LogRecord) -> None:
+        assert isinstance(record.record, ClinicalEvent)
+        event = record.record
+        normal = normalise(event.code, event.value, event.unit, event.text)
+        if isinstance(normal, Reason):
+            if event.status != "cancelled":  # a cancellation needs no value
+                self._refuse_record(index, record, normal, event.patient_id)
+                return
+        else:
+            event = _with(event, normal.code, normal.value, normal.unit, normal.text)
+        patient = self._admit(index, record, event.patient_id)
+        if patient is not None:
+            patient.on_event(index, event, record.append_us)
+
+    def _admit(self, index: int, record: LogRecord, patient_id: str) -> Patient | None:
+        """The patient a record is for; None when it is misrouted or already applied."""
+        if partition_of(patient_id, self._partitions) != record.partition:
+            self._refuse_record(index, record, Reason.MISROUTED, patient_id)
+            return None
+        patient = self._patient(record.partition, patient_id)
+        if record.offset < patient.frontier:
+            return None
+        self._touch(patient, record)
+        return patient
+
+    def _patient(self, partition: int, patient_id: str) -> Patient:
+        own = self._patients.setdefault(partition, {})
+        patient = own.get(patient_id)
+        if patient is None:
+            machine = AlertMachine(self._policy, patient_id)
+            patient = Patient(patient_id, self._timing, CONTEXT_US, machine)
+            own[patient_id] = patient
+        return patient
+
+    def _touch(self, patient: Patient, record: LogRecord) -> None:
+        patient.frontier = record.offset + 1
+        self._touched[patient.patient_id] = (patient, record.partition)
+
+    def _refuse_record(
+        self, index: int, record: LogRecord, reason: Reason, patient_id: str
+    ) -> None:
+        assert record.record is not None
+        original = encode(record.record)
+        self._refuse(index, record, Rejected(reason, "", 0, original, patient_id))
+
+    def _refuse_command(self, record: LogRecord, refused: RefusedCommand) -> None:
+        original = encode(refused.command)
+        detail = refused.refusal.detail
+        self._refuse(refused.at, record, Rejected(Reason.BAD_COMMAND, detail, 0, original))
+
+    def _refuse(self, index: int, record: LogRecord, rejected: Rejected) -> None:
+        self.counters[f"rejected.{rejected.reason}"] += 1
+        output: Output = dead_letter(record, rejected, Caused(record.partition, record.append_us))
+        self._refused.append(Emitted(index, rejected.patient_id, output))
+
+
+def _with(
+    event: ClinicalEvent, code: str, value: float | None, unit: str, text: str
+) -> ClinicalEvent:
+    return ClinicalEvent(
+        event.event_id,
+        event.version,
+        event.status,
+        event.patient_id,
+        code,
+        value,
+        unit,
+        text,
+        event.event_time_us,
+        event.known_time_us,
+        event.source,
+    )

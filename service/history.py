@@ -1,0 +1,73 @@
+"""Recordings and clinical events as one history in append order, ready to become a log.
+
+Not here: reading files (`streams.io.files`), routing and ticks (`streams.history`).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+
+from streams.history import HistorySpec, Timed, active_partitions
+from streams.io.files.recording import Recording, append_us, chunks
+from streams.records import ClinicalEvent, DeviceStatus
+
+CHUNK_S = 2.0  # what a gateway would send; results do not depend on it
+TAIL_US = 10_000_000  # ticks after the last record; devices are switched off at their end
+
+
+def history(
+    recordings: Sequence[Recording], events: Sequence[ClinicalEvent], chunk_s: float = CHUNK_S
+) -> Iterator[Timed]:
+    """Merge recordings and events by append time.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        Each is followed by a `DeviceStatus` "off" at its end: a recording that is over is not a
+        lost signal.
+    events : sequence of ClinicalEvent
+        Appended at their known time: what a replay may not look ahead of.
+    chunk_s : float
+        Length of the chunks, s.
+
+    Yields
+    ------
+    (append_us, Chunk or Record)
+        By append time; equal times keep recordings before events, in the order given.
+    """
+    streams = [_played(recording, chunk_s) for recording in recordings]
+    known = sorted(events, key=lambda event: event.known_time_us)
+    streams.append((event.known_time_us, event) for event in known)
+    return heapq.merge(*streams, key=lambda timed: timed[0])
+
+
+def _played(recording: Recording, chunk_s: float) -> Iterator[Timed]:
+    last_us = 0
+    for chunk in chunks(recording, chunk_s):
+        last_us = max(last_us, append_us(chunk))
+        yield last_us, chunk
+    if last_us:
+        yield (
+            last_us,
+            DeviceStatus(
+                recording.patient_id, recording.device_id, "", "off", None, "", 0, last_us
+            ),
+        )
+
+
+def spec_for(patient_ids: Iterable[str], partitions: int) -> HistorySpec:
+    """How these patients' history becomes a log: ticks only where a patient is."""
+    return HistorySpec(
+        partitions=partitions,
+        tail_us=TAIL_US,
+        active=tuple(active_partitions(patient_ids, partitions)),
+    )
+
+
+def patients_of(
+    recordings: Sequence[Recording], events: Sequence[ClinicalEvent]
+) -> tuple[str, ...]:
+    """Every patient of a history, sorted."""
+    named = {recording.patient_id for recording in recordings}
+    return tuple(sorted(named | {event.patient_id for event in events}))

@@ -1,0 +1,194 @@
+"""Carry out what the records made due: batches over patients, order within a patient.
+
+Segments are analysed all together first (stateless). Then waves: every patient advances through
+its operations up to its next window; those windows are extracted, aligned and scored as one batch;
+each patient's alert machine hears its scores; and so on until nothing is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from features.extract import extract
+
+from alerts.alert import AlertEvent
+from alerts.commands import Refused
+from features.align import FeatureBatch, align
+from features.analyse import analyse
+from features.primitives import Primitives
+from models.score import Score, Scorer
+from service.outputs import (
+    Caused,
+    alert_outputs,
+    feature_output,
+    feature_rows,
+    score_output,
+)
+from service.patient import (
+    CommandOp,
+    EventOp,
+    Op,
+    Patient,
+    SegmentOp,
+    SignalOp,
+    StatusOp,
+    TickOp,
+    WindowOp,
+)
+from streams.processor import Output
+from streams.records import AlertCommand
+from streams.windows import LONGEST_US
+
+SCORED_WINDOW = "60s"
+
+
+class Emitted(NamedTuple):
+    """An output with what orders it: the causing record, the patient, then when it was made."""
+
+    at: int  # index of the causing record in its feed
+    patient_id: str
+    output: Output
+
+
+class RefusedCommand(NamedTuple):
+    """A command that could not apply, for the dead letters."""
+
+    at: int  # index of the causing record in its feed
+    command: AlertCommand
+    refusal: Refused
+
+
+class Settled(NamedTuple):
+    """What carrying out gave."""
+
+    emitted: list[Emitted]
+    refused: list[RefusedCommand]
+
+
+def settle(patients: Sequence[tuple[Patient, int]], scorers: Sequence[Scorer]) -> Settled:
+    """Run every queued operation of `patients` (with their partitions); empties their queues."""
+    out = Settled([], [])
+    partition = {patient.patient_id: number for patient, number in patients}
+    primitives = _analysed([patient for patient, _ in patients])
+    queue = [patient for patient, _ in patients if patient.ops]
+    while queue:
+        due: list[tuple[Patient, WindowOp]] = []
+        for patient in queue:
+            window = _run_to_window(patient, primitives, partition[patient.patient_id], out)
+            if window is not None:
+                due.append((patient, window))
+        if due:
+            _windows(due, scorers, partition, out)
+        queue = [patient for patient in queue if patient.ops]
+    return out
+
+
+def _analysed(patients: Sequence[Patient]) -> dict[int, Primitives]:
+    """Primitives of every queued segment, by identity of the segment."""
+    segments = [op.segment for p in patients for op in p.ops if isinstance(op, SegmentOp)]
+    found = analyse(segments) if segments else []
+    return {id(segment): made for segment, made in zip(segments, found, strict=True)}
+
+
+def _run_to_window(
+    patient: Patient, primitives: dict[int, Primitives], partition: int, out: Settled
+) -> WindowOp | None:
+    while patient.ops:
+        op = patient.ops.popleft()
+        if isinstance(op, WindowOp):
+            return op
+        if isinstance(op, SegmentOp):
+            patient.rings.insert(primitives[id(op.segment)])
+        else:
+            _tell(patient, op, _events(patient, op, out), partition, out)
+    return None
+
+
+def _events(patient: Patient, op: Op, out: Settled) -> Sequence[AlertEvent]:
+    """What the alert machine says to an operation that is not a window."""
+    machine = patient.machine
+    match op:
+        case EventOp():
+            patient.asof.insert(op.event, op.append_us)
+        case TickOp():
+            return machine.on_tick(op.now_us)
+        case SignalOp(cause, signal, device_id, 0):
+            return machine.on_signal_back(signal, device_id, cause.clock_us)
+        case SignalOp(cause, signal, device_id, since_us):
+            return machine.on_silence(signal, device_id, since_us, cause.clock_us)
+        case StatusOp():
+            return machine.on_device_status(op.status, op.cause.clock_us)
+        case CommandOp():
+            said = machine.on_command(op.command, op.cause.clock_us)
+            if not isinstance(said, Refused):
+                return said
+            out.refused.append(RefusedCommand(op.cause.at, op.command, said))
+    return ()
+
+
+def _tell(
+    patient: Patient, op: Op, events: Sequence[AlertEvent], partition: int, out: Settled
+) -> None:
+    for event in events:
+        patient.dirty = True
+        caused = Caused(partition, op.cause.clock_us)
+        for output in alert_outputs(event, caused):
+            out.emitted.append(Emitted(op.cause.at, patient.patient_id, output))
+
+
+def _windows(
+    due: Sequence[tuple[Patient, WindowOp]],
+    scorers: Sequence[Scorer],
+    partition: dict[str, int],
+    out: Settled,
+) -> None:
+    rows = [(patient.rings, window) for patient, op in due for window in op.windows]
+    owners = [(patient, op) for patient, op in due for _ in op.windows]
+    batch = extract(rows)
+    for row, (patient, op) in zip(feature_rows(batch), owners, strict=True):
+        caused = Caused(partition[patient.patient_id], op.cause.clock_us)
+        emit = Emitted(op.cause.at, patient.patient_id, feature_output(row, caused))
+        out.emitted.append(emit)
+    scored = [i for i, (_, window) in enumerate(rows) if window.name == SCORED_WINDOW]
+    chosen = [owners[i] for i in scored]
+    scores = _scores(_take(batch, scored), [patient for patient, _ in chosen], scorers)
+    for (patient, op), own in zip(chosen, scores, strict=True):
+        _judge(patient, op, own, partition[patient.patient_id], out)
+    for patient, op in due:
+        patient.rings.prune(op.windows[0].end_us - LONGEST_US)
+
+
+def _scores(
+    batch: FeatureBatch, patients: Sequence[Patient], scorers: Sequence[Scorer]
+) -> list[list[Score]]:
+    """Per row, the word of every scorer, in the scorers' order."""
+    if not patients:
+        return []
+    aligned = align(batch, [patient.asof for patient in patients])
+    said = [scorer.score(aligned) for scorer in scorers]
+    return [list(row) for row in zip(*said, strict=True)]
+
+
+def _judge(
+    patient: Patient, op: WindowOp, scores: Sequence[Score], partition: int, out: Settled
+) -> None:
+    caused = Caused(partition, op.cause.clock_us)
+    for score in scores:
+        emit = Emitted(op.cause.at, patient.patient_id, score_output(score, caused))
+        out.emitted.append(emit)
+    if op.pages:
+        _tell(patient, op, patient.machine.on_scores(scores), partition, out)
+
+
+def _take(batch: FeatureBatch, rows: Sequence[int]) -> FeatureBatch:
+    at = np.asarray(rows, np.intp)
+    return FeatureBatch(
+        tuple(batch.windows[i] for i in rows),
+        batch.value[at],
+        batch.quality[at],
+        batch.coverage[at],
+        batch.n[at],
+        batch.reason[at],
+    )

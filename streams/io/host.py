@@ -1,0 +1,283 @@
+"""What every Kafka host does around the engine, whichever library brings the records.
+
+Order of a checkpoint: outputs acknowledged, then state acknowledged, then the caller commits.
+A crash between any two repeats work and skips none. Which records arrive and how offsets are
+committed is the runner's (`faust_worker`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from streams.codec import decode, kind_of
+from streams.errors import SnapshotMismatch
+from streams.io.kafka_log import LogWriter, Message
+from streams.io.state_store import StateStore
+from streams.processor import Output, Processor
+from streams.records import LogRecord
+from streams.topics import TOPICS, topic_name
+
+T = TypeVar("T")
+
+
+class RawRecord(NamedTuple):
+    """One record as it came off the log."""
+
+    partition: int
+    offset: int
+    append_us: int
+    value: bytes
+
+
+class HostMetrics(Protocol):
+    """What a host reports. Implemented by `service.metrics`; labels never hold ids."""
+
+    def fed(self, kinds: Mapping[tuple[str, str], int], seconds: float) -> None:
+        """Records by (kind, result) went through the engine in so many seconds."""
+        ...
+
+    def published(self, outputs: Sequence[Output]) -> None:
+        """The broker has these outputs."""
+        ...
+
+    def frontier(self, partition: int, append_us: int) -> None:
+        """The partition is processed up to a record of this append time."""
+        ...
+
+    def lag(self, partition: int, records: int) -> None:
+        """So many records of the partition wait."""
+        ...
+
+    def snapshots(self, count: int, size_bytes: int) -> None:
+        """So many states were stored."""
+        ...
+
+    def dropped(self, partition: int) -> None:
+        """The partition belongs to another worker now."""
+        ...
+
+    def ready(self, ready: bool) -> None:
+        """Whether every assigned partition is restored and being processed."""
+        ...
+
+
+class SilentMetrics:
+    """Reports to nobody."""
+
+    def fed(self, kinds: Mapping[tuple[str, str], int], seconds: float) -> None:
+        """Ignore."""
+
+    def published(self, outputs: Sequence[Output]) -> None:
+        """Ignore."""
+
+    def frontier(self, partition: int, append_us: int) -> None:
+        """Ignore."""
+
+    def lag(self, partition: int, records: int) -> None:
+        """Ignore."""
+
+    def snapshots(self, count: int, size_bytes: int) -> None:
+        """Ignore."""
+
+    def dropped(self, partition: int) -> None:
+        """Ignore."""
+
+    def ready(self, ready: bool) -> None:
+        """Ignore."""
+
+
+class Host:
+    """Owns partitions, feeds the engine in one thread, publishes, checkpoints.
+
+    Invariant: a record is fed only when it is the next of its partition. What was already fed is
+    skipped, and what comes too early is left for redelivery, so neither a rebalance nor a
+    stale buffer can skip or reorder a patient's log.
+
+    Parameters
+    ----------
+    processor : Processor
+        The engine; only ever called from this host's one worker thread.
+    writer : LogWriter
+        Started.
+    states : StateStore
+        Where snapshots live.
+    prefix : str
+        Namespace of the topics.
+    metrics : HostMetrics
+        Where figures go.
+    """
+
+    def __init__(
+        self,
+        processor: Processor,
+        writer: LogWriter,
+        states: StateStore,
+        prefix: str,
+        metrics: HostMetrics | None = None,
+    ) -> None:
+        self._processor = processor
+        self._writer = writer
+        self._states = states
+        self._topics = {short: topic_name(short, prefix) for short in TOPICS}
+        self._metrics: HostMetrics = metrics or SilentMetrics()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._next: dict[int, int] = {}
+        self._early: dict[int, float] = {}
+        self._dirty: set[int] = set()
+        self._outbox: list[Output] = []  # caused, not yet acknowledged by the broker
+        self._unstored: dict[int, list[tuple[str, int, bytes]]] = {}
+        self._epoch = 0
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Next offset of every owned partition."""
+        return dict(self._next)
+
+    def early(self, longer_than_s: float) -> dict[int, int]:
+        """Partitions that have waited so long for their next offset, with that offset."""
+        now_s = time.monotonic()
+        return {
+            partition: self._next[partition]
+            for partition, since_s in self._early.items()
+            if now_s - since_s > longer_than_s
+        }
+
+    async def restore(self, starts: Mapping[int, int]) -> None:
+        """Take partitions over: load every patient's state, then expect these offsets.
+
+        Raises
+        ------
+        BrokerError
+            If the broker is away.
+        SnapshotMismatch
+            If a state is of another version or contradicts its frontier.
+        """
+        restored = await self._states.read(sorted(starts))
+        self._epoch = max(self._epoch, time.time_ns(), restored.epoch + 1)
+        for partition, start in starts.items():
+            await self._run(self._processor.drop, partition)
+            for row in restored.states[partition]:
+                frontier = await self._run(
+                    self._processor.restore, partition, row.patient_id, row.state
+                )
+                if frontier != row.frontier:
+                    raise SnapshotMismatch(
+                        f"state on partition {partition}: its frontier is {frontier}, "
+                        f"the record says {row.frontier}"
+                    )
+            self._next[partition] = start
+            self._early.pop(partition, None)
+
+    async def process(self, records: Iterable[RawRecord]) -> None:
+        """Feed what is due and publish what it causes; returns when the broker has it.
+
+        Raises
+        ------
+        BrokerError
+            If an output can never be written.
+        """
+        due = [record for record in records if self._is_next(record)]
+        if due:
+            self._dirty.update(record.partition for record in due)
+            await self._run(self._feed, due)
+            await self._publish()
+
+    async def checkpoint(self) -> dict[int, int]:
+        """Store the state of every patient that changed; returns what may now be committed.
+
+        Returns
+        -------
+        dict of int to int
+            Per owned partition the offset below which everything is published and stored.
+        """
+        await self._run(_nothing)  # a `process` that was cancelled may still feed
+        await self._publish()
+        for partition in sorted(self._dirty & self._next.keys()):
+            snapshots = await self._run(self._processor.snapshots, partition)
+            self._unstored.setdefault(partition, []).extend(snapshots)
+        for partition, snapshots in list(self._unstored.items()):
+            await self._states.write(partition, self._epoch, _now_us(), snapshots)
+            self._metrics.snapshots(len(snapshots), sum(len(row[2]) for row in snapshots))
+            del self._unstored[partition]
+            self._dirty.discard(partition)
+        return self.positions
+
+    async def drop(self, partitions: Iterable[int]) -> None:
+        """Forget partitions; their state is with the next owner."""
+        for partition in partitions:
+            if self._next.pop(partition, None) is not None:
+                await self._run(self._processor.drop, partition)
+            self._early.pop(partition, None)
+            self._unstored.pop(partition, None)
+            self._dirty.discard(partition)
+            self._metrics.dropped(partition)
+
+    def close(self) -> None:
+        """Let the engine's thread end."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _is_next(self, record: RawRecord) -> bool:
+        due = self._next.get(record.partition)
+        if due is None or record.offset < due:
+            return False
+        if record.offset > due:
+            self._early.setdefault(record.partition, time.monotonic())
+            return False
+        self._early.pop(record.partition, None)
+        self._next[record.partition] = due + 1
+        return True
+
+    def _feed(self, records: Sequence[RawRecord]) -> None:
+        """Decode and feed; runs in the engine's thread."""
+        began_s = time.perf_counter()
+        decoded = [
+            decode(record.value, record.partition, record.offset, record.append_us)
+            for record in records
+        ]
+        self._outbox.extend(self._processor.feed(decoded).messages)
+        self._metrics.fed(_count(decoded), time.perf_counter() - began_s)
+        for record in {record.partition: record for record in decoded}.values():
+            self._metrics.frontier(record.partition, record.append_us)
+
+    async def _publish(self) -> None:
+        outputs = tuple(self._outbox)
+        await self._writer.send_all([self._message(output) for output in outputs])
+        del self._outbox[: len(outputs)]
+        self._metrics.published(outputs)
+
+    def _message(self, output: Output) -> Message:
+        return Message(
+            self._topics[output.topic],
+            output.partition,
+            output.append_us,
+            output.key.encode("utf-8", "surrogatepass"),
+            output.value,
+            output.headers,
+        )
+
+    async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, work, *arguments)
+
+
+def _count(records: Sequence[LogRecord]) -> Counter[tuple[str, str]]:
+    """Records by (kind, result): whole, partly refused, refused."""
+    return Counter(
+        ("unknown", "rejected")
+        if row.record is None
+        else (kind_of(row.record), "partial" if row.rejected else "accepted")
+        for row in records
+    )
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _nothing() -> None:
+    """What the engine's thread reaches only after all that was queued before."""

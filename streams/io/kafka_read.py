@@ -1,0 +1,225 @@
+"""Reading Kafka without a group: a topic to its end, a range, a lag, or for ever.
+
+Writing is `streams.io.kafka_log`; the group that processes the input is the worker's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.errors import BrokerError
+from streams.io.kafka_log import (
+    REQUEST_TIMEOUT_MS,
+    Stored,
+    append_us_of,
+    start_client,
+    stop_client,
+)
+from streams.topics import MAX_MESSAGE_BYTES
+
+
+def open_consumer(bootstrap: str, group: str | None = None) -> AIOKafkaConsumer:
+    """A consumer that joins no group, commits nothing and takes our largest messages."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
+        fetch_max_wait_ms=200,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+    )
+
+
+def stored(record: Any) -> Stored:
+    """What aiokafka read, in our words."""
+    return Stored(
+        record.topic,
+        record.partition,
+        record.offset,
+        append_us_of(record.headers, record.timestamp),
+        record.key,
+        record.value or b"",
+        tuple(record.headers),
+    )
+
+
+async def read_range(
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
+) -> AsyncIterator[Stored]:
+    """Everything in these partitions up to their present ends, by partition in offset order.
+
+    Raises
+    ------
+    BrokerError
+        If nothing arrives for 30 s although the end is not reached.
+    """
+    wanted = list(partitions)
+    consumer.assign(wanted)
+    ends = await consumer.end_offsets(wanted)
+    starts = await consumer.beginning_offsets(wanted)
+    left = {part for part in wanted if ends[part] > starts[part]}
+    for part in wanted:
+        consumer.seek(part, starts[part])
+    loop = asyncio.get_running_loop()
+    heard_s = loop.time()
+    while left:
+        batches = await consumer.getmany(*left, timeout_ms=500)
+        for part, records in batches.items():
+            for record in records:
+                if record.offset < ends[part]:
+                    yield stored(record)
+            heard_s = loop.time()
+        for part in list(left):
+            if await consumer.position(part) >= ends[part]:
+                left.discard(part)
+        if left and loop.time() - heard_s > 30.0:
+            raise BrokerError(f"nothing read for 30 s from {sorted(left)}: is the broker ill?")
+
+
+async def read_topic(bootstrap: str, topic: str) -> list[Stored]:
+    """Every record of a topic up to its present end, by (partition, offset).
+
+    Raises
+    ------
+    BrokerError
+        If the broker is away or the topic does not exist.
+    """
+    consumer = open_consumer(bootstrap)
+    await start_client(consumer, bootstrap)
+    try:
+        parts = await partitions_of_topic(consumer, topic)
+        rows = [row async for row in read_range(consumer, parts)]
+    except KafkaError as error:
+        raise BrokerError(f"Kafka at {bootstrap}: cannot read {topic}: {error!r}") from error
+    finally:
+        await stop_client(consumer)
+    return sorted(rows, key=lambda row: (row.partition, row.offset))
+
+
+async def partitions_of_topic(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+    """The partitions of a topic, ascending.
+
+    Raises
+    ------
+    BrokerError
+        If the topic does not exist.
+    """
+    for _ in range(20):  # a topic that was just created takes a moment to be known
+        # The public `partitions_for_topic` only knows topics already subscribed to.
+        cluster = await consumer._client.fetch_all_metadata()
+        numbers = cluster.partitions_for_topic(topic)
+        if numbers:
+            return [TopicPartition(topic, number) for number in sorted(numbers)]
+        await asyncio.sleep(0.1)
+    raise BrokerError(f"topic {topic} does not exist (run vigil init)")
+
+
+class Span(NamedTuple):
+    """Where a partition stands: what the log holds and what the group has committed."""
+
+    start: int
+    end: int
+    committed: int | None
+
+    @property
+    def replay_point(self) -> int:
+        """First offset the group has not committed."""
+        return self.start if self.committed is None else self.committed
+
+
+async def spans(
+    bootstrap: str, group: str, topic: str, partitions: Iterable[int] | None = None
+) -> dict[int, Span]:
+    """Log start, log end and committed offset of a group, per partition.
+
+    Raises
+    ------
+    BrokerError
+        If the broker is away or the topic does not exist.
+    """
+    consumer = open_consumer(bootstrap, group)
+    await start_client(consumer, bootstrap)
+    try:
+        parts = await partitions_of_topic(consumer, topic)
+        if partitions is not None:
+            wanted = set(partitions)
+            parts = [part for part in parts if part.partition in wanted]
+        consumer.assign(parts)
+        ends = await consumer.end_offsets(parts)
+        starts = await consumer.beginning_offsets(parts)
+        return {
+            part.partition: Span(starts[part], ends[part], await consumer.committed(part))
+            for part in parts
+        }
+    except KafkaError as error:
+        raise BrokerError(f"Kafka at {bootstrap}: cannot read offsets: {error!r}") from error
+    finally:
+        await stop_client(consumer)
+
+
+async def lag(bootstrap: str, group: str, topic: str) -> int:
+    """Records of a topic that a consumer group has not committed yet.
+
+    Raises
+    ------
+    BrokerError
+        If the broker is away or the topic does not exist.
+    """
+    found = await spans(bootstrap, group, topic)
+    return sum(span.end - span.replay_point for span in found.values())
+
+
+class LogReader:
+    """Follows topics for ever without a group: `async for stored in reader`.
+
+    Parameters
+    ----------
+    bootstrap : str
+        `host:port`, several separated by commas.
+    topics : sequence of str
+        Full names.
+    start : str
+        "earliest" or "latest".
+    """
+
+    def __init__(self, bootstrap: str, topics: Sequence[str], start: str = "latest") -> None:
+        self._bootstrap = bootstrap
+        self._topics = topics
+        self._start = start
+        self._consumer = open_consumer(bootstrap)
+
+    async def __aenter__(self) -> Self:
+        await start_client(self._consumer, self._bootstrap)
+        parts = [
+            part
+            for topic in self._topics
+            for part in await partitions_of_topic(self._consumer, topic)
+        ]
+        self._consumer.assign(parts)
+        seek: Callable[..., Any] = self._consumer.seek_to_beginning
+        if self._start == "latest":
+            seek = self._consumer.seek_to_end
+        await seek(*parts)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await stop_client(self._consumer)
+
+    def __aiter__(self) -> AsyncIterator[Stored]:
+        return self._follow()
+
+    async def _follow(self) -> AsyncIterator[Stored]:
+        async for record in self._consumer:
+            yield stored(record)

@@ -1,0 +1,197 @@
+"""The store of record: clinical events in and out, features, scores and alerts in.
+
+Not here: connections and retry (`streams.io.timescale`), or when to write (`service.sink`,
+`service.event_store`). Writing a row twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Self
+
+from streams.errors import ConfigError
+from streams.io import store_rows
+from streams.io.store_rows import (
+    AlertRecord,
+    FeatureRecord,
+    Published,
+    ScoreRecord,
+    StoredEvent,
+)
+from streams.io.timescale import Line, Micros, RetrySpec, migrate
+from streams.records import ClinicalEvent
+
+
+class Store:
+    """Vigil's tables behind one reconnecting line; not for use by two threads at once.
+
+    Invariant: a method that returned has committed, and one that raised may be called again
+    with the same rows.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        retry: RetrySpec | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._line = Line(dsn, retry or RetrySpec(), sleep)
+
+    @classmethod
+    def connect(cls, dsn: str, retry: RetrySpec | None = None) -> Self:
+        """Open a store and prove that the database answers.
+
+        Raises
+        ------
+        ConfigError
+            `dsn` is not a PostgreSQL address.
+        StoreError
+            The database does not answer (`retriable`), or refuses the login (not).
+        """
+        store = cls(dsn, retry)
+        store._line.run("connect", lambda connection: None)
+        return store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; a later call opens a new one."""
+        self._line.close()
+
+    def where(self) -> str:
+        """Server, port and database, for messages: never user secrets."""
+        return self._line.where()
+
+    def migrate(self, extension: bool = True) -> str:
+        """Create or complete the schema; give the edition, see `timescale.migrate`."""
+        return self._line.run("migrate", lambda connection: migrate(connection, extension))
+
+    def edition(self) -> str:
+        """Say "timescale-apache", "timescale-community" or "postgresql"."""
+        return str(self._line.rows("read the edition", store_rows.EDITION_SQL)[0][0])
+
+    def schema_version(self) -> int:
+        """Newest migration the database has had."""
+        query = "SELECT max(version) FROM schema_version"
+        return int(self._line.rows("read the schema version", query)[0][0])
+
+    def counts(self) -> dict[str, int]:
+        """Rows per table."""
+        names = [table.name for table in store_rows.TABLES]
+        query = ", ".join(f"(SELECT count(*) FROM {name})" for name in names)
+        return dict(zip(names, self._line.rows("count rows", f"SELECT {query}")[0], strict=True))
+
+    def insert_events(self, events: Sequence[ClinicalEvent]) -> int:
+        """Insert events that are not there yet, 5,000 per transaction.
+
+        Returns
+        -------
+        int
+            How many were new. An event whose (event_id, version, event_time) is stored already
+            is left as it is, see `changed`.
+
+        Raises
+        ------
+        RefusedRows
+            A row breaks a rule of the schema; its batch was not written.
+        StoreError
+            The database went away and did not come back within the retries.
+        """
+        size = store_rows.BATCH_ROWS
+        return sum(
+            self._line.write(
+                store_rows.EVENTS, [store_rows.event_row(e) for e in events[at : at + size]]
+            )
+            for at in range(0, len(events), size)
+        )
+
+    def changed(self, events: Sequence[ClinicalEvent]) -> set[str]:
+        """Ids of events stored under the same id, version and time with other content."""
+        rows = [store_rows.event_row(event) for event in events]
+        found = self._line.with_stage(
+            "compare events", store_rows.EVENTS, rows, store_rows.CHANGED_SQL
+        )
+        return {str(row[0]) for row in found}
+
+    def write_features(self, rows: Sequence[FeatureRecord]) -> int:
+        """Write feature rows in one transaction; returns how many were new."""
+        return self._line.write(store_rows.FEATURES, rows)
+
+    def write_scores(self, rows: Sequence[ScoreRecord]) -> int:
+        """Write scores in one transaction; returns how many were new."""
+        return self._line.write(store_rows.SCORES, rows)
+
+    def write_alerts(self, rows: Sequence[AlertRecord]) -> int:
+        """Write alert lifecycle events in one transaction; returns how many were new."""
+        return self._line.write(store_rows.ALERTS, rows)
+
+    def unpublished(self, limit: int) -> list[ClinicalEvent]:
+        """Give events that are not marked as published, earliest known first.
+
+        The mark itself is the cursor, so a row of a transaction that commits late is still
+        found: no high-water mark can pass it by.
+        """
+        query = store_rows.UNPUBLISHED_SQL
+        found = self._line.rows("read unpublished events", query, (limit,))
+        return [ClinicalEvent(*row) for row in found]
+
+    def mark_published(self, marks: Sequence[Published]) -> int:
+        """Record where events stand on the log; a mark that is there stays. How many were new."""
+        table, query = store_rows.MARKS, store_rows.MARK_SQL
+        return len(self._line.with_stage("mark events as published", table, marks, query))
+
+    def stored_events(
+        self, patient_ids: Sequence[str] | None, from_us: int, to_us: int
+    ) -> Iterator[StoredEvent]:
+        """Events whose effective known time is in `[from_us, to_us)`, in the order of the log.
+
+        Parameters
+        ----------
+        patient_ids : sequence of str or None
+            Whose events; None means everyone's.
+        from_us, to_us : int
+            µs UTC, compared with `StoredEvent.effective_known_us`.
+
+        Yields
+        ------
+        StoredEvent
+            By effective known time, then log position, in bounded memory. Read on a connection
+            of its own, so this store may write meanwhile.
+        """
+        wanted = None if patient_ids is None else list(patient_ids)
+        asked = {"patients": wanted, "from_us": from_us, "to_us": to_us}
+        reader = self._line.second()
+        try:
+            for row in reader.stream("read events", store_rows.HISTORY_SQL, asked):
+                yield store_rows.stored_event(row)
+        finally:
+            reader.close()
+
+    def events(
+        self, patient_ids: Sequence[str] | None, from_us: int, to_us: int
+    ) -> Iterator[ClinicalEvent]:
+        """`stored_events` without their effective known times, in the same order."""
+        return (stored.event for stored in self.stored_events(patient_ids, from_us, to_us))
+
+    def wait_for_events(self, timeout_s: float) -> bool:
+        """Wait until someone inserts events (True) or `timeout_s` passes (False)."""
+        return self._line.heard(store_rows.EVENTS_CHANNEL, timeout_s)
+
+    def drop_before(self, table: str, before_us: int) -> int:
+        """Drop whole chunks or partitions of `table` that end by `before_us`; returns how many.
+
+        Raises
+        ------
+        ConfigError
+            `table` is not one of the tables over time.
+        """
+        names = [known.name for known in store_rows.TABLES if known.time_column]
+        if table not in names:
+            raise ConfigError(f"no table over time is called {table!r}; choose one of {names}")
+        query = f"SELECT vigil_drop_before('{table}', %s)"
+        return int(self._line.rows(f"drop old {table}", query, (Micros(before_us),))[0][0])

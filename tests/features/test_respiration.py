@@ -1,0 +1,127 @@
+"""Breaths in the respiration wave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from features.analyse import analyse
+from features.respiration import WAVE_HZ, breath_rate, respiration_rate
+from streams.segments import Segment
+
+Floats = NDArray[np.float64]
+T = np.arange(240) / WAVE_HZ
+
+
+def _wave(per_min: float, phase: float = 0.3) -> Floats:
+    return np.sin(2 * np.pi * per_min / 60 * T + phase)
+
+
+@pytest.mark.parametrize("per_min", [5, 8, 12, 15.5, 20, 30, 40, 55, 70])
+@pytest.mark.parametrize("gain", [1.0, -1.0, 1e-3, 1e4])
+def test_a_steady_wave_has_its_own_rate_whatever_its_size(per_min: float, gain: float) -> None:
+    rate, quality = breath_rate((gain * _wave(per_min) + 5 * gain)[None], WAVE_HZ)
+    assert rate[0] == pytest.approx(per_min, abs=0.3)
+    assert quality[0] == 1.0
+
+
+def test_a_wave_resting_on_its_rails_still_shows_breaths() -> None:
+    rate, quality = breath_rate((5 * _wave(14)).clip(-0.5, 0.5)[None], WAVE_HZ)
+    assert rate[0] == pytest.approx(14, abs=0.2)
+    assert quality[0] == 1.0
+
+
+def test_cardiac_ripple_is_no_breath() -> None:
+    rippled = _wave(12) + 0.2 * np.sin(2 * np.pi * 1.2 * T)
+    assert breath_rate(rippled[None], WAVE_HZ)[0][0] == pytest.approx(12, abs=0.3)
+
+
+def test_a_cough_does_not_set_the_scale() -> None:
+    coughed = _wave(15)
+    coughed[100:104] += 40.0
+    assert breath_rate(coughed[None], WAVE_HZ)[0][0] == pytest.approx(15, abs=1.0)
+
+
+@pytest.mark.parametrize("length", [3, 20, 80])
+def test_no_breath_is_counted_across_a_gap(length: int) -> None:
+    holed = _wave(18)
+    holed[110 : 110 + length] = np.nan
+    rate, quality = breath_rate(holed[None], WAVE_HZ)
+    assert rate[0] == pytest.approx(18, abs=0.7)
+    assert quality[0] > 0.9
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.zeros(240),
+        np.full(240, 3.3),
+        np.full(240, np.nan),
+        np.full(240, np.inf),
+        np.zeros(1),
+        np.empty(0),
+        np.where(np.arange(240) % 20 < 10, 1.0, np.nan),
+    ],
+    ids=["zero", "constant", "missing", "infinite", "one sample", "empty", "only short runs"],
+)
+def test_without_breaths_there_is_no_rate(x: Floats) -> None:
+    rate, quality = breath_rate(x[None], WAVE_HZ)
+    assert np.isnan(rate).all()
+    assert (quality == 0).all()
+
+
+def test_noise_has_low_quality() -> None:
+    noise = np.random.default_rng(0).normal(size=(100, 240))
+    assert np.median(breath_rate(noise, WAVE_HZ)[1]) < 0.6
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_a_row_does_not_depend_on_its_neighbours(size: int) -> None:
+    rows = np.stack([_wave(10 + i % 9, i) for i in range(size)])
+    rows[size // 2, 30:60] = np.nan
+    together = breath_rate(rows, WAVE_HZ)
+    for i, row in enumerate(rows):
+        alone = breath_rate(row[None], WAVE_HZ)
+        assert (alone[0][0], alone[1][0]) == (together[0][i], together[1][i])
+
+
+@pytest.mark.parametrize("fs_hz", [4.0, 25.0, 62.5, 125.0, 250.0])
+def test_the_public_entry_reads_the_wave_at_any_rate(fs_hz: float) -> None:
+    t = np.arange(round(60 * fs_hz)) / fs_hz
+    rate, quality = respiration_rate({"resp": np.sin(2 * np.pi * 0.3 * t)}, fs_hz)
+    assert rate == pytest.approx(18, abs=0.2)
+    assert quality == 1.0
+
+
+@pytest.mark.parametrize("signals", [{}, {"ecg": np.zeros(10)}, {"resp": np.empty(0)}])
+def test_without_a_respiration_wave_there_is_no_rate(signals: dict[str, Floats]) -> None:
+    rate, quality = respiration_rate(signals, 125.0)
+    assert np.isnan(rate)
+    assert quality == 0.0
+
+
+@pytest.mark.data
+def test_rates_of_bidmc_agree_with_two_human_annotators(
+    bidmc: list[Any], cut: Callable[..., list[Segment]]
+) -> None:
+    """All 60 s windows every 10 s of all records, through 10 s segments."""
+    errors = []
+    for record in bidmc:
+        segments = cut(record.signals["resp"], record.fs_hz, "resp", 2.0)
+        wave = np.full(len(segments) * 40, np.nan)
+        for part in analyse(segments):
+            wave[part.times_us // 250_000] = part.values
+        starts = np.arange(0, 421, 10)
+        rate, _ = breath_rate(np.stack([wave[4 * s : 4 * s + 240] for s in starts]), WAVE_HZ)
+        for start, value in zip(starts, rate, strict=True):
+            truth = []
+            for marks in record.breaths_s:
+                inside = marks[(marks >= start) & (marks < start + 60)]
+                truth.append(60 * (len(inside) - 1) / (inside[-1] - inside[0]))
+            errors.append(abs(value - np.mean(truth)))
+    assert len(errors) == 43 * len(bidmc)
+    assert np.mean(errors) <= 0.5

@@ -1,0 +1,223 @@
+"""The Faust worker on a real broker, with real kills."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from streams.codec import decode, encode
+from streams.history import HistorySpec, LogEntry
+from streams.io.ingest import ingest
+from streams.io.kafka_log import LogWriter, Message
+from streams.io.kafka_read import Stored, lag, read_topic
+from streams.records import Chunk
+
+pytestmark = pytest.mark.broker
+
+PARTITIONS = 8
+BASE_US = 1_500_000_000_000_000
+StartWorker = Callable[..., subprocess.Popen[bytes]]
+
+
+def _toy_processor() -> Any:
+    path = Path(__file__).with_name("toy_worker.py")
+    spec = importlib.util.spec_from_file_location("toy_worker", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.ToyProcessor()
+
+
+def chunks(count: int) -> Iterator[tuple[int, Chunk]]:
+    for index in range(count):
+        at_us = BASE_US + index * 50_000
+        data = bytes([index % 256, index // 256 % 256]) * 20
+        yield (
+            at_us + index % 7,
+            Chunk(
+                f"p{index % 13}",
+                "d",
+                "ecg",
+                index,
+                index * 20,
+                at_us,
+                400.0,
+                "mV",
+                1.0,
+                0.0,
+                0,
+                data,
+            ),
+        )
+
+
+def undisturbed(log: list[LogEntry]) -> dict[int, list[bytes]]:
+    """Outputs per partition of one pass without Kafka."""
+    toy = _toy_processor()
+    offsets = dict.fromkeys(range(PARTITIONS), 0)
+    found: dict[int, list[bytes]] = {partition: [] for partition in range(PARTITIONS)}
+    for entry in log:
+        row = decode(
+            encode(entry.record), entry.partition, offsets[entry.partition], entry.append_us
+        )
+        offsets[entry.partition] += 1
+        for output in toy.feed([row]).messages:
+            found[entry.partition].append(output.value)
+    return found
+
+
+def once_each(rows: list[Stored]) -> dict[int, list[bytes]]:
+    """Values per partition in order of first appearance; a doubled id must be the same value."""
+    found: dict[int, dict[tuple[str, int], bytes]] = {part: {} for part in range(PARTITIONS)}
+    for row in rows:
+        patient, count, *_ = msgspec.json.decode(row.value)
+        known = found[row.partition].setdefault((patient, count), row.value)
+        assert known == row.value
+    return {partition: list(values.values()) for partition, values in found.items()}
+
+
+async def drained(bootstrap: str, prefix: str, limit_s: float = 60.0) -> None:
+    until_s = time.monotonic() + limit_s
+    while left := await lag(bootstrap, prefix, f"{prefix}.in.v1"):
+        assert time.monotonic() < until_s, f"{left} records are still not committed"
+        await asyncio.sleep(0.2)
+
+
+async def played(
+    bootstrap: str, prefix: str, log: list[LogEntry], speed: float | None = None
+) -> None:
+    async with LogWriter(bootstrap) as writer:
+        await ingest(log, writer, prefix=prefix, speed=speed)
+
+
+@pytest.mark.slow
+def test_six_kills_at_random_moments_change_no_output(
+    kafka_bootstrap: str, kafka_prefix: str, start_toy_worker: StartWorker
+) -> None:
+    log = list(HistorySpec(PARTITIONS).build(chunks(6000)))
+    moments = random.Random(7)
+
+    async def storm() -> None:
+        feeding = asyncio.create_task(played(kafka_bootstrap, kafka_prefix, log, speed=15.0))
+        for _ in range(6):
+            worker = start_toy_worker(kafka_prefix, "one")
+            await asyncio.sleep(2.0 + moments.random() * 2.5)
+            worker.send_signal(signal.SIGKILL)
+            worker.wait(10)
+        start_toy_worker(kafka_prefix, "one")
+        await feeding
+        await drained(kafka_bootstrap, kafka_prefix)
+
+    asyncio.run(storm())
+    rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
+    expected = undisturbed(log)
+    assert once_each(rows) == expected
+    assert len(rows) > sum(len(values) for values in expected.values())  # work was repeated
+
+
+@pytest.mark.slow
+def test_a_second_worker_that_comes_and_goes_changes_no_output(
+    kafka_bootstrap: str, kafka_prefix: str, start_toy_worker: StartWorker
+) -> None:
+    log = list(HistorySpec(PARTITIONS).build(chunks(4000)))
+
+    async def shared() -> None:
+        start_toy_worker(kafka_prefix, "one")
+        feeding = asyncio.create_task(played(kafka_bootstrap, kafka_prefix, log, speed=15.0))
+        await asyncio.sleep(4)
+        second = start_toy_worker(kafka_prefix, "two")
+        await asyncio.sleep(7)
+        second.send_signal(signal.SIGKILL)  # the first takes over after the session timeout
+        second.wait(10)
+        await feeding
+        await drained(kafka_bootstrap, kafka_prefix)
+
+    asyncio.run(shared())
+    rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
+    assert once_each(rows) == undisturbed(log)
+
+
+def test_sigterm_drains_within_five_seconds_and_leaves_nothing_to_repeat(
+    kafka_bootstrap: str, kafka_prefix: str, start_toy_worker: StartWorker
+) -> None:
+    log = list(HistorySpec(PARTITIONS).build(chunks(500)))
+
+    async def flow() -> float:
+        worker = start_toy_worker(kafka_prefix, "one", "--checkpoint-s", "600")
+        await played(kafka_bootstrap, kafka_prefix, log)
+        until_s = time.monotonic() + 30
+        while len(await read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1")) < 500:
+            assert time.monotonic() < until_s
+        began_s = time.monotonic()
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(10) == 0
+        return time.monotonic() - began_s
+
+    assert asyncio.run(flow()) < 5.0
+    assert asyncio.run(lag(kafka_bootstrap, kafka_prefix, f"{kafka_prefix}.in.v1")) == 0
+
+
+def test_poison_bytes_reach_the_dead_letters_and_neighbours_live(
+    kafka_bootstrap: str, kafka_prefix: str, start_toy_worker: StartWorker
+) -> None:
+    poison = [b"", b"\xff\xfe", b"\x00" * 1000, b"{}", bytes(range(256))]
+    log = list(HistorySpec(PARTITIONS).build(chunks(26)))
+
+    async def flow() -> None:
+        async with LogWriter(kafka_bootstrap) as writer:
+            await writer.send_all(
+                [Message(f"{kafka_prefix}.in.v1", 3, BASE_US, None, value) for value in poison]
+            )
+        await played(kafka_bootstrap, kafka_prefix, log)
+        start_toy_worker(kafka_prefix, "one")
+        await drained(kafka_bootstrap, kafka_prefix)
+
+    asyncio.run(flow())
+    refused = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.dlq.v1"))
+    assert [row.value for row in refused] == poison
+    assert {row.header("vigil-reason") for row in refused} <= {b"undecodable", b"unknown_version"}
+    rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
+    assert len(rows) == 26
+
+
+def test_a_live_worker_writes_ticks_to_every_partition_it_owns(
+    kafka_bootstrap: str, kafka_prefix: str, start_toy_worker: StartWorker
+) -> None:
+    start_toy_worker(kafka_prefix, "one", "--ticks", "wall", "--tick-s", "0.2")
+    until_s = time.monotonic() + 30
+    ticked: set[int] = set()
+    while ticked != set(range(PARTITIONS)):
+        assert time.monotonic() < until_s, f"ticks only on {sorted(ticked)}"
+        rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.in.v1"))
+        ticked = {row.partition for row in rows}
+    row = decode(rows[0].value, rows[0].partition, rows[0].offset, rows[0].append_us)
+    assert row.record is not None
+    assert row.record.now_us == row.append_us
+
+
+def test_a_worker_without_topics_says_so_and_stops(
+    kafka_bootstrap: str, start_toy_worker: StartWorker, tmp_path: Path
+) -> None:
+    worker = start_toy_worker("no-such-prefix", "one")
+    assert worker.wait(30) == 2
+    said = (tmp_path / "one-0.log").read_text()
+    assert "no-such-prefix.in.v1 does not exist (run vigil init)" in said
+
+
+def test_a_worker_without_a_broker_says_so_and_stops(
+    kafka_bootstrap: str, start_toy_worker: StartWorker, tmp_path: Path
+) -> None:
+    worker = start_toy_worker("any", "one", bootstrap="127.0.0.1:1")
+    assert worker.wait(30) == 2
+    assert "Kafka at 127.0.0.1:1 does not answer" in (tmp_path / "one-0.log").read_text()

@@ -1,0 +1,125 @@
+"""A real Faust worker with an engine small enough to check by hand; run as a subprocess.
+
+Its state per patient is an order-sensitive digest of the chunks, so a record that is lost, doubled
+or out of order shows in every later output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from streams.errors import VigilError
+from streams.processor import Output, Outputs
+from streams.records import LogRecord, SignalBundle, Tick
+
+
+class Toy(msgspec.Struct, array_like=True):
+    frontier: int
+    count: int
+    digest: int
+    ticks: int
+
+
+class ToyProcessor:
+    """Counts chunks and ticks per patient; one output per chunk."""
+
+    def __init__(self) -> None:
+        self._patients: dict[int, dict[str, Toy]] = {}
+        self._changed: dict[int, set[str]] = {}
+
+    def feed(self, records: Sequence[LogRecord]) -> Outputs:
+        messages: list[Output] = []
+        for row in records:
+            for refused in row.rejected:
+                reason = (("vigil-reason", refused.reason.value.encode()),)
+                messages.append(
+                    Output("dlq", "", row.partition, row.append_us, refused.original, reason)
+                )
+            patients = self._patients.setdefault(row.partition, {})
+            if isinstance(row.record, Tick):
+                for toy in patients.values():
+                    if row.offset >= toy.frontier:
+                        toy.ticks += 1
+                self._changed.setdefault(row.partition, set()).update(patients)
+            elif isinstance(row.record, SignalBundle):
+                messages += self._bundle(row, row.record, patients)
+            for toy in patients.values():
+                toy.frontier = max(toy.frontier, row.offset + 1)
+        return Outputs(tuple(messages))
+
+    def _bundle(
+        self, row: LogRecord, bundle: SignalBundle, patients: dict[str, Toy]
+    ) -> list[Output]:
+        messages = []
+        for chunk in bundle.chunks:
+            toy = patients.setdefault(chunk.patient_id, Toy(0, 0, 0, 0))
+            if row.offset < toy.frontier:
+                continue
+            toy.count += 1
+            toy.digest = zlib.crc32(chunk.data, toy.digest)
+            self._changed.setdefault(row.partition, set()).add(chunk.patient_id)
+            value = msgspec.json.encode([chunk.patient_id, toy.count, toy.digest, toy.ticks])
+            messages.append(
+                Output("features", chunk.patient_id, row.partition, row.append_us, value)
+            )
+        return messages
+
+    def snapshots(self, partition: int) -> list[tuple[str, int, bytes]]:
+        patients = self._patients.get(partition, {})
+        changed = sorted(self._changed.pop(partition, set()))
+        return [
+            (name, patients[name].frontier, msgspec.msgpack.encode(patients[name]))
+            for name in changed
+        ]
+
+    def restore(self, partition: int, patient_id: str, state: bytes) -> int:
+        toy = msgspec.msgpack.decode(state, type=Toy)
+        self._patients.setdefault(partition, {})[patient_id] = toy
+        return toy.frontier
+
+    def drop(self, partition: int) -> None:
+        self._patients.pop(partition, None)
+        self._changed.pop(partition, None)
+
+
+def main() -> int:
+    from streams.io.faust_worker import WorkerSettings, run_worker
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("bootstrap")
+    parser.add_argument("prefix")
+    parser.add_argument("instance")
+    parser.add_argument("--checkpoint-s", type=float, default=0.5)
+    parser.add_argument("--ticks", default="recorded")
+    parser.add_argument("--tick-s", type=float, default=5.0)
+    parser.add_argument("--take", type=int, default=20)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    settings = WorkerSettings(
+        options.bootstrap,
+        prefix=options.prefix,
+        group=options.prefix,
+        instance=options.instance,
+        ticks=options.ticks,
+        tick_s=options.tick_s,
+        checkpoint_s=options.checkpoint_s,
+        take_records=options.take,
+    )
+    try:
+        return run_worker(settings, ToyProcessor)
+    except VigilError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
