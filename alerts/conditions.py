@@ -76,8 +76,8 @@ class Verdict(NamedTuple):
 
 
 def value_of(score: Score, field: str) -> float | None:
-    """Return the field of `score` a condition reads, rounded to 1e-4; None if there is none."""
-    value: float | None = getattr(score, field)
+    """Return the field of `score` a condition reads, rounded to 1e-4; None if there is no score."""
+    value: float | None = None if score.value is None else getattr(score, field)
     return None if value is None or value != value else round(float(value), DECIMALS)
 
 
@@ -97,7 +97,7 @@ def read(
     state : ConditionState or None
         Its state; None is quiet.
     """
-    present = _inputs(score)
+    present = _inputs(score, spec)
     complete = score.completeness >= spec.min_completeness and (
         state is None or all(name in present for name in state.carried_by)
     )
@@ -220,11 +220,19 @@ def _onset(levels: tuple[LevelState, ...]) -> int:
     return min(on, default=0)
 
 
-def _inputs(score: Score) -> dict[str, float]:
-    """Return the inputs a score had, with their points: the rule's own, else its evidence."""
+def _inputs(score: Score, spec: ConditionSpec) -> dict[str, float]:
+    """Return the inputs a score had, with their points: the rule's own, else its evidence.
+
+    Evidence is named by its source; `same_input` says which sources stand for one another.
+    """
     if score.news2 is not None:
         return {name: float(points) for name, points in score.news2.points.items()}
-    return {item.code: item.points for item in score.evidence}
+    return {_input(item.code, spec): item.points for item in score.evidence}
+
+
+def _input(code: str, spec: ConditionSpec) -> str:
+    """Return the one name under which all sources of an input go."""
+    return next((group[0] for group in spec.same_input if code in group), code)
 
 
 def _severe(score: Score, value: float, spec: ConditionSpec) -> bool:

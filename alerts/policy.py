@@ -51,6 +51,7 @@ class ConditionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     severe_quality: float = 0.8
     severe_age_s: float = 60.0
     severe_completeness: float = 0.4
+    same_input: tuple[tuple[str, ...], ...] = ()
 
     @property
     def scorer(self) -> str:
@@ -162,7 +163,7 @@ def parse_policy(text: str, default: str | None = None) -> Policy:
 
     Examples
     --------
-    >>> parse_policy("[policy]\\nid = 'a'\nversion = '1'\ncontinud_s = 5")
+    >>> parse_policy("[policy]\nid = 'a'\nversion = '1'\ncontinud_s = 5")
     Traceback (most recent call last):
         ...
     streams.errors.ConfigError: policy: unknown key policy.continud_s; nearest: continued_s
@@ -267,6 +268,7 @@ def _check_condition(path: str, name: str, spec: ConditionSpec) -> None:
         rising = low.hi < high.hi and low.lo <= high.lo
         rising = rising and PRIORITY_RANK[low.priority] < PRIORITY_RANK[high.priority]
         _require(rising, f"{path}.levels: hi, lo and priority must rise from level to level")
+    _require(all(spec.same_input), f"{path}.same_input must not hold an empty list")
     if spec.severe is not None:
         top = spec.levels[-1].hi
         _require(spec.severe >= top, f"{path}.severe must be at least the highest hi ({top:g})")

@@ -30,6 +30,20 @@ SUMMARY: Final[dict[Phase, str]] = {
     Phase.RETRACTED: "Retracted, entered in error: {display}",
     Phase.FEEDBACK: "Feedback: {display}",
 }
+WORDS: Final = {  # names of inputs and modalities that are not words themselves
+    "resp_rate": "respiration rate",
+    "spo2": "SpO2",
+    "oxygen": "air or oxygen",
+    "sbp": "blood pressure",
+    "pulse": "heart rate",
+    "temp": "temperature",
+    "wearable": "wearable sensors",
+    "vital": "charted vital signs",
+    "lab": "laboratory",
+    "med": "medication",
+    "note": "notes",
+}
+UNITS: Final = {"1": "", "Cel": "°C", "mm[Hg]": "mmHg"}  # UCUM and ratios, as people write them
 LATCHED_LINE: Final = "Nobody has acknowledged it: it stays until someone does"
 
 
@@ -88,11 +102,14 @@ def evidence_words(item: EvidenceView) -> str:
     >>> evidence_words(EvidenceView(*rr))
     'Respiration 28 /min (3 points), measured 0 s ago, wearable, quality 0.93'
     """
-    unit = item.unit.removeprefix("1") if item.unit.startswith("1/") else item.unit
-    unit = f" {unit}" if unit not in ("", "1") else ""
+    unit = UNITS.get(item.unit, item.unit)
+    unit = unit.removeprefix("1") if unit.startswith("1/") else unit
+    joint = ", " if ":" in item.label else " "
+    value = f"{joint}{number(item.value)} {unit}".rstrip()
+    value = "" if item.unit.startswith("{") else value  # a coded value: its word is in the label
     points = "1 point" if item.contribution == 1 else f"{number(item.contribution)} points"
     return (
-        f"{item.label} {number(item.value)}{unit} ({points}), measured {span(item.age_s)} ago, "
+        f"{item.label}{value} ({points}), measured {span(item.age_s)} ago, "
         f"{item.source}, quality {number(item.quality)}"
     )
 
@@ -158,7 +175,7 @@ def _why(record: AlertRecord, cause: str) -> list[str]:
     if record.news2 is not None and record.news2.missing:
         lines.append("Missing: " + ", ".join(_words(name) for name in record.news2.missing))
     if record.missing_modalities and record.kind is not Kind.TECHNICAL:
-        lines.append("No data from: " + ", ".join(record.missing_modalities))
+        lines.append("No data from: " + ", ".join(map(_words, record.missing_modalities)))
     if record.state.latched:
         lines.append(LATCHED_LINE)
     return lines
@@ -166,4 +183,4 @@ def _why(record: AlertRecord, cause: str) -> list[str]:
 
 def _words(name: str) -> str:
     """Write an input's name for people."""
-    return name.replace("_", " ")
+    return WORDS.get(name, name.replace("_", " "))

@@ -112,7 +112,7 @@ def analyse(segments: Sequence[Segment]) -> list[Primitives]:
 def _analyse_block(segments: list[Segment]) -> list[Primitives]:
     """Primitives of segments that share signal, rate and length."""
     block = _block(segments)
-    if not block.fs_hz > 0 or not block.core.any():
+    if not runs.is_rate(block.fs_hz) or not block.core.any():
         return [_nothing(segment) for segment in segments]
     events, verdict = _BY_KIND[block.signal.kind](block)
     found = events.found
@@ -144,7 +144,7 @@ def _block(segments: list[Segment]) -> _Block:
     head = segments[0]
     x = runs.as_rows(np.stack([segment.samples for segment in segments]))
     first_us = np.array([[segment.first_us] for segment in segments], np.float64)
-    period_us = 1e6 / head.fs_hz if head.fs_hz > 0 else 0.0
+    period_us = 1e6 / head.fs_hz if runs.is_rate(head.fs_hz) else 0.0
     # Rounded before comparing: the core is half-open on the grid of whole microseconds.
     offset_us = np.rint(first_us + np.arange(x.shape[1]) * period_us).astype(np.int64)
     core = (offset_us >= 0) & (offset_us < head.end_us - head.start_us)

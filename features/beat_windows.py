@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from features.catalog import FeatureReason
 from features.gather import Events, Rows, Segments, Support, events_of, select
 from features.hrv import rates_bpm, ratio, time_domain
-from features.intervals import LONGEST_NN_MS, Bools, Floats, Ints, Kind, classify
+from features.intervals import LONGEST_NN_MS, Bools, Floats, Ints, Kind, classify, row_sums
 from features.spectra import band_powers
 
 # Five intervals in half a minute: a heart at 15/min is still reported, which 20 would hide.
@@ -72,7 +72,7 @@ def intervals_in(rows: Rows, segments: Segments, refractory_us: Ints) -> Interva
     along = since_us + events.row * _ROW_US
     rising = np.ones(along.size, np.bool_)
     rising[1:] = along[1:] > np.maximum.accumulate(along)[:-1]
-    events = select(events, rising)
+    events = events if rising.all() else select(events, rising)
     run, kept = _runs_and_merged(events, segments, refractory_us)
     time_us, row, run = events.times_us[kept], events.row[kept], run[kept]
     exists = run[1:] == run[:-1]
@@ -90,16 +90,13 @@ def intervals_in(rows: Rows, segments: Segments, refractory_us: Ints) -> Interva
 
 def _runs_and_merged(events: Events, segments: Segments, refractory_us: Ints) -> tuple[Ints, Bools]:
     """Gap-free run of each beat, numbered through, and the beats to keep at borders."""
-    items = segments.items
-    before, after = events.place[:-1], events.place[1:]
-    border = np.flatnonzero(before != after)
-    linked = np.zeros(border.size, np.bool_)
-    for k, (a, b) in enumerate(zip(before[border], after[border], strict=True)):
-        left, right = items[a], items[b]
-        linked[k] = left.open_right and right.open_left and left.end_us == right.start_us
+    border = np.flatnonzero(events.place[1:] != events.place[:-1])
+    left, right = events.place[border], events.place[border + 1]
     same_row = events.row[border] == events.row[border + 1]
+    linked = same_row & segments.open_right[left] & segments.open_left[right]
+    linked &= segments.end_us[left] == segments.start_us[right]
     broken = events.run[1:] != events.run[:-1]
-    broken[border] = ~(linked & same_row)
+    broken[border] = ~linked
     run = np.zeros(events.row.size, np.int64)
     np.cumsum(broken, out=run[1:])
     apart_us = events.times_us[border + 1] - events.times_us[border]
@@ -160,7 +157,7 @@ def _possible(intervals: Intervals) -> Bools:
 def _counted(rows: Rows, intervals: Intervals, chosen: Bools) -> tuple[Ints, Floats]:
     """Number of the chosen intervals per row, and the share of the window they cover."""
     n_rows, row = rows.start_us.size, intervals.row[chosen]
-    total_ms = np.bincount(row, weights=intervals.nn_ms[chosen], minlength=n_rows)
+    total_ms = row_sums(intervals.nn_ms[chosen], row, n_rows)
     length_ms = np.maximum(rows.end_us - rows.start_us, 1) / 1000.0
     return np.bincount(row, minlength=n_rows), np.clip(total_ms / length_ms, 0.0, 1.0)
 

@@ -45,21 +45,22 @@ class Feature(NamedTuple):
 
 
 _TASK_FORCE = "Task Force of the ESC and NASPE (1996), Circulation 93:1043"
-_HRV_MIN = "100 NN, coverage 0.5"
-_SPEC_MIN = "coverage 0.9"
+_RATE_MIN = "5 intervals, coverage 0.5: 20 would hide a heart slower than 40/min"
+_HRV_MIN = "100 NN, coverage 0.5, at most 20 % artefacts"
+_SPEC_MIN = "as SDNN, coverage 0.9"
 
 CATALOG: tuple[Feature, ...] = (
     Feature(
         "ecg_hr_bpm",
-        "hrv.hr_mean/1",
+        "hrv.hr_mean/2",
         "1/min",
         "ecg",
         "60s",
-        "20 NN, coverage 0.5",
+        _RATE_MIN,
         10,
         350,
         "Heart rate (ECG)",
-        "60000 / mean(NN)",
+        "60000 / mean interval between adjacent beats, normal or ectopic",
         _TASK_FORCE,
     ),
     Feature(
@@ -111,7 +112,7 @@ CATALOG: tuple[Feature, ...] = (
         0,
         4e6,
         "LF power",
-        "NN power in [0.04, 0.15) Hz",
+        "NN power in [0.04, 0.15) Hz: 4 Hz cubic spline, one Hann window; Lomb over holes > 3 s",
         _TASK_FORCE,
     ),
     Feature(
@@ -124,7 +125,7 @@ CATALOG: tuple[Feature, ...] = (
         0,
         4e6,
         "HF power",
-        "NN power in [0.15, 0.4) Hz",
+        "NN power in [0.15, 0.4) Hz, at most half the heart rate; as LF",
         _TASK_FORCE,
     ),
     Feature(
@@ -142,15 +143,15 @@ CATALOG: tuple[Feature, ...] = (
     ),
     Feature(
         "ppg_pulse_rate_bpm",
-        "ppg.pulse_rate/1",
+        "ppg.pulse_rate/2",
         "1/min",
         "ppg",
         "60s",
-        "20 intervals, coverage 0.5",
+        _RATE_MIN,
         10,
         350,
         "Pulse rate (PPG)",
-        "60000 / mean of adjacent inter-beat intervals",
+        "60000 / mean interval between adjacent pulses, normal or ectopic",
         "Elgendi 2013",
     ),
     Feature(

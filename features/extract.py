@@ -32,7 +32,7 @@ from features.gather import (
     segments_of,
     support_of,
 )
-from features.intervals import Floats, Ints
+from features.intervals import Floats, Ints, row_sums
 from features.movement import AXES, movement_column
 from features.respiration import WAVE_HZ, breath_rate
 from features.rings import Rings
@@ -43,9 +43,7 @@ _RATES: Final = {
     "ecg_hr_bpm": ("ecg", round(ECG_REFRACTORY_S * 1e6)),
     "ppg_pulse_rate_bpm": ("ppg", round(PPG_REFRACTORY_S * 1e6)),
 }
-_MEANS: Final = {
-    feature.name: feature.signal for feature in CATALOG if feature.id.endswith(".mean/1")
-}
+_MEANS: Final = {feature.name: feature.signal for feature in CATALOG if ".mean/" in feature.id}
 _SHORTEST_MEAN_US: Final = 9_999_000  # 10 s, less what rounding of sample times may cost
 _WAVE_STEP_US: Final = round(1e6 / WAVE_HZ)
 _RANGES: Final = np.array([(feature.lo, feature.hi) for feature in CATALOG], np.float64)
@@ -183,7 +181,7 @@ def _means(rows: Sequence[_Row]) -> dict[str, Column]:
     inside &= events.times_us < table.end_us[events.row]
     row, n_rows = events.row[inside], table.start_us.size
     n = np.bincount(row, minlength=n_rows)
-    total = np.bincount(row, weights=events.values[inside], minlength=n_rows)
+    total = row_sums(events.values[inside], row, n_rows)
     usable_us = support.usable * (table.end_us - table.start_us)
     reason = lost_to(table, support, (n > 0) & (usable_us >= _SHORTEST_MEAN_US))
     column = Column(total / np.maximum(n, 1), support.quality, support.usable, n, reason)

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import FeatureReason
-from features.intervals import Bools, Floats, Ints
+from features.intervals import Bools, Floats, Ints, row_sums
 from features.primitives import Primitives
 from features.rings import Rings
 from streams.windows import Window
 
 _N_REASONS = len(FeatureReason)
+_N_FIELDS = len(Primitives._fields)
 _Number = TypeVar("_Number", np.float64, np.int64)
 
 
@@ -43,7 +44,6 @@ class Rows(NamedTuple):
 class Segments(NamedTuple):
     """Segments of all rows, row after row, in time order; one value per segment."""
 
-    items: list[Primitives]
     row: Ints
     start_us: Ints
     end_us: Ints
@@ -51,6 +51,11 @@ class Segments(NamedTuple):
     quality: Floats
     reason: NDArray[np.uint8]
     ok: Bools  # passed the gate
+    open_left: Bools
+    open_right: Bools
+    times_us: Sequence[NDArray[np.int64]]  # of each segment's events
+    values: Sequence[Floats]
+    run: Sequence[NDArray[np.int16]]
 
 
 class Support(NamedTuple):
@@ -85,17 +90,23 @@ def rows_of(requests: Sequence[Request]) -> Rows:
 def segments_of(found: Sequence[Sequence[Primitives]]) -> Segments:
     """Flat table of the segments found for each row."""
     items = list(chain.from_iterable(found))
+    columns: list[Sequence[Any]] = list(zip(*items, strict=True)) if items else [()] * _N_FIELDS
+    _, _, start_us, end_us, coverage, quality, why, times_us, values, run, left, right = columns
     count = np.array([len(own) for own in found], np.int64)
-    reason = np.array([p.reason for p in items], np.uint8)
+    reason = np.array(why, np.uint8)
     return Segments(
-        items,
         np.repeat(np.arange(count.size), count),
-        np.array([p.start_us for p in items], np.int64),
-        np.array([p.end_us for p in items], np.int64),
-        _shares([p.coverage for p in items]),
-        _shares([p.quality for p in items]),
+        np.array(start_us, np.int64),
+        np.array(end_us, np.int64),
+        _shares(coverage),
+        _shares(quality),
         reason,
         reason == FeatureReason.OK,
+        np.array(left, np.bool_),
+        np.array(right, np.bool_),
+        times_us,
+        values,
+        run,
     )
 
 
@@ -120,14 +131,14 @@ def support_of(rows: Rows, segments: Segments) -> Support:
     begin_us = np.maximum(segments.start_us, rows.start_us[row])
     inside_us = np.maximum(np.minimum(segments.end_us, rows.end_us[row]) - begin_us, 0) * 1.0
     usable_us = np.where(segments.ok, inside_us * segments.coverage, 0.0)
-    usable = np.bincount(row, weights=usable_us, minlength=n_rows)
+    usable = row_sums(usable_us, row, n_rows)
     quality = np.zeros(n_rows)
-    weighted = np.bincount(row, weights=usable_us * segments.quality, minlength=n_rows)
+    weighted = row_sums(usable_us * segments.quality, row, n_rows)
     np.divide(weighted, usable, out=quality, where=usable > 0)
-    lost_us = np.bincount(
+    lost_us = row_sums(
+        np.where(segments.ok, 0.0, inside_us),
         row * _N_REASONS + segments.reason,
-        weights=np.where(segments.ok, 0.0, inside_us),
-        minlength=n_rows * _N_REASONS,
+        n_rows * _N_REASONS,
     ).reshape(n_rows, _N_REASONS)
     length_us = rows.end_us - rows.start_us
     unborn_us = np.clip(rows.first_us - rows.start_us, 0, length_us)
@@ -144,18 +155,19 @@ def support_of(rows: Rows, segments: Segments) -> Support:
 
 def events_of(segments: Segments) -> Events:
     """Finite events of the segments that passed the gate, in order."""
-    place = np.flatnonzero(segments.ok)
-    items = [segments.items[i] for i in place.tolist()]
-    place = np.repeat(place, np.array([p.times_us.size for p in items], np.int64))
-    values = _joined([p.values for p in items], np.float64)
+    chosen = np.flatnonzero(segments.ok).tolist()
+    times_us = [segments.times_us[i] for i in chosen]
+    place = np.repeat(chosen, [times.size for times in times_us]).astype(np.int64)
+    values = _joined([segments.values[i] for i in chosen], np.float64)
     events = Events(
         segments.row[place],
         place,
-        _joined([p.times_us for p in items], np.int64),
+        _joined(times_us, np.int64),
         values,
-        _joined([p.run for p in items], np.int64),
+        _joined([segments.run[i] for i in chosen], np.int64),
     )
-    return select(events, np.isfinite(values))
+    finite = np.isfinite(values)
+    return events if finite.all() else select(events, finite)
 
 
 def select(events: Events, chosen: Bools) -> Events:
@@ -176,7 +188,7 @@ def lost_to(rows: Rows, support: Support, enough: Bools) -> NDArray[np.uint8]:
     return reason
 
 
-def _shares(values: list[float]) -> Floats:
+def _shares(values: Sequence[float]) -> Floats:
     """Values as 0-1; what is no number is 0."""
     shares: Floats = np.clip(np.nan_to_num(np.array(values, np.float64)), 0.0, 1.0)
     return shares

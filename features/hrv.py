@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.intervals import Bools, Floats, Ints, Kind, NnSeries
+from features.intervals import Bools, Floats, Ints, Kind, NnSeries, row_sums
 from features.spectra import band_powers
 
 _PNN_MS: Final = 50.0
@@ -95,7 +95,7 @@ def time_domain(nn_ms: Floats, row: Ints, valid: Bools, joined: Bools, n_rows: i
     """
     n, mean = _means(nn_ms[valid], row[valid], n_rows)
     deviation = nn_ms[valid] - mean[row[valid]]
-    squares = np.bincount(row[valid], weights=deviation**2, minlength=n_rows)
+    squares = row_sums(deviation**2, row[valid], n_rows)
     pair = np.flatnonzero(joined[1:] & valid[1:] & valid[:-1] & (row[1:] == row[:-1])) + 1
     step = nn_ms[pair] - nn_ms[pair - 1]
     _, mean_square = _means(step**2, row[pair], n_rows)
@@ -128,5 +128,5 @@ def _means(values: Floats, row: Ints, n_rows: int) -> tuple[NDArray[np.int64], F
     """Count and mean per row, summed in order so that neighbours cannot change a bit."""
     n = np.bincount(row, minlength=n_rows)
     mean = np.full(n_rows, np.nan)
-    np.divide(np.bincount(row, weights=values, minlength=n_rows), n, out=mean, where=n > 0)
+    np.divide(row_sums(values, row, n_rows), n, out=mean, where=n > 0)
     return n, mean

@@ -147,6 +147,14 @@ def classify(nn_ms: Floats, row: Ints, joined: Bools, n_rows: int) -> NDArray[np
     return kind
 
 
+def row_sums(values: Floats, row: Ints, n_rows: int) -> Floats:
+    """Sum of the values of each row, (n_rows,) float64; 0 for a row without.
+
+    Added one by one in order, so that no bit depends on the other rows.
+    """
+    return np.bincount(row, weights=values, minlength=n_rows).astype(np.float64, copy=False)
+
+
 def _neighbourhood(nn_ms: Floats, row: Ints, n_rows: int) -> tuple[Floats, Floats, Ints]:
     """Median, quartile range and number of the 11 intervals around each, of the same row."""
     count = np.bincount(row, minlength=n_rows)

@@ -13,7 +13,7 @@ import numpy as np
 from features.beat_windows import LEAST_COVERAGE, Column
 from features.catalog import FeatureReason
 from features.gather import Rows, events_of, lost_to, segments_of, support_of
-from features.intervals import Floats
+from features.intervals import Floats, row_sums
 from features.primitives import Primitives
 
 AXES: Final = ("acc_x", "acc_y", "acc_z")
@@ -67,7 +67,7 @@ def movement_column(rows: Rows, groups: Sequence[Sequence[tuple[Primitives, ...]
     inside &= events.times_us < rows.end_us[events.row]
     row, n_rows = events.row[inside], rows.start_us.size
     n = np.bincount(row, minlength=n_rows)
-    total = np.bincount(row, weights=events.values[inside], minlength=n_rows)
+    total = row_sums(events.values[inside], row, n_rows)
     reason = lost_to(rows, support, (n > 0) & (support.usable >= LEAST_COVERAGE))
     return Column(total / np.maximum(n, 1), support.quality, support.usable, n, reason)
 

@@ -53,7 +53,7 @@ def breath_wave(x: Floats, fs_hz: float, at: Floats) -> Floats:
     read off by straight lines, which is exact enough as 1.5 Hz is far below the sampling rate.
     """
     out = np.full(at.shape, np.nan)
-    if x.size == 0 or not fs_hz > 0:
+    if x.size == 0 or not runs.is_rate(fs_hz):
         return out
     sos = filters.low_pass(2, _KEPT_BELOW_HZ, fs_hz)
     bridged = runs.bridge(x, fs_hz)
@@ -99,7 +99,7 @@ def breath_rate(wave: Floats, fs_hz: float) -> tuple[Floats, Floats]:
     """
     x = runs.as_rows(wave)
     rate, quality = np.full(len(x), np.nan), np.zeros(len(x))
-    if x.size == 0 or not fs_hz >= MIN_FS_HZ:
+    if x.size == 0 or not MIN_FS_HZ <= fs_hz <= runs.MOST_FS_HZ:
         return rate, quality
     x = runs.bridge(x, fs_hz, _LONGEST_BRIDGED_S)
     row, interval_s = _intervals(x, fs_hz)
@@ -138,7 +138,7 @@ def respiration_rate(
     >>> respiration_rate({"ecg": np.zeros(1000)}, 125.0)
     (nan, 0.0)
     """
-    if "resp" not in signals or not fs_hz > 0:
+    if "resp" not in signals or not MIN_FS_HZ <= fs_hz <= runs.MOST_FS_HZ:
         return float("nan"), 0.0
     x = runs.as_rows(signals["resp"])[:1]
     if x.shape[1] < MIN_SAMPLES:

@@ -24,12 +24,21 @@ FLAT_S: Final = 1.0
 _LARGEST_SAMPLE: Final = 1e30
 
 
+# No device samples faster; beyond it a rate is a mistake and its signal is not analysed.
+MOST_FS_HZ: Final = 100_000.0
+
+
 class Runs(NamedTuple):
     """Runs of equal length: `x[i]` is samples `start[i]:start[i] + n` of row `row[i]`."""
 
     row: Ints
     start: Ints
     x: Floats
+
+
+def is_rate(fs_hz: float) -> bool:
+    """Whether a number can be a sampling rate: above 0, at most 100 kHz, not NaN."""
+    return 0.0 < fs_hz <= MOST_FS_HZ
 
 
 def spans(mask: Bools) -> tuple[Ints, Ints, Ints]:

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.linalg import lapack
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from features.intervals import Floats, Ints, row_sums
 
 VLF_HZ: Final = (0.003, 0.04)
 LF_HZ: Final = (0.04, 0.15)
@@ -85,7 +84,7 @@ def band_powers(t_us: Ints, nn_ms: Floats, row: Ints, n_rows: int) -> BandPowers
     known = np.flatnonzero(count >= _FEWEST_INTERVALS)
     if known.size == 0:
         return BandPowers(vlf, lf, hf)
-    mean_s = _row_sums(nn_ms, row, n_rows)[known] / count[known] / 1000.0
+    mean_s = row_sums(nn_ms, row, n_rows)[known] / count[known] / 1000.0
     span_s = (t_us[stop[known] - 1] - t_us[start[known]]) / 1e6 + mean_s
     hole_us = np.diff(t_us) - nn_ms[1:] * 1000.0
     worst = np.zeros(n_rows)
@@ -108,11 +107,6 @@ def band_powers(t_us: Ints, nn_ms: Floats, row: Ints, n_rows: int) -> BandPowers
     return BandPowers(vlf, lf, hf)
 
 
-def _row_sums(values: Floats, row: Ints, n_rows: int) -> Floats:
-    """Sums per row, in order: `bincount` adds one by one, so neighbours cannot change a bit."""
-    return np.asarray(np.bincount(row, weights=values, minlength=n_rows), np.float64)
-
-
 def _select(rows: _Rows, chosen: Ints) -> _Rows:
     """Only these rows, renumbered from 0."""
     count = (rows.stop - rows.start)[chosen]
@@ -127,7 +121,7 @@ def _spline_powers(rows: _Rows, top_hz: Floats) -> Floats:
     grid, grid_row, place = _spline_grid(rows)
     n_rows = rows.start.size
     n_grid = np.bincount(grid_row, minlength=n_rows)
-    centred = grid - (_row_sums(grid, grid_row, n_rows) / n_grid)[grid_row]
+    centred = grid - (row_sums(grid, grid_row, n_rows) / n_grid)[grid_row]
     hann = 0.5 - 0.5 * np.cos((2 * np.pi / n_grid)[grid_row] * place)
     weight = 3.0 / 8.0 * n_grid  # sum of the squared window
     n_fft = max(_N_FFT, 1 << int(n_grid.max() - 1).bit_length())

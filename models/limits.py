@@ -7,16 +7,16 @@ never disagree about one parameter.
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 
 from features.align import AlignedBatch
-from models.news2 import MISSING, News2Result, news2, news2_inputs
-from models.rule_inputs import PARAMETERS, Inputs, evidence_of, modalities, select
+from models.news2 import MISSING, news2, news2_inputs
+from models.rule_inputs import PARAMETERS, evidence, modalities, select
 from models.score import Evidence, Score
+from streams.windows import Window
 
 # Oxygen and consciousness have no limit of their own; they stay inputs of the SpO2 bands.
 LIMITED = ("resp_rate", "spo2", "sbp", "pulse", "temp")
-_COLUMNS = tuple(PARAMETERS.index(parameter) for parameter in LIMITED)
+_COLUMNS = [PARAMETERS.index(parameter) for parameter in LIMITED]
 
 # Any value inside the band of 0 points tells the two sides apart.
 _NORMAL = {"resp_rate": 16.0, "sbp": 150.0, "pulse": 70.0, "temp": 37.0}
@@ -63,22 +63,18 @@ class LimitsScorer:
         """One `Score` per row of `batch`; see `models.rule_inputs.select` for precedence."""
         inputs = select(batch)
         result = news2(news2_inputs(inputs))
-        worst = np.max(result.ceiling[:, _COLUMNS], axis=1).tolist()
-        return [
-            self._row(batch, _evidence(batch, inputs, result, row), float(worst[row]), row)
-            for row in range(len(worst))
-        ]
+        windows = batch.features.windows
+        items = evidence(inputs, [window.end_us for window in windows], result.points)
+        scored = zip(items, result.points.tolist(), result.scale.tolist(), strict=True)
+        ranked = [_ranked(*row) for row in scored]
+        upper = result.ceiling[:, _COLUMNS].max(axis=1).tolist()
+        return [self._row(*row) for row in zip(windows, ranked, upper, strict=True)]
 
-    def _row(
-        self, batch: AlignedBatch, evidence: tuple[Evidence, ...], upper: float, row: int
-    ) -> Score:
+    def _row(self, window: Window, items: tuple[Evidence, ...], upper: int) -> Score:
         """Score of one row; the parameter listed first carries the whole value."""
-        window = batch.features.windows[row]
-        value = evidence[0].points if evidence else None
-        _, present = modalities(evidence)
-        share = dict.fromkeys(present, 0.0)
-        if evidence:
-            share[evidence[0].source] = evidence[0].points
+        value = items[0].points if items else None
+        share, _ = modalities(items[:1])
+        _, present = modalities(items)
         return Score(
             patient_id=window.patient_id,
             scorer=self.name,
@@ -89,28 +85,23 @@ class LimitsScorer:
             revision=window.revision,
             value=value,
             lower=value or 0.0,
-            upper=upper,
+            upper=float(upper),
             std=None,
             calibrated=False,
             horizon_s=0.0,
             share=share,
             present=present,
-            completeness=round(len(evidence) / len(LIMITED), 4),
+            completeness=round(len(items) / len(LIMITED), 4),
             news2=None,
-            evidence=evidence,
+            evidence=items,
         )
 
 
-def _evidence(
-    batch: AlignedBatch, inputs: Inputs, result: News2Result, row: int
-) -> tuple[Evidence, ...]:
+def _ranked(items: tuple[Evidence, ...], points: list[int], scale: int) -> tuple[Evidence, ...]:
     """Evidence of the limited parameters, worst first, then chart order."""
-    points = result.points[row].tolist()
-    scale = int(result.scale[row])
-    end_us = batch.features.windows[row].end_us
     shown = [p for p, n in zip(PARAMETERS, points, strict=True) if n != MISSING]
     found = []
-    for parameter, item in zip(shown, evidence_of(inputs, row, end_us, points), strict=True):
+    for parameter, item in zip(shown, items, strict=True):
         if parameter not in LIMITED:
             continue
         if item.points > 0:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.align import AlignedBatch
-from models.rule_inputs import PARAMETERS, Inputs, evidence_of, modalities, select
-from models.score import RuleScore, Score
+from models.rule_inputs import PARAMETERS, Inputs, evidence, modalities, select
+from models.score import Evidence, RuleScore, Score
+from streams.windows import Window
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -23,17 +24,30 @@ Ints = NDArray[np.int64]
 MISSING = -1  # in `News2Result.points`
 _NOISE_DIGITS = 6  # binary noise below 1e-6 never decides a band
 
-# Chart bands: inclusive upper edges, then points; the last points are for anything above.
-_RESP = ((8, 11, 20, 24), (3, 1, 0, 2, 3))
-_SPO2_SCALE1 = ((91, 93, 95), (3, 2, 1, 0))
-_SPO2_SCALE2_AIR = ((83, 85, 87), (3, 2, 1, 0))
-_SPO2_SCALE2_O2 = ((83, 85, 87, 92, 94, 96), (3, 2, 1, 0, 1, 2, 3))
-_SBP = ((90, 100, 110, 219), (3, 2, 1, 0, 3))
-_PULSE = ((40, 50, 90, 110, 130), (3, 1, 0, 1, 2, 3))
-_TEMP_TENTHS = ((350, 360, 380, 390), (3, 1, 0, 1, 2))
-_CONSCIOUSNESS = ((0,), (0, 3))
-_OXYGEN = ((0,), (0, 2))
 
+class _Band(NamedTuple):
+    """Inclusive upper edges, then points; the last points are for anything above."""
+
+    edges: Ints
+    points: Ints
+
+
+def _band(edges: tuple[int, ...], points: tuple[int, ...]) -> _Band:
+    """One row of the chart."""
+    return _Band(np.array(edges, dtype=np.int64), np.array(points, dtype=np.int64))
+
+
+_RESP = _band((8, 11, 20, 24), (3, 1, 0, 2, 3))
+_SPO2_SCALE1 = _band((91, 93, 95), (3, 2, 1, 0))
+_SPO2_SCALE2_AIR = _band((83, 85, 87), (3, 2, 1, 0))
+_SPO2_SCALE2_O2 = _band((83, 85, 87, 92, 94, 96), (3, 2, 1, 0, 1, 2, 3))
+_SBP = _band((90, 100, 110, 219), (3, 2, 1, 0, 3))
+_PULSE = _band((40, 50, 90, 110, 130), (3, 1, 0, 1, 2, 3))
+_TEMP_TENTHS = _band((350, 360, 380, 390), (3, 1, 0, 1, 2))
+_CONSCIOUSNESS = _band((0,), (0, 3))
+_OXYGEN = _band((0,), (0, 2))
+
+_PER_UNIT = np.array([1, 1, 1, 1, 1, 1, 10], dtype=np.int64)  # the chart's steps per unit
 _MAXIMUM = np.array([3, 3, 2, 3, 3, 3, 3], dtype=np.int64)  # per parameter, in their order
 _RESP_I, _SPO2_I, _OXYGEN_I, _SBP_I, _PULSE_I, _CONSC_I, _TEMP_I = range(7)
 
@@ -62,15 +76,15 @@ class News2Result(NamedTuple):
     ceiling: Ints  # [B, 7] most points the input could have
 
 
-def chart_round(value: Floats, per_unit: int = 1) -> Ints:
+def chart_round(value: Floats, per_unit: int | Ints = 1) -> Ints:
     """Half-up rounding to chart resolution, as an integer count of 1/`per_unit`.
 
     Parameters
     ----------
     value : array of float64
         Any finite values.
-    per_unit : int
-        1 for whole numbers, 10 for tenths.
+    per_unit : int or array of int64
+        1 for whole numbers, 10 for tenths; broadcast against `value`.
 
     Returns
     -------
@@ -88,13 +102,9 @@ def chart_round(value: Floats, per_unit: int = 1) -> Ints:
     return np.floor(scaled + 0.5).astype(np.int64)
 
 
-def _points(
-    value: Floats, band: tuple[tuple[int, ...], tuple[int, ...]], per_unit: int = 1
-) -> Ints:
-    """Points of each value; whatever stands where the value is missing is not to be used."""
-    safe = np.where(np.isfinite(value), value, 0.0)
-    edges, points = np.array(band[0]), np.array(band[1], dtype=np.int64)
-    return points[np.searchsorted(edges, chart_round(safe, per_unit), side="left")]
+def _points(charted: Ints, band: _Band) -> Ints:
+    """Points of values in chart steps."""
+    return band.points[np.searchsorted(band.edges, charted, side="left")]
 
 
 def news2(inputs: News2Inputs) -> News2Result:
@@ -125,29 +135,30 @@ def news2(inputs: News2Inputs) -> News2Result:
     >>> result.points.tolist(), result.lower.tolist(), result.single3.tolist()
     ([[3, 2, 2, 2, 2, 0, 1]], [12], [True])
     """
-    present = np.isfinite(np.stack(inputs[:7], axis=1))  # [B, 7]
+    value = np.stack(inputs[:7], axis=1)  # [B, 7]
+    present = np.isfinite(value)
+    charted = chart_round(np.where(present, value, 0.0), _PER_UNIT)
     scale2 = inputs.spo2_scale == 2
-    on_air = np.where(
-        scale2, _points(inputs.spo2, _SPO2_SCALE2_AIR), _points(inputs.spo2, _SPO2_SCALE1)
-    )
-    on_oxygen = np.where(scale2, _points(inputs.spo2, _SPO2_SCALE2_O2), on_air)
+    spo2 = charted[:, _SPO2_I]
+    scale1_points = _points(spo2, _SPO2_SCALE1)
+    on_air = np.where(scale2, _points(spo2, _SPO2_SCALE2_AIR), scale1_points)
+    on_oxygen = np.where(scale2, _points(spo2, _SPO2_SCALE2_O2), scale1_points)
     oxygen_known = present[:, _OXYGEN_I]
-    oxygen = _points(inputs.oxygen, _OXYGEN)
-    is_on_oxygen = oxygen_known & (oxygen > 0)
+    oxygen = _points(charted[:, _OXYGEN_I], _OXYGEN)
     points = np.stack(
         [
-            _points(inputs.resp_rate, _RESP),
-            np.where(is_on_oxygen, on_oxygen, on_air),
+            _points(charted[:, _RESP_I], _RESP),
+            np.where(oxygen_known & (oxygen > 0), on_oxygen, on_air),
             oxygen,
-            _points(inputs.sbp, _SBP),
-            _points(inputs.pulse, _PULSE),
-            _points(inputs.consciousness, _CONSCIOUSNESS),
-            _points(inputs.temp, _TEMP_TENTHS, per_unit=10),
+            _points(charted[:, _SBP_I], _SBP),
+            _points(charted[:, _PULSE_I], _PULSE),
+            _points(charted[:, _CONSC_I], _CONSCIOUSNESS),
+            _points(charted[:, _TEMP_I], _TEMP_TENTHS),
         ],
         axis=1,
     )  # [B, 7]
     ceiling = np.where(present, points, _MAXIMUM)
-    # oxygen points never fall when air becomes oxygen, so the pair's maximum is on oxygen
+    # neither term falls when air becomes oxygen, so the pair is largest on oxygen
     open_spo2 = present[:, _SPO2_I] & ~oxygen_known
     ceiling[:, _SPO2_I] = np.where(open_spo2, on_oxygen, ceiling[:, _SPO2_I])
     floor = np.where(present, points, 0)
@@ -190,23 +201,14 @@ class News2Scorer:
         """One `Score` per row of `batch`; see `models.rule_inputs.select` for precedence."""
         inputs = select(batch)
         result = news2(news2_inputs(inputs))
-        return [self._row(batch, inputs, result, row) for row in range(len(inputs.value))]
+        windows = batch.features.windows
+        items = evidence(inputs, [window.end_us for window in windows], result.points)
+        rules = _rule_scores(result)
+        return [self._row(*row) for row in zip(windows, rules, items, strict=True)]
 
-    def _row(self, batch: AlignedBatch, inputs: Inputs, result: News2Result, row: int) -> Score:
+    def _row(self, window: Window, rule: RuleScore, items: tuple[Evidence, ...]) -> Score:
         """Score of one row."""
-        window = batch.features.windows[row]
-        points = result.points[row].tolist()
-        evidence = evidence_of(inputs, row, window.end_us, points)
-        share, present = modalities(evidence)
-        rule = RuleScore(
-            total=int(result.lower[row]),
-            lower=int(result.lower[row]),
-            upper=int(result.upper[row]),
-            single3=bool(result.single3[row]),
-            scale=int(result.scale[row]),
-            missing=tuple(p for p, n in zip(PARAMETERS, points, strict=True) if n == MISSING),
-            points={p: n for p, n in zip(PARAMETERS, points, strict=True) if n != MISSING},
-        )
+        share, present = modalities(items)
         return Score(
             patient_id=window.patient_id,
             scorer=self.name,
@@ -215,7 +217,7 @@ class News2Scorer:
             end_us=window.end_us,
             known_us=window.known_us,
             revision=window.revision,
-            value=float(rule.lower) if evidence else None,
+            value=float(rule.lower) if items else None,
             lower=float(rule.lower),
             upper=float(rule.upper),
             std=None,
@@ -223,7 +225,26 @@ class News2Scorer:
             horizon_s=0.0,
             share=share,
             present=present,
-            completeness=round(len(evidence) / len(PARAMETERS), 4),
+            completeness=round(len(items) / len(PARAMETERS), 4),
             news2=rule,
-            evidence=evidence,
+            evidence=items,
         )
+
+
+def _rule_scores(result: News2Result) -> list[RuleScore]:
+    """Published form of each row."""
+    columns = (result.lower, result.upper, result.single3, result.scale, result.points)
+    return [
+        RuleScore(
+            total=lower,
+            lower=lower,
+            upper=upper,
+            single3=single3,
+            scale=scale,
+            missing=tuple(p for p, n in zip(PARAMETERS, points, strict=True) if n == MISSING),
+            points={p: n for p, n in zip(PARAMETERS, points, strict=True) if n != MISSING},
+        )
+        for lower, upper, single3, scale, points in zip(
+            *(column.tolist() for column in columns), strict=True
+        )
+    ]

@@ -38,13 +38,50 @@ WEARABLE_TEMP_LO_C = 35.05
 WEARABLE_TEMP_HI_C = 42.05
 WEARABLE_TEMP_MIN_QUALITY = 0.5
 
-_FEATURES = {
-    "resp_rate": ("resp_rate_per_min", "resp_device_per_min"),
-    "spo2": ("spo2_mean_pct",),
-    "pulse": ("ecg_hr_bpm", "ppg_pulse_rate_bpm", "hr_mean_bpm", "pulse_mean_bpm"),
-    "temp": ("temp_mean_c",),
+_FEATURES = (
+    "resp_rate_per_min",
+    "resp_device_per_min",
+    "spo2_mean_pct",
+    "ecg_hr_bpm",
+    "ppg_pulse_rate_bpm",
+    "hr_mean_bpm",
+    "pulse_mean_bpm",
+    "temp_mean_c",
+)
+_CONCEPTS = (
+    "resp_rate",
+    "spo2",
+    "oxygen",
+    "o2_flow",
+    "fio2",
+    "sbp",
+    "hr",
+    "consciousness",
+    "temp",
+)
+_POOL = (*_FEATURES, *(f"charted {code}" for code in _CONCEPTS), "nothing")
+_PRECEDENCE = {  # parameter -> members of the pool, best first
+    "resp_rate": ("resp_rate_per_min", "resp_device_per_min", "charted resp_rate"),
+    "spo2": ("spo2_mean_pct", "charted spo2"),
+    "oxygen": ("charted oxygen", "charted o2_flow", "charted fio2"),
+    "sbp": ("charted sbp",),
+    "pulse": (*_FEATURES[3:7], "charted hr"),
+    "consciousness": ("charted consciousness",),
+    "temp": ("temp_mean_c", "charted temp"),
 }
-_CONCEPTS = {"oxygen": "oxygen", "pulse": "hr"}  # others have the parameter's own name
+_WIDTH = max(len(members) for members in _PRECEDENCE.values())
+_TABLE = np.array(  # [7, width] columns of the pool
+    [
+        [_POOL.index(m) for m in (*_PRECEDENCE[p], *["nothing"] * _WIDTH)[:_WIDTH]]
+        for p in PARAMETERS
+    ]
+)
+_FEATURE_COLUMNS = np.array([FEATURE[name] for name in _FEATURES])
+_CONCEPT_COLUMNS = np.array([CONCEPT[code] for code in _CONCEPTS])
+_TEMP = _FEATURES.index("temp_mean_c")
+_O2, _FLOW, _FIO2 = (_CONCEPTS.index(code) for code in ("oxygen", "o2_flow", "fio2"))
+_O2_GROUP = (_O2, _FLOW, _FIO2)
+
 _AIR_FIO2_PCT = 21.5  # below: room air as charted in whole percent
 _DECIMALS = 4  # scores and what stands behind them are published to 1e-4
 WEARABLE = "wearable"
@@ -58,18 +95,8 @@ class Inputs(NamedTuple):
     shown: NDArray[np.float64]  # [B, 7] what was measured: differs for oxygen from flow or FiO2
     time_us: NDArray[np.int64]  # [B, 7] when it was true; 0 = missing
     quality: NDArray[np.float64]  # [B, 7] 0-1
-    source: NDArray[np.int64]  # [B, 7] feature column, or len(CATALOG) + concept column
+    member: NDArray[np.int64]  # [B, 7] column of the pool of sources
     spo2_scale: NDArray[np.float64]  # [B] NaN = not prescribed
-
-
-class _Candidate(NamedTuple):
-    """One possible source of one parameter, for all rows."""
-
-    value: NDArray[np.float64]
-    shown: NDArray[np.float64]
-    time_us: NDArray[np.int64]
-    quality: NDArray[np.float64]
-    source: int
 
 
 def select(batch: AlignedBatch) -> Inputs:
@@ -85,117 +112,132 @@ def select(batch: AlignedBatch) -> Inputs:
     Inputs
         (B, 7), NaN = missing.
     """
-    rows = len(batch.features.windows)
-    value = np.full((rows, len(PARAMETERS)), np.nan)
-    shown = value.copy()
-    time_us = np.zeros(value.shape, dtype=np.int64)
-    quality = np.zeros(value.shape)
-    source = np.full(value.shape, -1, dtype=np.int64)
-    for column, parameter in enumerate(PARAMETERS):
-        for candidate in _candidates(batch, parameter):
-            take = np.isnan(value[:, column]) & np.isfinite(candidate.value)
-            value[take, column] = candidate.value[take]
-            shown[take, column] = candidate.shown[take]
-            time_us[take, column] = candidate.time_us[take]
-            quality[take, column] = candidate.quality[take]
-            source[take, column] = candidate.source
-    scale = batch.concept_value[:, CONCEPT["spo2_scale"]]
-    return Inputs(value, shown, time_us, quality, source, scale)
-
-
-def _candidates(batch: AlignedBatch, parameter: str) -> list[_Candidate]:
-    """Sources of a parameter, best first."""
-    if parameter == "oxygen":
-        return _oxygen(batch)
-    found = [_feature(batch, name) for name in _FEATURES.get(parameter, ())]
-    return [*found, _concept(batch, _CONCEPTS.get(parameter, parameter))]
-
-
-def _feature(batch: AlignedBatch, name: str) -> _Candidate:
-    """A window feature where it has a value, valid at the window's end."""
-    column = FEATURE[name]
     features = batch.features
-    quality = features.quality[:, column].astype(np.float64)
-    ok = features.reason[:, column] == FeatureReason.OK
-    value = np.where(ok, features.value[:, column], np.nan)
-    if name == "temp_mean_c":
-        core = (value >= WEARABLE_TEMP_LO_C) & (value < WEARABLE_TEMP_HI_C)
-        value = np.where(core & (quality >= WEARABLE_TEMP_MIN_QUALITY), value, np.nan)
+    rows = len(features.windows)
+    ok = features.reason[:, _FEATURE_COLUMNS] == FeatureReason.OK
+    measured = np.where(ok, features.value[:, _FEATURE_COLUMNS], np.nan)
+    quality = features.quality[:, _FEATURE_COLUMNS].astype(np.float64)
+    measured[:, _TEMP] = _core_temperature(measured[:, _TEMP], quality[:, _TEMP])
+    charted = batch.concept_value[:, _CONCEPT_COLUMNS]
+    charted_us = batch.concept_time_us[:, _CONCEPT_COLUMNS]
     end_us = np.array([window.end_us for window in features.windows], dtype=np.int64)
-    return _Candidate(value, value, end_us, quality, column)
+    nothing = np.full((rows, 1), np.nan)
+    pool = np.hstack([measured, _on_oxygen(charted, charted_us), nothing])  # [B, P]
+    shown = np.hstack([measured, charted, nothing])
+    time_us = np.zeros(pool.shape, dtype=np.int64)
+    time_us[:, : len(_FEATURES)] = end_us[:, None]
+    time_us[:, len(_FEATURES) : -1] = charted_us
+    qualities = np.ones(pool.shape)
+    qualities[:, : len(_FEATURES)] = quality
+    first = np.isfinite(pool[:, _TABLE]).argmax(axis=2)  # [B, 7]; 0 when none is
+    member = _TABLE[np.arange(len(PARAMETERS)), first]
+    value = np.take_along_axis(pool, member, axis=1)
+    return Inputs(
+        value=value,
+        shown=np.take_along_axis(shown, member, axis=1),
+        time_us=np.where(np.isnan(value), 0, np.take_along_axis(time_us, member, axis=1)),
+        quality=np.take_along_axis(qualities, member, axis=1),
+        member=member,
+        spo2_scale=batch.concept_value[:, CONCEPT["spo2_scale"]],
+    )
 
 
-def _concept(batch: AlignedBatch, code: str) -> _Candidate:
-    """A charted fact as of the row; the store has applied its maximum age."""
-    column = CONCEPT[code]
-    value = batch.concept_value[:, column]
-    ones = np.ones(len(value))
-    return _Candidate(value, value, batch.concept_time_us[:, column], ones, len(CATALOG) + column)
+def _core_temperature(
+    temp_c: NDArray[np.float64], quality: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Wearable temperature where it may stand for core temperature, else NaN."""
+    core = (temp_c >= WEARABLE_TEMP_LO_C) & (temp_c < WEARABLE_TEMP_HI_C)
+    return np.where(core & (quality >= WEARABLE_TEMP_MIN_QUALITY), temp_c, np.nan)
 
 
-def _oxygen(batch: AlignedBatch) -> list[_Candidate]:
-    """Air or oxygen by the newest statement: an old "air" must not hide a later flow."""
-    stated = _concept(batch, "oxygen")
-    flow = _concept(batch, "o2_flow")
-    fio2 = _concept(batch, "fio2")
-    flow = flow._replace(value=_flag(flow.value, 0.0))
-    fio2 = fio2._replace(value=_flag(fio2.value, _AIR_FIO2_PCT))
-    candidates = [stated, flow, fio2]
-    newest_us = np.max([c.time_us for c in candidates], axis=0)  # missing: 0
-    return [c._replace(value=np.where(c.time_us == newest_us, c.value, np.nan)) for c in candidates]
+def _on_oxygen(charted: NDArray[np.float64], charted_us: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Charted columns with flow and FiO2 turned into 0 or 1, only the newest statement kept.
+
+    An old "air" must not hide a later flow, nor an old flow a later "air".
+    """
+    result = charted.copy()
+    for column, limit in ((_FLOW, 0.0), (_FIO2, _AIR_FIO2_PCT)):
+        given = ~np.isnan(charted[:, column])
+        result[given, column] = charted[given, column] > limit
+    newest_us = charted_us[:, _O2_GROUP].max(axis=1, initial=0)  # missing: 0
+    for column in _O2_GROUP:
+        result[charted_us[:, column] != newest_us, column] = np.nan
+    return result
 
 
-def _flag(value: NDArray[np.float64], above: float) -> NDArray[np.float64]:
-    """1 where the value is above the limit, 0 where not, NaN where missing."""
-    return np.where(np.isnan(value), np.nan, (value > above).astype(np.float64))
+def evidence(
+    inputs: Inputs, end_us: Sequence[int], points: NDArray[np.int64]
+) -> list[tuple[Evidence, ...]]:
+    """Evidence of each row, one entry per present input, in the order of PARAMETERS.
 
+    Parameters
+    ----------
+    inputs : Inputs
+        B rows from `select`.
+    end_us : sequence of int, length B
+        The score's time, from which ages count.
+    points : (B, 7) int64
+        Points of each present input.
 
-def evidence_of(
-    inputs: Inputs, row: int, end_us: int, points: Sequence[int]
-) -> tuple[Evidence, ...]:
-    """Evidence of one row, one entry per present input, in the order of PARAMETERS."""
-    value = inputs.value[row].tolist()
-    shown = inputs.shown[row].tolist()
-    time_us = inputs.time_us[row].tolist()
-    quality = inputs.quality[row].tolist()
-    source = inputs.source[row].tolist()
-    found = []
-    for i in range(len(PARAMETERS)):
-        if value[i] != value[i]:  # NaN: missing
-            continue
-        label, code, unit, modality = _describe(source[i], shown[i])
-        found.append(
-            Evidence(
-                label=label,
-                code=code,
-                value=round(shown[i], _DECIMALS),
-                unit=unit,
-                time_us=time_us[i],
-                age_s=round((end_us - time_us[i]) / 1e6, _DECIMALS),
-                source=modality,
-                quality=round(quality[i], _DECIMALS),
-                points=float(points[i]),
+    Returns
+    -------
+    list of tuple of Evidence
+        Length B.
+    """
+    shown = np.round(inputs.shown, _DECIMALS).tolist()
+    quality = np.round(inputs.quality, _DECIMALS).tolist()
+    present = (~np.isnan(inputs.value)).tolist()
+    member, time_us, scored = inputs.member.tolist(), inputs.time_us.tolist(), points.tolist()
+    rows = []
+    for row, end in enumerate(end_us):
+        columns = zip(
+            present[row],
+            member[row],
+            shown[row],
+            time_us[row],
+            quality[row],
+            scored[row],
+            strict=True,
+        )
+        rows.append(
+            tuple(
+                _entry(source, x, t, (end - t) / 1e6, q, n)
+                for p, source, x, t, q, n in columns
+                if p
             )
         )
-    return tuple(found)
+    return rows
 
 
-def _describe(source: int, shown: float) -> tuple[str, str, str, str]:
-    """Label, code, unit and modality of a source column."""
-    if source < len(CATALOG):
-        feature = CATALOG[source]
-        return feature.label, feature.name, feature.unit, WEARABLE
-    concept = CONCEPTS[source - len(CATALOG)]
-    word = word_of(concept, shown) if concept.words else ""
-    label = f"{concept.label}: {word}" if word else concept.label
-    return label, concept.code, concept.unit, concept.modality
+def _entry(
+    member: int, shown: float, time_us: int, age_s: float, quality: float, points: int
+) -> Evidence:
+    """Evidence of one input."""
+    label, code, unit, modality = _DESCRIPTION[member]
+    if code in _WORDED:
+        word = word_of(CONCEPTS[CONCEPT[code]], shown)
+        label = f"{label}: {word}" if word else label
+    return Evidence(label, code, shown, unit, time_us, age_s, modality, quality, float(points))
 
 
-def modalities(evidence: Sequence[Evidence]) -> tuple[dict[str, float], dict[str, bool]]:
+def _describe() -> list[tuple[str, str, str, str]]:
+    """Label, code, unit and modality of each member of the pool but the last."""
+    features = [CATALOG[column] for column in _FEATURE_COLUMNS]
+    concepts = [CONCEPTS[column] for column in _CONCEPT_COLUMNS]
+    return [(f.label, f.name, f.unit, WEARABLE) for f in features] + [
+        (c.label, c.code, c.unit, c.modality) for c in concepts
+    ]
+
+
+_DESCRIPTION = _describe()
+_WORDED = tuple(concept.code for concept in CONCEPTS if concept.words)
+
+
+def modalities(items: Sequence[Evidence]) -> tuple[dict[str, float], dict[str, bool]]:
     """Points and presence per modality; the points sum to the score."""
     share = dict.fromkeys(_MODALITIES, 0.0)
     present = dict.fromkeys(_MODALITIES, False)
-    for item in evidence:
+    for item in items:
         share[item.source] += item.points
         present[item.source] = True
     return share, present

@@ -8,8 +8,15 @@ from collections.abc import Sequence
 import click
 import typer
 
-from service.cli import alerts_cli, data_cli, live_cli, replay_cli, setup_cli
-from service.cli.common import ERR, EXIT_BUG, EXIT_DATA, EXIT_INTERRUPTED, EXIT_OPERATION, EXIT_USAGE
+from service.cli import data_cli, live_cli, replay_cli, setup_cli
+from service.cli.common import (
+    ERR,
+    EXIT_BUG,
+    EXIT_DATA,
+    EXIT_INTERRUPTED,
+    EXIT_OPERATION,
+    EXIT_USAGE,
+)
 from streams.errors import ConfigError, OperationalError, SourceError, VigilError
 
 EPILOG = (
@@ -29,7 +36,6 @@ app = typer.Typer(
 )
 live_cli.add_to(app)
 replay_cli.add_to(app)
-alerts_cli.add_to(app)
 data_cli.add_to(app)
 setup_cli.add_to(app)
 
@@ -43,7 +49,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     command = typer.main.get_command(app)
     try:
-        code = command.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        code = command.main(
+            args=None if arguments is None else list(arguments), standalone_mode=False
+        )
     except click.exceptions.Abort:
         return EXIT_INTERRUPTED
     except KeyboardInterrupt:

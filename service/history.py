@@ -12,12 +12,13 @@ from streams.history import HistorySpec, Timed, active_partitions
 from streams.io.files.recording import Recording, append_us, chunks
 from streams.records import ClinicalEvent, DeviceStatus
 
+KnownEvent = tuple[int, ClinicalEvent]  # append time, event
 CHUNK_S = 2.0  # what a gateway would send; results do not depend on it
 TAIL_US = 10_000_000  # ticks after the last record; devices are switched off at their end
 
 
 def history(
-    recordings: Sequence[Recording], events: Sequence[ClinicalEvent], chunk_s: float = CHUNK_S
+    recordings: Sequence[Recording], events: Sequence[KnownEvent], chunk_s: float = CHUNK_S
 ) -> Iterator[Timed]:
     """Merge recordings and events by append time.
 
@@ -26,8 +27,8 @@ def history(
     recordings : sequence of Recording
         Each is followed by a `DeviceStatus` "off" at its end: a recording that is over is not a
         lost signal.
-    events : sequence of ClinicalEvent
-        Appended at their known time: what a replay may not look ahead of.
+    events : sequence of (append_us, ClinicalEvent)
+        Appended when they were known, or when they reached the log if that was later.
     chunk_s : float
         Length of the chunks, s.
 
@@ -36,9 +37,8 @@ def history(
     (append_us, Chunk or Record)
         By append time; equal times keep recordings before events, in the order given.
     """
-    streams = [_played(recording, chunk_s) for recording in recordings]
-    known = sorted(events, key=lambda event: event.known_time_us)
-    streams.append((event.known_time_us, event) for event in known)
+    streams: list[Iterator[Timed]] = [_played(recording, chunk_s) for recording in recordings]
+    streams.append(iter(sorted(events, key=lambda known: known[0])))
     return heapq.merge(*streams, key=lambda timed: timed[0])
 
 
@@ -65,9 +65,7 @@ def spec_for(patient_ids: Iterable[str], partitions: int) -> HistorySpec:
     )
 
 
-def patients_of(
-    recordings: Sequence[Recording], events: Sequence[ClinicalEvent]
-) -> tuple[str, ...]:
+def patients_of(recordings: Sequence[Recording], events: Sequence[KnownEvent]) -> tuple[str, ...]:
     """Every patient of a history, sorted."""
     named = {recording.patient_id for recording in recordings}
-    return tuple(sorted(named | {event.patient_id for event in events}))
+    return tuple(sorted(named | {event.patient_id for _, event in events}))

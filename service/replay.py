@@ -19,21 +19,20 @@ from service.build import build_engine, load_policy
 from service.config import Config
 from service.embedded import numbered, run
 from service.event_csv import EventError, parse_events
-from service.history import history, patients_of, spec_for
+from service.history import KnownEvent, history, patients_of, spec_for
 from service.progress import SILENT, Watcher
 from service.results import Collector, Results
 from streams.errors import SourceError
 from streams.history import LogEntry
 from streams.io.files.recording import DEFAULT_BASE_US, Recording
 from streams.io.files.registry import open_source
-from streams.records import ClinicalEvent
 
 
 class Inputs(NamedTuple):
     """What is replayed, and what of it could not be read."""
 
     recordings: tuple[Recording, ...]
-    events: tuple[ClinicalEvent, ...]
+    events: tuple[KnownEvent, ...]
     faults: tuple[str, ...]  # one line per file or row that was refused, with its place
 
 
@@ -61,12 +60,12 @@ def load(
         detail = f": {faults[0]}" if faults else ""
         raise SourceError(f"no recording could be read from {_names(sources)}{detail}")
     starts = {r.patient_id: _start_us(r) for r in reversed(recordings)}
-    found: list[ClinicalEvent] = []
+    found: list[KnownEvent] = []
     for row in parse_events(events, base_us=starts) if events else ():
         if isinstance(row, EventError):
             faults.append(f"{row.file}: line {row.line}: {row.column or 'row'}: {row.rule}")
         else:
-            found.append(row)
+            found.append((row.known_time_us, row))
     return Inputs(tuple(recordings), tuple(found), tuple(faults))
 
 

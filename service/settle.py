@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from features.extract import extract
 
 from alerts.alert import AlertEvent
 from alerts.commands import Refused
 from features.align import FeatureBatch, align
 from features.analyse import analyse
+from features.extract import extract
 from features.primitives import Primitives
 from models.score import Score, Scorer
 from service.outputs import (

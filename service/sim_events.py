@@ -37,14 +37,14 @@ def clinical_events(
     list of ClinicalEvent
         In order of the time they became known.
     """
-    rng = np.random.default_rng([seed, who.number, 0, 2])
+    rng, laboratory = (np.random.default_rng([seed, who.number, 0, use]) for use in (2, 3))
     events: list[ClinicalEvent] = []
     at_s = -float(rng.uniform(300, 540))
     while at_s < duration_s:
         events += _round(who, rng, start_us, at_s)
         at_s += float(rng.uniform(600, 900))  # blood pressure every 10 to 15 min
     for lab_s in (-900.0, 420.0):
-        events += _laboratory(who, rng, start_us, lab_s)
+        events += _laboratory(who, laboratory, start_us, lab_s)
     if who.course is not None and who.course is not SEPSIS:
         events.append(_event(who, start_us, ("oxygen", 1.0, "", "oxygen"), _OXYGEN_S, 20.0))
     known_by_us = start_us + round(duration_s * 1e6)

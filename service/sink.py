@@ -172,7 +172,7 @@ class Sink:
             except msgspec.ValidationError:
                 self._reject(message, Reason.BAD_FIELD, "a key field is missing or wrong")
                 continue
-            except (msgspec.DecodeError, RecursionError):
+            except (ValueError, RecursionError):
                 self._reject(message, Reason.UNDECODABLE, "not JSON")
                 continue
             self._rows[kind].append((message, row))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from service.build import build_engine
 from service.config import Config
-from streams.io.faust_worker import WorkerSettings, run_worker
+from streams.io.faust_worker import WorkerSettings
 
 
 def settings_of(config: Config) -> WorkerSettings:

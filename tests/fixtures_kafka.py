@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -64,3 +65,15 @@ def start_toy_worker(kafka_bootstrap: str, tmp_path: Path) -> Iterator[StartWork
             worker.send_signal(signal.SIGKILL)
         worker.wait(10)
         log.close()
+
+
+@pytest.fixture
+def toy_processor() -> Any:
+    """The engine of `toy_worker.py`, in this process: what an undisturbed pass gives."""
+    path = ROOT / "tests" / "streams" / "io" / "toy_worker.py"
+    spec = importlib.util.spec_from_file_location("toy_worker", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.ToyProcessor()

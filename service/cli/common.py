@@ -50,7 +50,12 @@ def progress() -> Iterator[Watcher]:
     if not ERR.is_terminal:
         yield SILENT
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=ERR, transient=True) as bars:
         current: list[Any] = []
 

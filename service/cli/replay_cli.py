@@ -55,7 +55,8 @@ def replay(
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("vigil-out"),
     runner: Annotated[
-        Runner, typer.Option("--runner", help="In this process, or through Kafka and Faust workers.")
+        Runner,
+        typer.Option("--runner", help="In this process, or through Kafka and Faust workers."),
     ] = Runner.EMBEDDED,
     workers: Annotated[
         int, typer.Option("--workers", min=1, max=16, help="Worker processes with --runner kafka.")
@@ -94,11 +95,15 @@ def _inputs(sources: list[Path], events: str, config: Any, watcher: Any) -> Inpu
 
     if events != "timescale":
         return load(sources, Path(events) if events else None, watcher=watcher)
-    from service.event_store import stored_events
+    from streams.codec import MAX_TIME_US
+    from streams.io.store import Store
 
     inputs = load(sources, None, watcher=watcher)
     patients = sorted({recording.patient_id for recording in inputs.recordings})
-    return inputs._replace(events=tuple(stored_events(config.database_dsn(), patients)))
+    with Store.connect(config.database_dsn()) as store:
+        stored = store.stored_events(patients, 0, MAX_TIME_US)
+        events = tuple((row.effective_known_us, row.event) for row in stored)
+    return inputs._replace(events=events)
 
 
 def _run(inputs: Inputs, config: Any, runner: Runner, workers: int, watcher: Any) -> Replayed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -146,6 +147,7 @@ def delete_topics(bootstrap: str, prefix: str) -> list[str]:
 @contextmanager
 def _admin(bootstrap: str) -> Iterator[Any]:
     """An admin client whose every failure is one clear line."""
+    _knock(bootstrap)
     # kafka-python tells of each refused connection on its own; one line from us is enough.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
@@ -162,6 +164,23 @@ def _admin(bootstrap: str) -> Iterator[Any]:
         raise broker_away(bootstrap, error) from error
     finally:
         admin.close()
+
+
+def _knock(bootstrap: str) -> None:
+    """Fail at once when nobody listens: the client would try for 10 s and leak its sockets."""
+    trouble: OSError | None = None
+    for server in bootstrap.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65_535:
+            raise ConfigError(f"Kafka address {server!r}: must be host:port[,host:port…]")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), TIMEOUT_MS / 1000).close()
+        except OSError as error:
+            trouble = error
+        else:
+            return
+    assert trouble is not None  # split gives at least one server
+    raise broker_away(bootstrap, trouble)
 
 
 def broker_away(bootstrap: str, error: BaseException) -> BrokerError:

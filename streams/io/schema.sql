@@ -46,6 +46,9 @@ SELECT pg_temp.vigil_time_table('clinical_events', 'event_time', '7 days', $colu
     published_append_us bigint,
     published_partition integer,
     published_offset bigint,
+    -- What streams.codec accepts; also keeps 'infinity' out.
+    CHECK (event_time >= '2000-01-01 00:00Z' AND event_time < '2100-01-01 00:00Z'),
+    CHECK (known_time >= '2000-01-01 00:00Z' AND known_time < '2100-01-01 00:00Z'),
     PRIMARY KEY (event_id, version, event_time)
 $columns$);
 CREATE INDEX IF NOT EXISTS clinical_events_patient ON clinical_events (patient_id, known_time);

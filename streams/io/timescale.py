@@ -43,7 +43,7 @@ _CONNECTION_DEFAULTS = {
 _RETRIABLE_STATES = ("08", "40", "53", "57P", "55P03")
 _HOPELESS_LOGINS = ("authentication failed", "does not exist", "pg_hba.conf", "no password")
 _MISSING_SCHEMA = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
-_BAD_ROWS = (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded)
+_BAD_ROW_STATES = ("22", "23", "54")  # data, integrity, program limit (key too long, too deep)
 _NOT_POSTGRES_VALUES = (OverflowError, UnicodeEncodeError)
 
 
@@ -257,7 +257,8 @@ class Line:
         name = type(fault).__name__
         if isinstance(fault, _MISSING_SCHEMA):
             return _final(f"{what}: a table or function is missing ({state}); run `vigil init`")
-        if isinstance(fault, (*_BAD_ROWS, *_NOT_POSTGRES_VALUES)):
+        refused = isinstance(fault, (errors.DataError, *_NOT_POSTGRES_VALUES))
+        if refused or state.startswith(_BAD_ROW_STATES):
             return RefusedRows(f"{what}: a value breaks a rule ({name} {state})")
         if state and not state.startswith(_RETRIABLE_STATES):
             return _final(f"{what}: {name} {state}")

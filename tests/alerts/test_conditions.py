@@ -50,18 +50,18 @@ def test_a_score_between_lo_and_hi_alone_raises_nothing(draw: Draw) -> None:
 
 
 def test_an_alert_clears_after_keep_below_lo(draw: Draw) -> None:
-    #            raise  first below lo       600 s later
-    assert draw("55555" + "3" * 21 + "3") == "----RU" + "-" * 19 + "O-"
+    # raised, below lo from the next score on, told of it once, over 600 s after that score
+    assert draw("55555" + "3" * 22) == "----R-U" + "-" * 18 + "O-"
 
 
 def test_touching_lo_restarts_keep(draw: Draw) -> None:
-    assert draw("55555" + "3" * 19 + "4" + "3" * 21)[24:] == "-" * 21 + "O"
+    assert draw("55555" + "3" * 19 + "4" + "3" * 21)[24:] == "U-U" + "-" * 18 + "O"
 
 
 def test_keep_halts_while_inputs_are_missing(draw: Draw) -> None:
     # 10 steps of keep, 10 without a score, then 11 more: the missing ones proved nothing.
     drawn = draw("55555" + "3" * 11 + "." * 10 + "3" * 11)
-    assert drawn == "----RU" + "-" * 10 + "s" + "-" * 9 + "f" + "-" * 9 + "O"
+    assert drawn == "----R-U" + "-" * 9 + "s" + "-" * 9 + "f" + "-" * 9 + "O"
 
 
 def test_a_score_that_lost_the_inputs_the_alert_rests_on_cannot_clear_it(draw: Draw) -> None:
@@ -98,12 +98,12 @@ def test_a_pending_level_bridges_one_missing_score_without_counting_it(draw: Dra
 
 
 def test_rising_through_both_levels_escalates_once(draw: Draw) -> None:
-    assert draw("5555577777") == "----RU---E"
+    assert draw("5555577777") == "----R-U--E"
 
 
 def test_falling_below_the_upper_level_deescalates_then_clears(draw: Draw) -> None:
     drawn = draw("77777" + "4" * 21 + "3" * 21)
-    assert drawn == "----RU" + "-" * 19 + "D" + "-" * 20 + "O"
+    assert drawn == "----R-U" + "-" * 18 + "D-U" + "-" * 18 + "O"
 
 
 def test_severe_on_good_fresh_inputs_skips_for(draw: Draw) -> None:

@@ -200,11 +200,14 @@ def test_a_dense_concept_is_thinned_and_never_missing_within_the_lookback() -> N
 
 
 def test_eviction_never_brings_a_replaced_row_back() -> None:
-    asof = store(event("e", 185.0), event("e", 85.0, version=2, status="corrected"))
+    """The correction moved the event back in time, so it is the first row to go."""
+    moved = event("e", 185.0, T0 - H, T0, version=2, status="corrected")
+    asof = store(event("e", 185.0), moved)
     for i in range(40):
         at = T0 + (i + 1) * H
         asof.insert(event(f"x{i}", 120.0, at), at)
-        assert sbp(asof, T0, at)[0] in (85.0, None)
+        assert sbp(asof, T0, at) in ((185.0, T0 - H), (None, 0))
+    assert sbp(asof, T0, T0 + 40 * H) == (None, 0)
 
 
 # -- properties -------------------------------------------------------------------------------

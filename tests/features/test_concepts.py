@@ -169,11 +169,11 @@ def test_alias_loinc_and_any_case_find_the_concept(name: str) -> None:
 
 @given(
     st.sampled_from([c.code for c in CONCEPTS]) | st.text(max_size=12),
-@settings(deadline=None)
     st.none() | st.floats(),
     st.text(max_size=8) | st.sampled_from(["%", "mmHg", "mmol/L", "1", ""]),
     st.text(max_size=12),
 )
+@settings(deadline=None)
 def test_normalise_never_raises_and_stays_inside_the_range(
     code: str, value: float | None, unit: str, text: str
 ) -> None:

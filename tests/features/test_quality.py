@@ -91,6 +91,15 @@ def test_mains_hum_does_not_condemn_an_ecg(waves: dict[str, Floats]) -> None:
     assert signal_quality(waves["ecg"] + hum, FS, "ecg")[0] > GATE
 
 
+@pytest.mark.parametrize("kind", ["ecg", "ppg", "resp", "acc", "scalar"])
+@pytest.mark.parametrize("fs_hz", [0.0, -1.0, np.nan, np.inf, 0.01, 1.0, 25.0, 2000.0])
+@pytest.mark.parametrize("n", [1, 2, 50, 3000])
+def test_no_samples_raise(kind: str, fs_hz: float, n: int) -> None:
+    rng = np.random.default_rng(n)
+    for x in (np.zeros(n), np.full(n, np.inf), rng.normal(size=n) * 1e300, rng.random(n) < 0.5):
+        assert 0 <= signal_quality(x, fs_hz, kind)[0] <= 1
+
+
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="eeg"):
         signal_quality(np.zeros(100), FS, "eeg")

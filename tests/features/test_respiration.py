@@ -74,6 +74,12 @@ def test_without_breaths_there_is_no_rate(x: Floats) -> None:
     assert (quality == 0).all()
 
 
+@pytest.mark.parametrize("fs_hz", [0.0, -1.0, np.nan, np.inf, 0.5, 1e9])
+def test_a_rate_of_sampling_that_cannot_be_gives_no_rate(fs_hz: float) -> None:
+    assert np.isnan(breath_rate(_wave(15)[None], fs_hz)[0]).all()
+    assert np.isnan(respiration_rate({"resp": _wave(15)}, fs_hz)[0])
+
+
 def test_noise_has_low_quality() -> None:
     noise = np.random.default_rng(0).normal(size=(100, 240))
     assert np.median(breath_rate(noise, WAVE_HZ)[1]) < 0.6

@@ -154,7 +154,8 @@ def test_the_normal_patient_scores_zero_and_the_worst_twenty() -> None:
         ("sbp", 219.5, 3),
         ("pulse", 90.5, 1),
         ("pulse", 130.4999, 2),
-        ("pulse", 0.1 + 0.2 + 130.2, 3),  # 130.49999999999997: binary noise around 130.5
+        ("pulse", 130.49999999999997, 3),  # binary noise around 130.5
+        ("temp", 38.04999999999999, 1),  # a mean of samples of 38.05
     ],
 )
 def test_fractions_are_rounded_half_up_to_the_chart_before_scoring(

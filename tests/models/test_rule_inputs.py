@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from features.align import AlignedBatch
-from models.rule_inputs import PARAMETERS, evidence_of, modalities, select
+from models.rule_inputs import PARAMETERS, evidence, modalities, select
 from models.score import Evidence
 
 Aligned = Callable[..., AlignedBatch]
@@ -21,7 +21,7 @@ def chosen(batch: AlignedBatch, parameter: str) -> Evidence | None:
     if np.isnan(inputs.value[0, column]):
         return None
     present = [p for i, p in enumerate(PARAMETERS) if not np.isnan(inputs.value[0, i])]
-    return evidence_of(inputs, 0, END_US, [1] * 7)[present.index(parameter)]
+    return evidence(inputs, [END_US], np.ones((1, 7), dtype=np.int64))[0][present.index(parameter)]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """WFDB records (PhysioNet): a `.hea` header and the data files it names.
 
-Reading is the `wfdb` package's; what it does not say clearly (a data file cut short, a header that
-names a file elsewhere) is checked first. A record `Xn` beside `X` is MIMIC's way of storing the
-monitor's numbers and is read with `X`. Annotations are not signals and are left alone.
+Reading is the `wfdb` package's; what it does not say clearly (a file missing or cut short) is
+checked first. Its header grammar has no "/", so a header cannot name files elsewhere. A record
+`Xn` beside `X` is MIMIC's way of storing the monitor's numbers and is read with `X`. Annotations
+are not signals and are left alone.
 """
 
 from __future__ import annotations
@@ -109,7 +110,6 @@ def _checked_header(path: Path) -> Any:
         raise fault(path, "header", "must name at least one signal")
     for name in getattr(header, "seg_name", None) or ():
         if name != "~":
-            _check_plain(path, name)
             segment = path.with_name(f"{name}.hea")
             if not segment.is_file():
                 raise fault(path, f"segment {name}", f"{segment.name} must lie beside it")
@@ -120,15 +120,9 @@ def _checked_header(path: Path) -> Any:
     return header
 
 
-def _check_plain(path: Path, name: str) -> None:
-    if Path(name).name != name:
-        raise fault(path, f"file {name!r}", "must be a plain name in the header's own folder")
-
-
 def _check_data(path: Path, header: Any) -> None:
     """Every data file exists and holds as many samples as the header says."""
     for name in dict.fromkeys(header.file_name):
-        _check_plain(path, name)
         data = path.with_name(name)
         rows = [index for index, other in enumerate(header.file_name) if other == name]
         width = _BYTES_PER_SAMPLE.get(header.fmt[rows[0]])

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from streams.errors import BrokerError
+from streams.codec import decode
 from streams.history import HistorySpec, LogEntry
 from streams.io.ingest import ingest
 from streams.io.kafka_admin import create_topics
 from streams.io.kafka_log import LogWriter
 from streams.io.kafka_read import lag, read_topic
+from streams.processor import Processor
 from streams.records import Chunk
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -64,7 +65,9 @@ def log_of(count: int) -> list[LogEntry]:
 
 
 def test_a_broker_restart_loses_nothing_and_needs_nobody(
-    own_broker: tuple[str, Service], start_toy_worker: Callable[..., subprocess.Popen[bytes]]
+    own_broker: tuple[str, Service],
+    start_toy_worker: Callable[..., subprocess.Popen[bytes]],
+    toy_processor: Processor,
 ) -> None:
     bootstrap, service = own_broker
     create_topics(bootstrap, "away", PARTITIONS, recorded_time=True)
@@ -86,14 +89,19 @@ def test_a_broker_restart_loses_nothing_and_needs_nobody(
 
     asyncio.run(flow())
     assert worker.poll() is None
+    # A writer that heard nothing writes again: the input itself may hold doubles, so one pass
+    # over what the broker really has is the measure.
+    read = asyncio.run(read_topic(bootstrap, "away.in.v1"))
+    one_pass = toy_processor.feed(
+        [decode(row.value, row.partition, row.offset, row.append_us) for row in read]
+    )
     rows = asyncio.run(read_topic(bootstrap, "away.features.v1"))
-    assert len({row.value for row in rows}) == 3000
-
-
-def test_every_call_says_in_one_line_that_the_broker_is_away() -> None:
-    with pytest.raises(BrokerError, match="does not answer"):
-        create_topics("127.0.0.1:1")
-    with pytest.raises(BrokerError, match="does not answer"):
-        asyncio.run(read_topic("127.0.0.1:1", "vigil.in.v1"))
-    with pytest.raises(BrokerError, match="does not answer"):
-        asyncio.run(LogWriter("127.0.0.1:1").start())
+    assert {row.value for row in rows} == {output.value for output in one_pass.messages}
+    written = {
+        chunk.seq
+        for row in read
+        for chunk in getattr(
+            decode(row.value, row.partition, row.offset, row.append_us).record, "chunks", ()
+        )
+    }
+    assert written == set(range(3000))  # and nothing that was to be written is missing

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import random
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -20,6 +18,7 @@ from streams.history import HistorySpec, LogEntry
 from streams.io.ingest import ingest
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.kafka_read import Stored, lag, read_topic
+from streams.processor import Processor
 from streams.records import Chunk
 
 pytestmark = pytest.mark.broker
@@ -27,16 +26,6 @@ pytestmark = pytest.mark.broker
 PARTITIONS = 8
 BASE_US = 1_500_000_000_000_000
 StartWorker = Callable[..., subprocess.Popen[bytes]]
-
-
-def _toy_processor() -> Any:
-    path = Path(__file__).with_name("toy_worker.py")
-    spec = importlib.util.spec_from_file_location("toy_worker", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.ToyProcessor()
 
 
 def chunks(count: int) -> Iterator[tuple[int, Chunk]]:
@@ -62,9 +51,8 @@ def chunks(count: int) -> Iterator[tuple[int, Chunk]]:
         )
 
 
-def undisturbed(log: list[LogEntry]) -> dict[int, list[bytes]]:
+def undisturbed(toy: Processor, log: list[LogEntry]) -> dict[int, list[bytes]]:
     """Outputs per partition of one pass without Kafka."""
-    toy = _toy_processor()
     offsets = dict.fromkeys(range(PARTITIONS), 0)
     found: dict[int, list[bytes]] = {partition: [] for partition in range(PARTITIONS)}
     for entry in log:
@@ -103,7 +91,10 @@ async def played(
 
 @pytest.mark.slow
 def test_six_kills_at_random_moments_change_no_output(
-    kafka_bootstrap: str, kafka_prefix: str, start_toy_worker: StartWorker
+    kafka_bootstrap: str,
+    kafka_prefix: str,
+    start_toy_worker: StartWorker,
+    toy_processor: Processor,
 ) -> None:
     log = list(HistorySpec(PARTITIONS).build(chunks(6000)))
     moments = random.Random(7)
@@ -121,14 +112,17 @@ def test_six_kills_at_random_moments_change_no_output(
 
     asyncio.run(storm())
     rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
-    expected = undisturbed(log)
+    expected = undisturbed(toy_processor, log)
     assert once_each(rows) == expected
     assert len(rows) > sum(len(values) for values in expected.values())  # work was repeated
 
 
 @pytest.mark.slow
 def test_a_second_worker_that_comes_and_goes_changes_no_output(
-    kafka_bootstrap: str, kafka_prefix: str, start_toy_worker: StartWorker
+    kafka_bootstrap: str,
+    kafka_prefix: str,
+    start_toy_worker: StartWorker,
+    toy_processor: Processor,
 ) -> None:
     log = list(HistorySpec(PARTITIONS).build(chunks(4000)))
 
@@ -145,7 +139,7 @@ def test_a_second_worker_that_comes_and_goes_changes_no_output(
 
     asyncio.run(shared())
     rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
-    assert once_each(rows) == undisturbed(log)
+    assert once_each(rows) == undisturbed(toy_processor, log)
 
 
 def test_sigterm_drains_within_five_seconds_and_leaves_nothing_to_repeat(

@@ -1,0 +1,97 @@
+"""`/metrics`, `/healthz`, `/readyz` of a worker. Nothing of a patient is served here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from prometheus_client import make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+from service.metrics import Metrics
+from streams.errors import ConfigError
+
+_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
+
+
+class HealthServer:
+    """Serves health and figures in daemon threads until it is closed.
+
+    Parameters
+    ----------
+    metrics : Metrics
+        Its registry and readiness are served.
+    host : str
+        Address to listen on; loopback unless told otherwise.
+    port : int
+        0 takes a free one; see `port` after the start.
+
+    Raises
+    ------
+    ConfigError
+        If the port is taken or not allowed.
+    """
+
+    def __init__(self, metrics: Metrics, host: str = "127.0.0.1", port: int = 9464) -> None:
+        try:
+            self._server = make_server(
+                host, port, _application(metrics), ThreadingWSGIServer, _QuietHandler
+            )
+        except (OSError, OverflowError) as error:
+            raise ConfigError(
+                f"cannot serve metrics on {host}:{port} ({error}); choose another port"
+            ) from error
+        self.port = int(self._server.server_port)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="health", daemon=True
+        )
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+
+def _application(metrics: Metrics) -> Any:
+    exposition = make_wsgi_app(metrics.registry)
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == "/metrics":
+            served: Iterable[bytes] = exposition(environ, start_response)
+            return served
+        if path == "/healthz":
+            status, body = "200 OK", b"alive\n"
+        elif path == "/readyz":
+            ready = metrics.is_ready
+            status = "200 OK" if ready else "503 Service Unavailable"
+            body = b"ready\n" if ready else b"restoring or stopping\n"
+        else:
+            status, body = "404 Not Found", b"try /metrics, /healthz or /readyz\n"
+        start_response(status, _TEXT)
+        return [body]
+
+    return application
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """No line per scrape on stderr."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - overridden name
+        pass

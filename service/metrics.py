@@ -1,0 +1,156 @@
+"""Prometheus figures of one process. The registry is passed in; no label ever holds an id."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from streams.processor import Output
+from streams.records import Reason
+
+REASON_HEADER = "vigil-reason"  # of a dead letter
+TYPE_HEADER = "ce_type"  # of an alert: io.vigil.alert.<phase>.v1
+_FEED_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_PHASES = frozenset(
+    "pending raised updated escalated de_escalated repeated stale recovered cleared resolved "
+    "expired suppressed unsuppressed commanded rejected superseded".split()
+)
+_REASONS = frozenset(Reason)
+
+
+class Metrics:
+    """What a host reports (`streams.io.host.HostMetrics`), as Prometheus series.
+
+    Parameters
+    ----------
+    registry : CollectorRegistry
+        Where the series are registered; never the global one, so tests stay apart.
+    clock_s : callable
+        Seconds since 1970, for the age of the frontier.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, clock_s: Callable[[], float] = time.time
+    ) -> None:
+        self.registry = registry
+        self._ready = threading.Event()
+        self._frontiers = _FrontierAges(clock_s)
+        registry.register(self._frontiers)
+        self._records = Counter(
+            "vigil_records",
+            "Log records that went through the engine.",
+            ["kind", "result"],
+            registry=registry,
+        )
+        self._outputs = Counter(
+            "vigil_outputs", "Messages the broker has, by topic.", ["topic"], registry=registry
+        )
+        self._rejects = Counter(
+            "vigil_rejects", "Dead letters, by reason.", ["reason"], registry=registry
+        )
+        self._alerts = Counter(
+            "vigil_alerts", "Alert life-cycle events, by phase.", ["phase"], registry=registry
+        )
+        self._feed = Histogram(
+            "vigil_feed_seconds",
+            "Time of one pass through the engine.",
+            buckets=_FEED_BUCKETS_S,
+            registry=registry,
+        )
+        self._lag = Gauge(
+            "vigil_lag_records", "Records that wait.", ["partition"], registry=registry
+        )
+        self._snapshots = Counter("vigil_snapshots", "Patient states stored.", registry=registry)
+        self._snapshot_bytes = Counter(
+            "vigil_snapshot_bytes", "Bytes of patient states stored.", registry=registry
+        )
+        self._ready_gauge = Gauge(
+            "vigil_ready", "1 when restored and processing.", registry=registry
+        )
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every assigned partition is restored and being processed."""
+        return self._ready.is_set()
+
+    def fed(self, kinds: Mapping[tuple[str, str], int], seconds: float) -> None:
+        """Records by (kind, result) went through the engine in so many seconds."""
+        for (kind, result), count in kinds.items():
+            self._records.labels(kind, result).inc(count)
+        self._feed.observe(seconds)
+
+    def published(self, outputs: Sequence[Output]) -> None:
+        """The broker has these outputs; dead letters and alerts are counted by their headers."""
+        for output in outputs:
+            self._outputs.labels(output.topic).inc()
+            if output.topic == "dlq":
+                self._rejects.labels(_known(output, REASON_HEADER, _REASONS)).inc()
+            elif output.topic == "alerts":
+                self._alerts.labels(_phase(output)).inc()
+
+    def frontier(self, partition: int, append_us: int) -> None:
+        """The partition is processed up to a record of this append time."""
+        self._frontiers.append_us[partition] = append_us
+
+    def lag(self, partition: int, records: int) -> None:
+        """So many records of the partition wait."""
+        self._lag.labels(str(partition)).set(records)
+
+    def snapshots(self, count: int, size_bytes: int) -> None:
+        """So many states were stored."""
+        self._snapshots.inc(count)
+        self._snapshot_bytes.inc(size_bytes)
+
+    def dropped(self, partition: int) -> None:
+        """The partition belongs to another worker now; its series end."""
+        self._frontiers.append_us.pop(partition, None)
+        self._lag.remove_by_labels({"partition": str(partition)})
+
+    def ready(self, ready: bool) -> None:
+        """Whether every assigned partition is restored and being processed."""
+        if ready:
+            self._ready.set()
+        else:
+            self._ready.clear()
+        self._ready_gauge.set(ready)
+
+
+class _FrontierAges:
+    """Age of each partition's frontier at the moment of the scrape: the liveness signal."""
+
+    def __init__(self, clock_s: Callable[[], float]) -> None:
+        self._clock_s = clock_s
+        self.append_us: dict[int, int] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "vigil_frontier_age_seconds",
+            "Now minus the append time of the last record processed.",
+            labels=["partition"],
+        )
+        now_s = self._clock_s()
+        for partition, append_us in sorted(self.append_us.copy().items()):
+            family.add_metric([str(partition)], now_s - append_us / 1e6)
+        yield family
+
+
+def _header(output: Output, name: str) -> str:
+    return next(
+        (value.decode(errors="replace") for key, value in output.headers if key == name), ""
+    )
+
+
+def _known(output: Output, name: str, values: frozenset[str] | frozenset[Reason]) -> str:
+    """A header's value if it is of the vocabulary: a label must never grow with the data."""
+    text = _header(output, name)
+    return text if text in values else "other"
+
+
+def _phase(output: Output) -> str:
+    parts = _header(output, TYPE_HEADER).split(".")
+    phase = parts[-2] if len(parts) > 1 else ""
+    return phase if phase in _PHASES else "other"

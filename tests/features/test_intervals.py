@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from features.intervals import Kind, classify, nn_from_beats, row_sums
+
+
+def beats(*rr_ms: float) -> NDArray[np.float64]:
+    return np.concatenate([[0.0], np.cumsum(rr_ms)]) / 1000.0
+
+
+def regular(n: int, seed: int = 1) -> list[float]:
+    return list(800 + np.random.default_rng(seed).normal(0, 20, n))
+
+
+def test_intervals_are_the_differences_of_beat_times_at_their_end_beats() -> None:
+    nn = nn_from_beats(np.array([10.0, 10.8, 11.7]))
+    assert nn.nn_ms == pytest.approx([800, 900])
+    assert nn.times_s.tolist() == [10.8, 11.7]
+    assert nn.joined.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("n_beats", [0, 1])
+def test_fewer_than_two_beats_give_no_interval(n_beats: int) -> None:
+    assert nn_from_beats(np.arange(float(n_beats))).nn_ms.size == 0
+
+
+def test_a_gap_between_runs_is_never_bridged() -> None:
+    # beats  |  |  |        |  |  |
+    # run    0  0  0        1  1  1
+    times = np.array([0.0, 0.8, 1.6, 30.0, 30.8, 31.6])
+    nn = nn_from_beats(times, np.array([0, 0, 0, 1, 1, 1]))
+    assert nn.nn_ms == pytest.approx([800] * 4)
+    assert nn.joined.tolist() == [False, True, False, True]
+
+
+def test_a_time_that_is_not_finite_is_a_gap() -> None:
+    nn = nn_from_beats(np.array([0.0, 0.8, np.nan, 2.4, 3.2]))
+    assert nn.nn_ms == pytest.approx([800, 800])
+    assert nn.joined.tolist() == [False, False]
+
+
+def test_a_missed_beat_is_flagged_and_nothing_else() -> None:
+    rr = regular(30)
+    rr[12:14] = [rr[12] + rr[13]]
+    kind = nn_from_beats(beats(*rr)).kind
+    assert np.flatnonzero(kind).tolist() == [12]
+    assert kind[12] == Kind.MISSED
+
+
+def test_a_beat_too_many_flags_both_intervals_it_makes() -> None:
+    rr = regular(30)
+    rr[12:13] = [300.0, rr[12] - 300.0]
+    kind = nn_from_beats(beats(*rr)).kind
+    assert np.flatnonzero(kind).tolist() == [12, 13]
+    assert set(kind[12:14]) == {Kind.EXTRA}
+
+
+def test_a_premature_beat_with_its_pause_is_ectopic() -> None:
+    rr = regular(30)
+    rr[12:14] = [480.0, 1120.0]
+    kind = nn_from_beats(beats(*rr)).kind
+    assert np.flatnonzero(kind).tolist() == [12, 13]
+    assert set(kind[12:14]) == {Kind.ECTOPIC}
+
+
+def test_a_pause_of_no_whole_number_of_beats_is_long() -> None:
+    rr = regular(30)
+    rr[12] = 3000.0
+    assert nn_from_beats(beats(*rr)).kind[12] == Kind.LONG_SHORT
+
+
+@pytest.mark.parametrize("rr_ms", [199.0, 0.0, -5.0, 6001.0])
+def test_intervals_outside_the_limits_are_never_normal(rr_ms: float) -> None:
+    assert not nn_from_beats(beats(800, rr_ms, 800)).valid[1]
+
+
+@pytest.mark.parametrize("rate_bpm", [15, 20, 40, 150, 260])
+def test_slow_and_fast_hearts_are_normal(rate_bpm: int) -> None:
+    assert nn_from_beats(np.arange(40) * 60.0 / rate_bpm).valid.all()
+
+
+def test_bigeminy_is_a_rhythm_not_an_artefact() -> None:
+    assert nn_from_beats(beats(*[570.0, 1140.0] * 20)).valid.all()
+
+
+def test_atrial_fibrillation_is_hardly_flagged() -> None:
+    rr = np.random.default_rng(3).uniform(450, 1000, 300)
+    assert nn_from_beats(beats(*rr)).valid.mean() > 0.97
+
+
+def test_a_row_is_classified_as_if_it_were_alone() -> None:
+    rng = np.random.default_rng(5)
+    rows = [rng.normal(800, 100, n) for n in (0, 1, 4, 5, 11, 12, 60)]
+    row = np.repeat(np.arange(len(rows)), [r.size for r in rows])
+    together = classify(np.concatenate(rows), row, np.ones(row.size, np.bool_), len(rows))
+    alone = [classify(r, np.zeros(r.size, np.int64), np.ones(r.size, np.bool_), 1) for r in rows]
+    assert together.tolist() == np.concatenate(alone).tolist()
+
+
+def test_the_neighbourhood_of_a_beat_has_the_known_median_and_quartiles() -> None:
+    # Eleven intervals 700, 720 ... 900: m = 800, Q3 - Q1 = 100, T = max(160, 260) = 260.
+    steps = np.arange(700.0, 901.0, 20.0)
+    for last, normal in ((1059.0, True), (1061.0, False)):
+        rr = np.concatenate([steps[:-1], [last]])  # the largest may move: no quartile moves
+        assert nn_from_beats(beats(*rr)).valid[-1] == normal
+
+
+@given(st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), max_size=40))
+def test_any_beat_times_give_consistent_arrays(times: list[float]) -> None:
+    nn = nn_from_beats(np.array(times))
+    assert {column.shape for column in nn} == {nn.nn_ms.shape}
+    assert nn.valid.tolist() == (nn.kind == Kind.NORMAL).tolist()
+    assert ((nn.nn_ms >= 200) & (nn.nn_ms <= 6000))[nn.valid].all()
+
+
+def test_arrays_of_the_wrong_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match="must be"):
+        nn_from_beats(np.zeros((2, 2)))
+    with pytest.raises(ValueError, match="must be"):
+        nn_from_beats(np.zeros(3), np.zeros(2, np.int64))
+
+
+def test_sums_of_nothing_are_zero() -> None:
+    assert row_sums(np.empty(0), np.empty(0, np.int64), 2).tolist() == [0.0, 0.0]
