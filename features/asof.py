@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.concepts import CONCEPTS, INDEX, Concept, find, normalise
+from streams.errors import SnapshotMismatch
 from streams.records import ClinicalEvent, Reason
 
 ROWS_PER_CONCEPT = 16
@@ -77,6 +78,26 @@ def _fact(event: ClinicalEvent, *, cancelled: bool) -> tuple[Concept, float] | R
     if isinstance(normal, Reason):
         return normal
     return CONCEPTS[INDEX[normal.code]], normal.value
+
+
+def refusal(event: ClinicalEvent, append_us: int) -> Reason | None:
+    """Why `AsOf.insert` would refuse an event, None when it would not.
+
+    Parameters
+    ----------
+    event : ClinicalEvent
+        As decoded from the log.
+    append_us : int
+        Append time of its log record, µs UTC.
+
+    Returns
+    -------
+    Reason or None
+        NO_KNOWN_TIME, FUTURE, BAD_FIELD (status), or what `normalise` says; of a cancellation
+        only the code must be known.
+    """
+    row = _admit(event, append_us, 0)
+    return row if isinstance(row, Reason) else None
 
 
 class AsOf:
@@ -181,15 +202,15 @@ class AsOf:
 
         Raises
         ------
-        ValueError
+        SnapshotMismatch
             If the state has another version or names a concept this build does not have.
         """
         if state["version"] != STATE_VERSION:
-            raise ValueError(f"as-of state version {state['version']!r}, not {STATE_VERSION}")
+            raise SnapshotMismatch(f"as-of state version {state['version']!r}, not {STATE_VERSION}")
         store = cls()
         for code, *fields in state["rows"]:
             if code not in INDEX:
-                raise ValueError(f"as-of state names the unknown concept {code!r}")
+                raise SnapshotMismatch(f"as-of state names the unknown concept {code!r}")
             store._add(_Row(*fields)._replace(concept=INDEX[code]))
         store._position = state["position"]
         return store

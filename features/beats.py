@@ -18,8 +18,9 @@ from features.runs import Bools, Floats, Ints
 
 # Two moving averages, after Elgendi (2013), PLoS One 8:e73557; the widths are those of a QRS
 # complex and a beat. The clip keeps one artefact from raising the threshold for its neighbours.
-ECG_REFRACTORY_S: Final = 0.25
-PPG_REFRACTORY_S: Final = 0.30
+# The usual 250 and 300 ms silently halve a heart rate above 240 or 200 per minute.
+ECG_REFRACTORY_S: Final = 0.22
+PPG_REFRACTORY_S: Final = 0.22
 _SHORTEST_RUN_S: Final = 2.0  # no beat-to-beat interval can be trusted in less
 _CUT_EDGE_S: Final = 0.25  # filters ring next to a cut
 _CLIP: Final = 3.0  # times the median of the maxima
@@ -43,7 +44,7 @@ class BlockSpec(NamedTuple):
 
 _QRS: Final = BlockSpec(0.097, 0.611, 0.08, 0.097, 2.0)
 _SYSTOLE: Final = BlockSpec(0.111, 0.667, 0.02, 0.111, 2.0)
-_QRS_SEARCH_S: Final = 0.25
+_QRS_SEARCH_S: Final = 0.22
 
 
 class Beats(NamedTuple):
@@ -193,7 +194,10 @@ def _pulses_of_runs(x: Floats, fs_hz: float) -> tuple[Ints, Floats, Floats]:
     kept = _refractory(row, peak, amplitude, PPG_REFRACTORY_S * fs_hz)
     row, peak, amplitude = row[kept], peak[kept], amplitude[kept]
     reach = max(1, round(_UPSLOPE_S * fs_hz))
-    steepest = _argmax_between(rising, row, peak - reach, peak + 1)
+    start = peak - reach
+    same = np.flatnonzero(np.diff(row) == 0) + 1
+    start[same] = np.maximum(start[same], peak[same - 1])  # not the rise of the pulse before
+    steepest = _argmax_between(rising, row, start, peak + 1)
     return row, steepest + _parabola(rising, row, steepest), amplitude
 
 

@@ -27,6 +27,7 @@ _N_FFT: Final = 4096
 _LONGEST_SPLINE_HOLE_US: Final = 3_000_000  # a cubic overshoots in longer ones: Lomb instead
 _LONGEST_LOMB_S: Final = 1200.0  # its cost grows with the square of the duration
 _FEWEST_INTERVALS: Final = 8
+_NEGLIGIBLE_MS2: Final = 1e-6  # what times rounded to µs make of a constant rhythm
 
 
 class BandPowers(NamedTuple):
@@ -100,6 +101,7 @@ def band_powers(t_us: Ints, nn_ms: Floats, row: Ints, n_rows: int) -> BandPowers
     for i in np.flatnonzero(holed & (span_s <= _LONGEST_LOMB_S)):
         part = slice(start[known[i]], stop[known[i]])
         powers[i] = _lomb_powers(rows.t_us[part], nn_ms[part], float(top_hz[i]))
+    powers[powers < _NEGLIGIBLE_MS2] = 0.0
     powers[:, 1][top_hz < LF_HZ[1]] = np.nan
     powers[:, 2][top_hz < _LOWEST_HF_TOP_HZ] = np.nan
     powers[span_s[:, None] < np.array(_SHORTEST_S)] = np.nan
@@ -190,7 +192,8 @@ def _spline_grid(rows: _Rows) -> tuple[Floats, Ints, Ints]:
 def _lomb_powers(t_us: Ints, nn_ms: Floats, top_hz: float) -> Floats:
     """`(3,)` band powers of one row by the Lomb periodogram, which needs no even grid.
 
-    Frequencies k/(4T); density 2 T P / N with P unnormalised (N A²/4 for a sinusoid).
+    Frequencies k/(4T); density 2 T' P / N with P unnormalised (N A²/4 for a sinusoid), T the
+    duration with its holes and T' without.
     """
     t_s = t_us / 1e6
     n = nn_ms.size
@@ -207,7 +210,8 @@ def _lomb_powers(t_us: Ints, nn_ms: Floats, top_hz: float) -> Floats:
     even = np.maximum((n + np.abs(twice)) / 2.0, 1e-9)
     odd = np.maximum((n - np.abs(twice)) / 2.0, 1e-9)
     power = 0.5 * (along.real**2 / even + along.imag**2 / odd)
-    density = power * (2.0 * duration_s / n)
+    # The observed time, not the duration: else a hole of 10 % adds 10 % of power.
+    density = power * (2.0 * float(nn_ms.sum()) / 1000.0 / n)
     return np.asarray(_bands(density[None, :], hz, step_hz, np.array([top_hz]))[0])
 
 

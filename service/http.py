@@ -93,5 +93,5 @@ def _application(metrics: Metrics) -> Any:
 class _QuietHandler(WSGIRequestHandler):
     """No line per scrape on stderr."""
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - overridden name
+    def log_message(self, format: str, *args: Any) -> None:
         pass

@@ -6,20 +6,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from alerts.alert import Phase
 from streams.processor import Output
 from streams.records import Reason
 
-REASON_HEADER = "vigil-reason"  # of a dead letter
 TYPE_HEADER = "ce_type"  # of an alert: io.vigil.alert.<phase>.v1
 _FEED_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_PHASES = frozenset(
-    "pending raised updated escalated de_escalated repeated stale recovered cleared resolved "
-    "expired suppressed unsuppressed commanded rejected superseded".split()
-)
+_PHASES = frozenset(Phase)
 _REASONS = frozenset(Reason)
+
+
+class _Letter(msgspec.Struct):
+    reason: str = ""
 
 
 class Metrics:
@@ -84,11 +86,11 @@ class Metrics:
         self._feed.observe(seconds)
 
     def published(self, outputs: Sequence[Output]) -> None:
-        """The broker has these outputs; dead letters and alerts are counted by their headers."""
+        """The broker has these outputs; dead letters and alerts are counted by what they say."""
         for output in outputs:
             self._outputs.labels(output.topic).inc()
             if output.topic == "dlq":
-                self._rejects.labels(_known(output, REASON_HEADER, _REASONS)).inc()
+                self._rejects.labels(_reason(output)).inc()
             elif output.topic == "alerts":
                 self._alerts.labels(_phase(output)).inc()
 
@@ -108,7 +110,7 @@ class Metrics:
     def dropped(self, partition: int) -> None:
         """The partition belongs to another worker now; its series end."""
         self._frontiers.append_us.pop(partition, None)
-        self._lag.remove_by_labels({"partition": str(partition)})
+        self._lag.remove(str(partition))
 
     def ready(self, ready: bool) -> None:
         """Whether every assigned partition is restored and being processed."""
@@ -144,10 +146,13 @@ def _header(output: Output, name: str) -> str:
     )
 
 
-def _known(output: Output, name: str, values: frozenset[str] | frozenset[Reason]) -> str:
-    """A header's value if it is of the vocabulary: a label must never grow with the data."""
-    text = _header(output, name)
-    return text if text in values else "other"
+def _reason(output: Output) -> str:
+    """A dead letter's reason if it is of the vocabulary: a label never grows with the data."""
+    try:
+        reason = msgspec.json.decode(output.value, type=_Letter).reason
+    except msgspec.DecodeError:
+        return "other"
+    return reason if reason in _REASONS else "other"
 
 
 def _phase(output: Output) -> str:

@@ -198,7 +198,7 @@ class Patient:
                 life.silent = True
                 self.dirty = True
                 self.ops.append(SignalOp(cause, signal, life.device_id, life.event_us))
-        if self.machine.records():
+        if self.ops or self.machine.records():  # what is queued may yet raise something
             self.ops.append(TickOp(cause, now_us))
 
     def _see(self, append_us: int) -> None:

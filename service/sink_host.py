@@ -7,7 +7,7 @@ import logging
 import signal
 
 from service.config import Config
-from service.sink import Message, Sink, SinkSpec, run_sink
+from service.sink import Message, Sink, run_sink
 from streams.io.kafka_group import GroupConsumer
 from streams.io.store import Store
 from streams.records import Reason
@@ -40,9 +40,25 @@ async def _run(config: Config, store: Store) -> None:
         loop.add_signal_handler(number, stopping.set)
     kafka = config.kafka
     topics = [topic_name(short, kafka.prefix) for short in SINK_TOPICS]
-    sink = Sink(store, SinkSpec(), _refused)
+    sink = Sink(store, _refused)
     async with GroupConsumer(kafka.bootstrap, f"{kafka.group}-sink", topics) as consumer:
-        await run_sink(consumer, sink, stopping.is_set)
+        await run_sink(_Polled(consumer), sink, stopping.is_set)
+
+
+class _Polled:
+    """The group consumer in the sink's words."""
+
+    def __init__(self, consumer: GroupConsumer) -> None:
+        self._consumer = consumer
+
+    async def poll(self) -> list[Message]:
+        return [
+            Message(row.topic, row.partition, row.offset, row.headers, row.value)
+            for row in await self._consumer.poll()
+        ]
+
+    async def commit(self) -> None:
+        await self._consumer.commit()
 
 
 def _refused(message: Message, reason: Reason, detail: str) -> None:

@@ -11,7 +11,9 @@ DEFAULT_PREFIX = "vigil"
 VERSION = "v1"
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # a bundle or a snapshot; the broker's default is 1 MiB
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # a snapshot; the broker's default is 1 MiB
+# A refused record comes back in base64, a third longer: it must fit its dead letter.
+MAX_INPUT_BYTES = 4 * 1024 * 1024
 _NO_LIMIT = "9223372036854775807"
 _PREFIX = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,199}")
 
@@ -82,7 +84,8 @@ def topic_config(topic: Topic, *, recorded_time: bool = False) -> dict[str, str]
     dict of str to str
         For topic creation and verification.
     """
-    config = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+    limit_bytes = MAX_INPUT_BYTES if topic.short == "in" else MAX_MESSAGE_BYTES
+    config = {"max.message.bytes": str(limit_bytes)}
     if topic.retention_ms is None:
         # A worker that lost its partition may still write an old snapshot over a new one:
         # the lag keeps both long enough to choose by epoch and frontier.

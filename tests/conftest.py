@@ -8,6 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+pytest_plugins = ["tests.fixtures_database", "tests.fixtures_kafka"]
+
+settings.register_profile("vigil", deadline=None)  # shared machines stall; time is benchmarked
+settings.load_profile("vigil")
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".vigil" / "cache"

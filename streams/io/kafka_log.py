@@ -122,8 +122,8 @@ class LogWriter:
         if producer is not None:
             await stop_client(producer, timeout_s)
 
-    async def send_all(self, messages: Sequence[Message]) -> None:
-        """Write messages in order and wait until the broker has them all.
+    async def send_all(self, messages: Sequence[Message]) -> list[int]:
+        """Write messages in order and wait until the broker has them all; their offsets.
 
         Trouble with the broker is retried with back-off for ever: all messages again, in order,
         so that the last value per key is the right one in a compacted topic.
@@ -135,12 +135,10 @@ class LogWriter:
         """
         delay_s = _FIRST_DELAY_S
         while messages:
-            producer = self._producer
+            producer: AIOKafkaProducer | None = None
             try:
-                if producer is None:
-                    producer = await self._connect()
-                    self._producer = producer
-                await _send(producer, messages)
+                producer = await self._connected()
+                return await _send(producer, messages)
             except _HOPELESS as error:
                 raise BrokerError(f"a record can never be written to Kafka: {error}") from error
             except (KafkaError, BrokerError, AssertionError) as error:
@@ -148,8 +146,13 @@ class LogWriter:
                 await asyncio.sleep(delay_s)
                 delay_s = min(2 * delay_s, _LAST_DELAY_S)
                 await self._renew(producer)
-            else:
-                return
+        return []
+
+    async def _connected(self) -> AIOKafkaProducer:
+        async with self._renewal:
+            if self._producer is None:
+                self._producer = await self._connect()
+            return self._producer
 
     async def _renew(self, broken: AIOKafkaProducer | None) -> None:
         """Replace a producer whose sequence numbers may be out of step."""
@@ -172,8 +175,8 @@ class LogWriter:
         return producer
 
 
-async def _send(producer: AIOKafkaProducer, messages: Sequence[Message]) -> None:
-    pending: list[asyncio.Future[object]] = []
+async def _send(producer: AIOKafkaProducer, messages: Sequence[Message]) -> list[int]:
+    pending: list[asyncio.Future[Any]] = []
     failure: KafkaError | None = None
     for message in messages:
         headers = [*message.headers, (APPEND_HEADER, le8(message.append_us))]
@@ -194,6 +197,7 @@ async def _send(producer: AIOKafkaProducer, messages: Sequence[Message]) -> None
     for result in [*results, failure]:
         if isinstance(result, BaseException):
             raise result
+    return [int(row.offset) for row in results if not isinstance(row, BaseException)]
 
 
 def le8(number: int) -> bytes:

@@ -66,7 +66,7 @@ def news2(
         total, total, total + 3 * len(missing), 3 in there.values(), 1, missing, there
     )
     evidence = tuple(
-        Evidence(*EVIDENCE[n][:2], *EVIDENCE[n][2:], us(at_s), age_s, "wearable", quality, p)
+        Evidence(*EVIDENCE[n], us(at_s), age_s, "wearable", quality, float(p))
         for n, p in there.items()
     )
     value = None if points is None else float(total)
@@ -95,7 +95,7 @@ def news2(
 class Draw(Protocol):
     """Plays a drawing of scores and returns the drawing of events."""
 
-    def __call__(self, scores: str, *, ticks: bool = False, policy: Policy | None = None) -> str:
+    def __call__(self, scores: str, *, policy: Policy | None = None) -> str:
         """A digit is NEWS2's lower bound, "." no score, "?" one that lost its inputs."""
         ...
 
@@ -105,19 +105,13 @@ def draw_events(events: Sequence[AlertEvent]) -> str:
     return "*" if len(events) > 1 else LETTER[events[0].phase] if events else "-"
 
 
-def draw_scores(machine: AlertMachine, scores: str, ticks: bool) -> str:
-    """Play one score per 30 s, and a tick after each if asked."""
+def draw_scores(machine: AlertMachine, scores: str) -> str:
+    """Play one score per 30 s."""
     drawn = ""
     for step, letter in enumerate(scores):
-        points = {"digit": int(letter)} if letter.isdigit() else None
-        if letter == "?":
-            score = news2(step * STEP_S, {"temp": 0})
-        else:
-            score = news2(step * STEP_S, None if points is None else points["digit"])
-        events = machine.on_scores((score,))
-        if ticks:
-            events += machine.on_tick(us(step * STEP_S + 5))
-        drawn += draw_events(events)
+        lost: dict[str, int] | None = {"temp": 0} if letter == "?" else None
+        points = int(letter) if letter.isdigit() else lost
+        drawn += draw_events(machine.on_scores((news2(step * STEP_S, points),)))
     return drawn
 
 
@@ -138,8 +132,8 @@ def draw(policy: Policy) -> Draw:
     """Play a drawing on a new patient."""
     default = policy
 
-    def play(scores: str, *, ticks: bool = False, policy: Policy | None = None) -> str:
-        return draw_scores(AlertMachine(policy or default, "p1"), scores, ticks)
+    def play(scores: str, *, policy: Policy | None = None) -> str:
+        return draw_scores(AlertMachine(policy or default, "p1"), scores)
 
     return play
 

@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.asof import FUTURE_TOLERANCE_US, LOOKBACK_US, ROWS_PER_CONCEPT, AsOf, as_of_join
+from features.asof import (
+    FUTURE_TOLERANCE_US,
+    LOOKBACK_US,
+    ROWS_PER_CONCEPT,
+    AsOf,
+    as_of_join,
+    refusal,
+)
 from features.concepts import CONCEPTS, INDEX
+from streams.errors import SnapshotMismatch
 from streams.records import ClinicalEvent, Reason
 
 S = 1_000_000
@@ -167,8 +175,14 @@ def test_a_refused_event_leaves_the_store_unchanged(
 ) -> None:
     asof = store(event("good", 120.0))
     before = asof.to_state()
+    assert refusal(event("bad", **changes), T0) is reason
     assert asof.insert(event("bad", **changes), T0) is reason
     assert asof.to_state() == before
+
+
+def test_an_event_that_may_enter_has_no_refusal() -> None:
+    assert refusal(event(), T0) is None
+    assert refusal(event(value=None, status="cancelled"), T0) is None
 
 
 def test_the_unit_of_every_row_is_its_own() -> None:
@@ -324,14 +338,14 @@ def test_delivering_the_log_twice_changes_nothing(
 
 def test_a_state_of_another_version_is_refused() -> None:
     state = store(event()).to_state()
-    with pytest.raises(ValueError, match="version"):
+    with pytest.raises(SnapshotMismatch, match="version"):
         AsOf.from_state({**state, "version": 0})
 
 
 def test_a_state_with_an_unknown_concept_is_refused() -> None:
     state = store(event()).to_state()
     state["rows"][0][0] = "nonsense"
-    with pytest.raises(ValueError, match="nonsense"):
+    with pytest.raises(SnapshotMismatch, match="nonsense"):
         AsOf.from_state(state)
 
 

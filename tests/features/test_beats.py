@@ -70,6 +70,20 @@ def test_beats_are_found_at_every_rate_of_a_device(
     assert len(detect_pulses(ppg_wave(n, fs_hz, _times(30)), fs_hz)) == len(_times(30))
 
 
+@pytest.mark.parametrize("per_min", [15, 20, 40, 120, 200, 240, 260])
+def test_the_slowest_and_the_fastest_heart_are_counted(
+    ecg_wave: Wave, ppg_wave: Wave, per_min: float
+) -> None:
+    """A detector that misses every second beat would turn an emergency into a normal rate."""
+    at = np.arange(0.5, 29.3, 60 / per_min)
+    narrow = min(1.0, 60 / per_min / 0.8)  # a pulse shortens with the beat
+    assert len(detect_r_peaks(ecg_wave(7500, FS, at), FS)) == len(at)
+    squeezed = ppg_wave(7500, FS * narrow, at / narrow)
+    found = detect_pulses(squeezed, FS)
+    assert abs(len(found) - len(at)) <= max(1, 0.03 * len(at))
+    assert np.diff(found).min() > 0.8 * 60 / per_min * FS
+
+
 @pytest.mark.parametrize("size", [1, 7, 64])
 @pytest.mark.parametrize("detect", [detect_r_peaks, detect_pulses])
 def test_a_row_does_not_depend_on_its_neighbours(

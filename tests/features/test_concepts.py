@@ -182,5 +182,6 @@ def test_normalise_never_raises_and_stays_inside_the_range(
         concept = CONCEPTS[INDEX[result.code]]
         assert concept.lo <= result.value <= concept.hi
         assert result.unit == concept.unit
+        assert normalise(*result) == result  # doing it twice changes nothing
     else:
         assert isinstance(result, Reason)

@@ -154,6 +154,7 @@ def _reference_series(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.flo
 
 
 @pytest.mark.data
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # wfdb on the newest pandas
 @pytest.mark.parametrize("start_s", GOLDEN)
 def test_golden_values_of_a_healthy_heart(archive: Callable[[str], Path], start_s: float) -> None:
     t, rr = _reference_series(archive("hrv_reference"))

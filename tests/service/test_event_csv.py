@@ -162,7 +162,7 @@ def test_reading_again_gives_the_same_ids_in_any_order(tmp_path: Path) -> None:
 def test_rows_alike_get_ids_of_their_own_by_their_number(tmp_path: Path) -> None:
     first = parse(tmp_path, GOOD, GOOD, GOOD)
     assert len({event.event_id for event in first}) == 3
-    assert parse(tmp_path, GOOD, row(patient_id="p2"), GOOD, GOOD)[::1][0] == first[0]
+    assert parse(tmp_path, GOOD, row(patient_id="p2"), GOOD, GOOD)[0] == first[0]
     assert [e.event_id for e in parse(tmp_path, GOOD, GOOD)] == [e.event_id for e in first[:2]]
 
 
@@ -286,11 +286,11 @@ FIELD = st.text(alphabet='ab ,"\r\n;é', max_size=12)
 
 @given(
     st.lists(st.lists(FIELD, min_size=2, max_size=4), max_size=8),
-    st.sampled_from("\r\n|\n".split("|")),
+    st.sampled_from(["\r\n", "\n"]),
 )
 def test_what_the_csv_writer_writes_is_read_back(rows: list[list[str]], end: str) -> None:
     out = io.StringIO()
-    csv.writer(out, lineterminator=end).writerows(rows)
+    csv.writer(out, lineterminator=end, quoting=csv.QUOTE_ALL).writerows(rows)
     assert [r.fields for r in read_records(io.StringIO(out.getvalue()))] == rows
 
 

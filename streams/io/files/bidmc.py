@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -25,7 +26,10 @@ _ARRAYS = ("channels", "fs", "signals")
 _TIME = "Time [s]"
 _NUMERICS_FS_HZ = 1.0
 _MAX_FS_HZ = 10_000.0  # as on the log, `streams.codec`
-_BROKEN = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+_BROKEN = (
+    *(ValueError, TypeError, KeyError, OSError, EOFError, MemoryError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
 
 
 def claims(path: Path) -> bool:
@@ -74,7 +78,7 @@ def _waves(request: Request) -> tuple[list[Signal], list[str]]:
     """Wanted rows of the npz, and the names of all."""
     path = request.path
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [name for name in _ARRAYS if name not in archive.files]
             if missing:
                 raise fault(path, "arrays", f"{', '.join(missing)} missing of {_ARRAYS}")

@@ -68,6 +68,19 @@ def test_append_time_comes_back_to_the_microsecond(kafka_bootstrap: str, kafka_p
 
 
 @pytest.mark.broker
+def test_a_state_of_six_megabytes_is_stored_whole(kafka_bootstrap: str, kafka_prefix: str) -> None:
+    topic = f"{kafka_prefix}.state.v1"
+    big = bytes(range(256)) * 24_576
+
+    async def write() -> None:
+        async with LogWriter(kafka_bootstrap) as writer:
+            await writer.send_all([Message(topic, 0, 0, b"p", big)])
+
+    asyncio.run(write())
+    assert [row.value for row in asyncio.run(read_topic(kafka_bootstrap, topic))] == [big]
+
+
+@pytest.mark.broker
 def test_a_record_that_can_never_be_written_is_an_error_not_a_loop(
     kafka_bootstrap: str, kafka_prefix: str
 ) -> None:

@@ -1,0 +1,227 @@
+"""Chunks per CPU-second through the Faust worker on a real broker, bundled and not.
+
+Counts the CPU time of the whole worker process (all threads) from taking the partitions over to its
+last record, so fetching, Faust, aiokafka, decoding and the processor are in it, start-up is not.
+
+Run: VIGIL_KAFKA=host:port python benchmarks/bench_ingest_faust.py [--processor module:factory]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.history import LogEntry
+from streams.partition import partition_of
+from streams.processor import Outputs, Processor
+from streams.records import Chunk, LogRecord, SignalBundle
+
+PARTITIONS = 8
+PATIENTS = 400
+FS_HZ = 250.0
+CHUNK_S = 10
+SAMPLES = int(FS_HZ) * CHUNK_S  # 5,000 bytes
+BUFFER_S = 30
+START_US = 1_600_000_000_000_000
+GOAL_PER_CPU_S = 10_000
+
+
+class Buffering:
+    """The least an engine does with a chunk: refuse what it has, copy the rest to a ring."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, int] = {}
+        self._rings: dict[str, npt.NDArray[np.int16]] = {}
+
+    def feed(self, records: Sequence[LogRecord]) -> Outputs:
+        """Buffer every chunk."""
+        for row in records:
+            if isinstance(row.record, SignalBundle):
+                for chunk in row.record.chunks:
+                    self._buffer(chunk)
+        return Outputs(())
+
+    def _buffer(self, chunk: Chunk) -> None:
+        if chunk.first_sample < self._next.get(chunk.patient_id, 0):
+            return
+        samples = np.frombuffer(chunk.data, "<i2")
+        ring = self._rings.get(chunk.patient_id)
+        if ring is None:
+            ring = np.zeros(BUFFER_S * int(FS_HZ), np.int16)
+            self._rings[chunk.patient_id] = ring
+        at = chunk.first_sample % len(ring)
+        fits = min(len(samples), len(ring) - at)
+        ring[at : at + fits] = samples[:fits]
+        ring[: len(samples) - fits] = samples[fits:]
+        self._next[chunk.patient_id] = chunk.first_sample + len(samples)
+
+    def snapshots(self, partition: int) -> list[tuple[str, int, bytes]]:
+        """No state is worth storing here."""
+        return []
+
+    def restore(self, partition: int, patient_id: str, state: bytes) -> int:
+        """Nothing was stored."""
+        return 0
+
+    def drop(self, partition: int) -> None:
+        """Nothing is kept per partition."""
+
+
+class Measured:
+    """Another processor, with the CPU time from its first record to its last; then the end."""
+
+    def __init__(self, inner: Processor, chunks: int, report: Path) -> None:
+        self._inner = inner
+        self._left = chunks
+        self._total = chunks
+        self._report = report
+        self._began: tuple[float, float] | None = None
+
+    def feed(self, records: Sequence[LogRecord]) -> Outputs:
+        """Feed and count."""
+        outputs = self._inner.feed(records)
+        for row in records:
+            if isinstance(row.record, SignalBundle):
+                self._left -= len(row.record.chunks)
+        if self._left <= 0 and self._began is not None:
+            cpu_s = time.process_time() - self._began[0]
+            wall_s = time.monotonic() - self._began[1]
+            self._report.write_text(
+                json.dumps({"chunks": self._total, "cpu_s": cpu_s, "wall_s": wall_s})
+            )
+            os.kill(os.getpid(), signal.SIGTERM)
+        return outputs
+
+    def snapshots(self, partition: int) -> list[tuple[str, int, bytes]]:
+        """Pass on."""
+        return self._inner.snapshots(partition)
+
+    def restore(self, partition: int, patient_id: str, state: bytes) -> int:
+        """Pass on."""
+        return self._inner.restore(partition, patient_id, state)
+
+    def drop(self, partition: int) -> None:
+        """Pass on; the first call comes before the first record is fetched."""
+        if self._began is None:
+            self._began = (time.process_time(), time.monotonic())
+        self._inner.drop(partition)
+
+
+def log_of(chunks: int, per_record: int) -> Iterator[LogEntry]:
+    """Chunks of 10 s of ECG, `per_record` of one partition in each record."""
+    noise = np.random.default_rng(1).integers(-500, 500, SAMPLES).astype("<i2").tobytes()
+    patients: dict[int, list[str]] = {partition: [] for partition in range(PARTITIONS)}
+    for number in range(PATIENTS):
+        patients[partition_of(f"p{number}", PARTITIONS)].append(f"p{number}")
+    due: dict[int, list[Chunk]] = {partition: [] for partition in range(PARTITIONS)}
+    made, at_us = 0, START_US
+    for turn in range(chunks):
+        at_us = START_US + turn * CHUNK_S * 1_000_000
+        for partition, names in patients.items():
+            for name in names:
+                if made == chunks:
+                    break
+                made += 1
+                first = turn * SAMPLES
+                due[partition].append(
+                    Chunk(name, "d", "ecg", turn, first, at_us, FS_HZ, "mV", 0.01, 0.0, 0, noise)
+                )
+                if len(due[partition]) == per_record:
+                    yield LogEntry(partition, at_us, SignalBundle(tuple(due.pop(partition))))
+                    due[partition] = []
+        if made == chunks:
+            break
+    for partition, rest in due.items():
+        if rest:
+            yield LogEntry(partition, at_us, SignalBundle(tuple(rest)))
+
+
+def measure(bootstrap: str, chunks: int, per_record: int, processor: str) -> dict[str, float]:
+    """One run: fill the topic, start the worker, take its figures."""
+    from streams.io.ingest import ingest
+    from streams.io.kafka_admin import create_topics, delete_topics
+    from streams.io.kafka_log import LogWriter
+
+    prefix = f"bench-{uuid.uuid4().hex[:8]}"
+    create_topics(bootstrap, prefix, PARTITIONS, recorded_time=True)
+
+    async def fill() -> None:
+        async with LogWriter(bootstrap) as writer:
+            await ingest(log_of(chunks, per_record), writer, prefix=prefix)
+
+    try:
+        asyncio.run(fill())
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.json"
+            command = [sys.executable, __file__, "--worker", prefix, "--report", str(report)]
+            command += ["--chunks", str(chunks), "--processor", processor]
+            subprocess.run(command, check=True, timeout=300)
+            return cast(dict[str, float], json.loads(report.read_text()))
+    finally:
+        delete_topics(bootstrap, prefix)
+
+
+def work(bootstrap: str, options: argparse.Namespace) -> int:
+    """The worker process."""
+    from streams.io.faust_worker import WorkerSettings, run_worker
+
+    module, _, name = options.processor.partition(":")
+    if module in ("", "bench_ingest_faust"):
+        factory = Buffering
+    else:
+        factory = getattr(importlib.import_module(module), name)
+    settings = WorkerSettings(
+        bootstrap, prefix=options.worker, group=options.worker, instance="b", ticks="recorded"
+    )
+    return run_worker(settings, lambda: Measured(factory(), options.chunks, options.report))
+
+
+def main() -> int:
+    """Print one line per form and whether the goal is met."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chunks", type=int, default=40_000)
+    parser.add_argument("--per-record", type=int, default=50)
+    parser.add_argument("--processor", default="bench_ingest_faust:Buffering")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--report", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    bootstrap = os.environ.get("VIGIL_KAFKA", "")
+    if not bootstrap:
+        print("VIGIL_KAFKA is unset (make services-up starts a broker)", file=sys.stderr)
+        return 2
+    if options.worker:
+        return work(bootstrap, options)
+    print(f"{platform.machine()} {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"{SAMPLES * 2} B per chunk, processor {options.processor}")
+    rates = []
+    for per_record, chunks in ((options.per_record, options.chunks), (1, options.chunks // 4)):
+        figures = measure(bootstrap, chunks, per_record, options.processor)
+        rates.append(figures["chunks"] / figures["cpu_s"])
+        print(
+            f"{per_record:3d} chunks per record: {rates[-1]:9,.0f} chunks per CPU-second "
+            f"({figures['chunks'] / figures['wall_s']:,.0f} per second)"
+        )
+    print(f"goal: {GOAL_PER_CPU_S:,} bundled: {'met' if rates[0] >= GOAL_PER_CPU_S else 'MISSED'}")
+    return 0 if rates[0] >= GOAL_PER_CPU_S else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

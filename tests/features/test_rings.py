@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.catalog import FeatureReason
+from features.primitives import Primitives
+from features.rings import MOST_SEGMENTS, Rings
+from streams.errors import SnapshotMismatch
+
+S = 1_000_000
+
+
+def segment(k: int, device_id: str = "d", signal: str = "ecg", **changes: Any) -> Primitives:
+    """The k-th 10-s segment, with two events."""
+    start_us = k * 10 * S
+    return Primitives(
+        device_id,
+        signal,
+        start_us,
+        start_us + 10 * S,
+        1.0,
+        0.9,
+        FeatureReason.OK,
+        np.array([start_us + 1, start_us + 2], np.int64),
+        np.array([0.1, 0.2 + k]),
+        np.array([0, 1], np.int16),
+        True,
+        False,
+    )._replace(**changes)
+
+
+def filled(*segments: Primitives) -> Rings:
+    rings = Rings()
+    for p in segments:
+        rings.insert(p)
+    return rings
+
+
+def starts(found: list[Primitives]) -> list[int]:
+    return [p.start_us // (10 * S) for p in found]
+
+
+def test_a_window_sees_its_segments_and_the_context_before_it() -> None:
+    #           |  window  |
+    # 0  1  2  3  4  5  6  7  8  9
+    rings = filled(*(segment(k) for k in range(10)))
+    assert starts(rings.view("ecg", 40 * S, 70 * S)) == [4, 5, 6]
+    assert starts(rings.view("ecg", 40 * S, 70 * S, context_us=10 * S)) == [3, 4, 5, 6]
+
+
+def test_a_segment_that_ends_after_the_window_is_not_seen() -> None:
+    assert starts(filled(segment(0), segment(1)).view("ecg", 0, 15 * S)) == [0]
+
+
+def test_a_signal_that_is_not_there_has_no_segments() -> None:
+    assert filled(segment(0)).view("ppg", 0, 60 * S) == []
+
+
+def test_the_same_segment_again_replaces_the_first() -> None:
+    rings = filled(segment(0), segment(0, quality=0.3))
+    assert [p.quality for p in rings.view("ecg", 0, 60 * S)] == [0.3]
+
+
+@given(st.permutations(range(12)))
+def test_the_order_of_insertion_is_forgotten(order: list[int]) -> None:
+    assert filled(*map(segment, order)).to_state() == filled(*map(segment, range(12))).to_state()
+
+
+def test_pruning_keeps_what_ends_later() -> None:
+    rings = filled(*(segment(k) for k in range(10)))
+    rings.prune(50 * S)
+    assert starts(rings.view("ecg", 0, 100 * S)) == [5, 6, 7, 8, 9]
+
+
+def test_a_signal_is_remembered_when_its_segments_are_not() -> None:
+    rings = filled(segment(3), segment(2, signal="ppg"))
+    rings.prune(1000 * S)
+    assert rings.signals() == ("ecg", "ppg")
+    assert rings.first_us("ecg") == 30 * S
+    assert rings.first_us("resp") is None
+    assert rings.view("ecg", 0, 100 * S) == []
+
+
+def test_memory_is_bounded_without_pruning() -> None:
+    rings = filled(*(segment(k) for k in range(3 * MOST_SEGMENTS)))
+    found = starts(rings.view("ecg", 0, 10**12))
+    assert found == list(range(2 * MOST_SEGMENTS, 3 * MOST_SEGMENTS))
+
+
+def test_the_device_that_covers_more_of_the_window_is_used() -> None:
+    rings = filled(*(segment(k, "a") for k in range(3)), *(segment(k, "b") for k in range(2, 8)))
+    assert {p.device_id for p in rings.view("ecg", 0, 60 * S)} == {"b"}
+    assert {p.device_id for p in rings.view("ecg", 0, 40 * S)} == {"a"}
+
+
+def test_segments_that_failed_do_not_count_for_a_device() -> None:
+    noise = [segment(k, "a", reason=FeatureReason.NOISE) for k in range(6)]
+    rings = filled(*noise, segment(0, "b"))
+    assert {p.device_id for p in rings.view("ecg", 0, 60 * S)} == {"b"}
+
+
+def test_of_equal_devices_the_lower_name_is_used() -> None:
+    rings = filled(*(segment(k, device) for device in ("b", "a") for k in range(6)))
+    assert {p.device_id for p in rings.view("ecg", 0, 60 * S)} == {"a"}
+
+
+def test_a_device_that_failed_says_more_than_one_that_was_silent() -> None:
+    rings = filled(segment(50, "a"), segment(0, "b", reason=FeatureReason.FLAT))
+    assert [p.reason for p in rings.view("ecg", 0, 60 * S)] == [FeatureReason.FLAT]
+
+
+def test_axes_come_from_one_device() -> None:
+    rings = filled(segment(0, "a", "acc_x"), segment(0, "b", "acc_y"), segment(0, "a", "acc_y"))
+    groups = rings.axes(("acc_x", "acc_y"), 0, 60 * S)
+    assert [[p.device_id for p in group] for group in groups] == [["a", "a"]]
+
+
+def test_axes_need_every_axis() -> None:
+    rings = filled(segment(0, "a", "acc_x"), segment(1, "a", "acc_y"), segment(0, "b", "acc_y"))
+    assert rings.axes(("acc_x", "acc_y"), 0, 60 * S) == []
+
+
+def test_state_round_trips_through_messagepack_exactly() -> None:
+    odd = segment(7, "b", "ppg", coverage=1 / 3, reason=FeatureReason.CLIP, values=np.array([-0.0]))
+    rings = filled(segment(1), segment(2), odd)
+    rings.prune(15 * S)
+    packed = msgspec.msgpack.encode(rings.to_state())
+    back = Rings.from_state(msgspec.msgpack.decode(packed))
+    assert msgspec.msgpack.encode(back.to_state()) == packed
+    (before,) = rings.view("ppg", 0, 100 * S)
+    (after,) = back.view("ppg", 0, 100 * S)
+    for a, b in zip(before, after, strict=True):
+        if isinstance(a, np.ndarray):
+            assert (a.dtype, a.tobytes()) == (b.dtype, b.tobytes())
+        else:
+            assert (type(a), a) == (type(b), b)
+
+
+def test_restored_rings_go_on_like_the_first() -> None:
+    rings = filled(*(segment(k) for k in range(5)))
+    back = Rings.from_state(rings.to_state())
+    for one in (rings, back):
+        one.insert(segment(5))
+        one.insert(segment(2, quality=0.1))
+        one.prune(20 * S)
+    assert back.to_state() == rings.to_state()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        [],
+        [2, [], []],
+        [1, [], [["d"]]],
+        [1, [], [[*"ds", 0, 1, 1.0, 1.0, 99, b"", b"", b""]]],
+    ],
+)
+def test_state_that_cannot_be_read_is_refused(state: object) -> None:
+    with pytest.raises(SnapshotMismatch):
+        Rings.from_state(state)

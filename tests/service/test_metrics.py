@@ -1,0 +1,109 @@
+"""Figures and health: what a scrape shows, and that it shows no patient."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from service.http import HealthServer
+from service.metrics import Metrics
+from streams.errors import ConfigError
+from streams.processor import Output
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(CollectorRegistry(), clock_s=lambda: 1000.0)
+
+
+@pytest.fixture
+def server(metrics: Metrics) -> Iterator[HealthServer]:
+    with HealthServer(metrics, port=0) as server:
+        yield server
+
+
+def exposed(metrics: Metrics) -> list[str]:
+    return generate_latest(metrics.registry).decode().splitlines()
+
+
+def get(server: HealthServer, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def dead_letter(reason: bytes) -> Output:
+    return Output("dlq", "p-secret", 0, 0, b'{"reason":"%s","n":1}' % reason)
+
+
+def alert(event_type: bytes) -> Output:
+    return Output("alerts", "p-secret", 0, 0, b"{}", (("ce_type", event_type),))
+
+
+def test_the_age_of_the_frontier_is_measured_when_it_is_scraped(metrics: Metrics) -> None:
+    metrics.frontier(3, 990_000_000)
+    assert 'vigil_frontier_age_seconds{partition="3"} 10.0' in exposed(metrics)
+
+
+def test_a_partition_that_moved_away_leaves_no_series(metrics: Metrics) -> None:
+    metrics.frontier(3, 990_000_000)
+    metrics.lag(3, 7)
+    assert 'vigil_lag_records{partition="3"} 7.0' in exposed(metrics)
+    metrics.dropped(3)
+    assert not [line for line in exposed(metrics) if 'partition="3"' in line]
+
+
+def test_records_are_counted_by_kind_and_result(metrics: Metrics) -> None:
+    metrics.fed({("bundle", "accepted"): 5, ("unknown", "rejected"): 1}, 0.002)
+    lines = exposed(metrics)
+    assert 'vigil_records_total{kind="bundle",result="accepted"} 5.0' in lines
+    assert 'vigil_records_total{kind="unknown",result="rejected"} 1.0' in lines
+    assert "vigil_feed_seconds_count 1.0" in lines
+
+
+def test_dead_letters_are_counted_by_reason(metrics: Metrics) -> None:
+    metrics.published([dead_letter(b"undecodable"), dead_letter(b"undecodable")])
+    assert 'vigil_rejects_total{reason="undecodable"} 2.0' in exposed(metrics)
+
+
+def test_alerts_are_counted_by_phase(metrics: Metrics) -> None:
+    metrics.published([alert(b"io.vigil.alert.raised.v1")])
+    assert 'vigil_alerts_total{phase="raised"} 1.0' in exposed(metrics)
+
+
+def test_no_label_takes_what_the_data_says(metrics: Metrics) -> None:
+    metrics.published([dead_letter(b"p-secret"), alert(b"p-secret"), alert(b"a.p-secret.v1")])
+    metrics.published([Output("dlq", "p-secret", 0, 0, b"not json")])
+    lines = exposed(metrics)
+    assert 'vigil_rejects_total{reason="other"} 2.0' in lines
+    assert 'vigil_alerts_total{phase="other"} 2.0' in lines
+    assert not [line for line in lines if "secret" in line]
+
+
+def test_health_is_alive_before_it_is_ready(metrics: Metrics, server: HealthServer) -> None:
+    assert get(server, "/healthz") == (200, "alive\n")
+    assert get(server, "/readyz")[0] == 503
+    metrics.ready(True)
+    assert get(server, "/readyz") == (200, "ready\n")
+    metrics.ready(False)
+    assert get(server, "/readyz")[0] == 503
+
+
+def test_metrics_are_served_and_nothing_else(metrics: Metrics, server: HealthServer) -> None:
+    metrics.snapshots(2, 300)
+    status, body = get(server, "/metrics")
+    assert status == 200
+    assert "vigil_snapshot_bytes_total 300.0" in body
+    assert get(server, "/patients")[0] == 404
+
+
+def test_a_taken_port_is_named(metrics: Metrics, server: HealthServer) -> None:
+    with pytest.raises(ConfigError, match=f":{server.port} .*choose another port"):
+        HealthServer(metrics, port=server.port)

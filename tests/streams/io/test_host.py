@@ -1,0 +1,179 @@
+"""What a host does around the engine, without a broker: order, contiguity, crashes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, cast
+
+import pytest
+
+from streams.codec import encode
+from streams.errors import SnapshotMismatch
+from streams.io.host import Host, RawRecord
+from streams.io.kafka_log import LogWriter, Message
+from streams.io.state_store import PatientState, Restored, StateStore, newest
+from streams.processor import Processor
+from streams.records import Chunk, SignalBundle
+
+
+class Journal:
+    """Stands for the broker: remembers in order what was written, and can refuse."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, Any]] = []
+        self.rows: list[PatientState] = []
+        self.hang = False
+
+    async def send_all(self, messages: Sequence[Message]) -> None:
+        if self.hang:
+            await asyncio.Event().wait()
+        self.steps += [("output", message.value) for message in messages]
+
+    async def read(self, partitions: Sequence[int]) -> Restored:
+        epoch = max((row.epoch for row in self.rows), default=0)
+        return Restored({partition: newest(self.rows) for partition in partitions}, epoch)
+
+    async def write(
+        self, partition: int, epoch: int, now_us: int, snapshots: Sequence[tuple[str, int, bytes]]
+    ) -> None:
+        self.rows += [
+            PatientState(name, epoch, frontier, state) for name, frontier, state in snapshots
+        ]
+        self.steps += [("state", frontier) for _, frontier, _ in snapshots]
+
+    @property
+    def outputs(self) -> list[bytes]:
+        return [value for kind, value in self.steps if kind == "output"]
+
+
+@pytest.fixture
+def journal() -> Journal:
+    return Journal()
+
+
+def host_of(journal: Journal, processor: Processor) -> Host:
+    return Host(processor, cast(LogWriter, journal), cast(StateStore, journal), "test")
+
+
+def record(offset: int, partition: int = 0) -> RawRecord:
+    data = offset.to_bytes(4, "little")
+    at_us = 1_500_000_000_000_000 + offset
+    chunk = Chunk("p", "d", "ecg", offset, offset, at_us, 250.0, "mV", 1.0, 0.0, 0, data)
+    return RawRecord(partition, offset, at_us, encode(SignalBundle((chunk,))))
+
+
+def run(*steps: Coroutine[Any, Any, Any]) -> list[Any]:
+    async def in_order() -> list[Any]:
+        return [await step for step in steps]
+
+    return asyncio.run(in_order())
+
+
+def test_outputs_are_safe_before_state_and_state_before_the_position(
+    journal: Journal, toy_processor: Processor
+) -> None:
+    host = host_of(journal, toy_processor)
+    *_, position = run(
+        host.restore({0: 0}), host.process([record(0), record(1)]), host.checkpoint()
+    )
+    assert [kind for kind, _ in journal.steps] == ["output", "output", "state"]
+    assert position == {0: 2}
+
+
+def test_what_was_already_fed_is_not_fed_again(journal: Journal, toy_processor: Processor) -> None:
+    host = host_of(journal, toy_processor)
+    run(
+        host.restore({0: 0}),
+        host.process([record(0), record(1)]),
+        host.process([record(0), record(1), record(2)]),
+    )
+    assert len(journal.outputs) == 3
+
+
+def test_what_comes_too_early_waits_for_what_is_missing(
+    journal: Journal, toy_processor: Processor
+) -> None:
+    host = host_of(journal, toy_processor)
+    run(host.restore({0: 0}), host.process([record(0), record(2), record(3)]))
+    assert host.positions == {0: 1}
+    assert host.early(longer_than_s=0) == {0: 1}
+    run(host.process([record(1), record(2)]))
+    assert host.positions == {0: 3}
+    assert host.early(longer_than_s=0) == {}
+
+
+def test_records_of_a_partition_it_does_not_own_are_left_alone(
+    journal: Journal, toy_processor: Processor
+) -> None:
+    host = host_of(journal, toy_processor)
+    run(host.restore({0: 0}), host.process([record(0, partition=1)]))
+    assert journal.outputs == []
+    run(host.drop([0]), host.process([record(0)]))
+    assert journal.outputs == []
+
+
+def test_a_cancelled_publish_is_made_up_for_by_the_checkpoint(
+    journal: Journal, toy_processor: Processor
+) -> None:
+    host = host_of(journal, toy_processor)
+
+    async def flow() -> dict[int, int]:
+        await host.restore({0: 0})
+        journal.hang = True
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await host.process([record(0)])
+        journal.hang = False
+        return await host.checkpoint()
+
+    assert asyncio.run(flow()) == {0: 1}
+    assert [kind for kind, _ in journal.steps] == ["output", "state"]
+
+
+@pytest.mark.parametrize("replay_point", range(5))
+def test_reading_again_from_any_earlier_offset_repeats_nothing(
+    journal: Journal, toy_processor: Processor, replay_point: int
+) -> None:
+    host = host_of(journal, toy_processor)
+    run(host.restore({0: 0}), host.process([record(n) for n in range(4)]), host.checkpoint())
+    before = journal.outputs
+    run(
+        host.drop([0]),
+        host.restore({0: min(replay_point, 4)}),
+        host.process([record(n) for n in range(min(replay_point, 4), 6)]),
+    )
+    straight = Journal()
+    fresh = host_of(straight, type(toy_processor)())
+    run(fresh.restore({0: 0}), fresh.process([record(n) for n in range(6)]))
+    assert before + journal.outputs[len(before) :] == straight.outputs
+
+
+def test_a_new_owner_s_epoch_is_above_every_epoch_it_read(
+    journal: Journal, toy_processor: Processor
+) -> None:
+    far_ahead = 2**62  # a worker whose clock was wrong
+    journal.rows.append(PatientState("p", far_ahead, 0, b"\x94\x00\x00\x00\x00"))
+    host = host_of(journal, toy_processor)
+    run(host.restore({0: 0}), host.process([record(0)]), host.checkpoint())
+    assert journal.rows[-1].epoch == far_ahead + 1
+    assert newest(journal.rows)[0].frontier == 1
+
+
+def test_an_old_owner_s_late_write_does_not_win() -> None:
+    rows = [
+        PatientState("p", 2, 50, b"new"),
+        PatientState("p", 1, 90, b"zombie"),
+        PatientState("q", 1, 5, b"old"),
+        PatientState("q", 1, 7, b"newer"),
+        PatientState("q", 1, 6, b"late"),
+    ]
+    assert [row.state for row in newest(rows)] == [b"new", b"newer"]
+
+
+def test_a_state_that_contradicts_its_frontier_is_refused(
+    journal: Journal, toy_processor: Processor
+) -> None:
+    journal.rows.append(PatientState("p", 1, 99, b"\x94\x05\x00\x00\x00"))
+    with pytest.raises(SnapshotMismatch, match="its frontier is 5, the record says 99"):
+        run(host_of(journal, toy_processor).restore({0: 0}))
