@@ -56,9 +56,8 @@ class Clinical:
         self.states.pop(code, None)
 
     def pause(self, code: str) -> None:
-        """Halt the clocks of a condition until its next usable score."""
-        if code in self.states:
-            self.states[code] = conditions.pause(self.states[code])
+        """Halt the clocks of an active condition until its next usable score."""
+        self.states[code] = conditions.pause(self.states[code])
 
     def lose_signal(self, signal: str, moment: Moment, finding: str) -> Events:
         """Mark stale what rests on a lost signal; an empty `signal` takes every wearable one."""
@@ -180,8 +179,9 @@ def _why_raised(spec: ConditionSpec, verdict: Verdict, value: float, severe: boo
     """Say in words which rule raised the condition."""
     if severe:
         return f"{spec.label} {number(value)} on good, fresh inputs: raised at once"
-    low = number(spec.levels[verdict.level].lo)
-    return f"{spec.label} at {low} or above for {span(spec.for_s)}"
+    level = spec.levels[verdict.level]
+    held = f"stayed at {number(level.lo)} or above for {span(spec.for_s)}"
+    return f"{spec.label} reached {number(level.hi)} and {held}"
 
 
 def _rests_on(occ: Occurrence, signal: str) -> bool:

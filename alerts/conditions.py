@@ -10,8 +10,8 @@ Choices that change the outcome:
 * `for` and `keep` count only time between two usable scores at most `max_gap` apart. Missing data
   proves nothing: it ends a pending level after `max_gap` and merely halts `keep`.
 * A lower bound is certain, so a score at `lo` or above sustains however incomplete it is. A score
-  below `lo` counts only when complete: no input that carried points when the level was last
-  sustained may be missing, else a lost sensor would look like a recovery.
+  below `lo` counts only when complete: no input that carried points when it was last seen may be
+  missing, else a lost sensor would look like a recovery.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ConditionState(msgspec.Struct, frozen=True, array_like=True):
     """A condition that is not wholly quiet."""
 
     levels: tuple[LevelState, ...]
-    carried_by: tuple[str, ...] = ()  # inputs with points when last sustained
+    carried_by: tuple[str, ...] = ()  # inputs that had points when last seen
     quiet_until_us: int = 0  # refractory
     last_level: int = NO_LEVEL  # highest level before it last cleared
 
@@ -98,11 +98,10 @@ def read(
         Its state; None is quiet.
     """
     present = _inputs(score, spec)
-    complete = score.completeness >= spec.min_completeness and (
-        state is None or all(name in present for name in state.carried_by)
-    )
+    gone = () if state is None else tuple(n for n in state.carried_by if n not in present)
+    complete = score.completeness >= spec.min_completeness and not gone
     severe = value is not None and _severe(score, value, spec)
-    carried = tuple(sorted(name for name, points in present.items() if points > 0))
+    carried = tuple(sorted((*gone, *(name for name, points in present.items() if points > 0))))
     return Reading(score.end_us, value, complete, severe, carried)
 
 
@@ -131,7 +130,7 @@ def step(spec: ConditionSpec, state: ConditionState | None, reading: Reading) ->
     )
     after = msgspec.structs.replace(before, levels=levels)
     now = top(after)
-    if reading.value is not None and _sustained(spec, levels, reading.value):
+    if reading.value is not None:
         after = msgspec.structs.replace(after, carried_by=reading.carried_by)
     if was != NO_LEVEL and now == NO_LEVEL:
         until_us = reading.end_us + to_us(spec.refractory_s)
@@ -200,12 +199,6 @@ def _kept(
 def _held_back(state: ConditionState, index: int, reading: Reading) -> bool:
     """Refractory holds back the priority of the last occurrence and those below it."""
     return reading.end_us < state.quiet_until_us and index <= state.last_level
-
-
-def _sustained(spec: ConditionSpec, levels: tuple[LevelState, ...], value: float) -> bool:
-    """Say whether `value` sustains any level that is pending or on."""
-    pairs = zip(spec.levels, levels, strict=True)
-    return any(state.hold is not Hold.QUIET and value >= level.lo for level, state in pairs)
 
 
 def _or_quiet(state: ConditionState, end_us: int) -> ConditionState | None:

@@ -105,7 +105,7 @@ def evidence_words(item: EvidenceView) -> str:
     unit = UNITS.get(item.unit, item.unit)
     unit = unit.removeprefix("1") if unit.startswith("1/") else unit
     joint = ", " if ":" in item.label else " "
-    value = f"{joint}{number(item.value)} {unit}".rstrip()
+    value = f"{joint}{measured(item.value)} {unit}".rstrip()
     value = "" if item.unit.startswith("{") else value  # a coded value: its word is in the label
     points = "1 point" if item.contribution == 1 else f"{number(item.contribution)} points"
     return (
@@ -124,6 +124,17 @@ def number(value: float) -> str:
     """
     text = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
+
+
+def measured(value: float) -> str:
+    """Write a measured value to the resolution of a chart: one decimal from 10 on, two below.
+
+    Examples
+    --------
+    >>> measured(24.99), measured(38.25), measured(3.14)
+    ('25', '38.2', '3.14')
+    """
+    return number(round(value, 1) if abs(value) >= 10 else value)
 
 
 def span(seconds: float) -> str:

@@ -22,6 +22,7 @@ Ints = NDArray[np.int64]
 SHORTEST_NN_MS: Final = 200.0
 LONGEST_NN_MS: Final = 6000.0
 _NEIGHBOURS: Final = 11  # intervals, as the running median of Lipponen and Tarvainen
+_STRETCH: Final = 100  # intervals whose spread tells a rhythm from artefacts
 _FEWEST_NEIGHBOURS: Final = 5  # fewer say nothing about the rhythm
 _SPREADS: Final = 5.2  # quartile deviations: 99.95 % of a normal distribution
 _SHARE_OF_MEDIAN: Final = 0.2  # a very regular rhythm still varies with breathing
@@ -118,19 +119,22 @@ def classify(nn_ms: Floats, row: Ints, joined: Bools, n_rows: int) -> NDArray[np
 
     Notes
     -----
-    With m the median and Q3 - Q1 the quartile range of the 11 intervals around, an interval is
-    out of rhythm when it differs from m by more than T = max(0.2 m, 5.2 (Q3 - Q1) / 2). In an
-    irregular rhythm (atrial fibrillation, bigeminy) T is wide and nothing is flagged. A short
-    interval followed by a long one is ectopic; two short ones that together are within T of m
-    are extra; a long one whose half is within T of m is missed. The thresholds follow Lipponen
-    and Tarvainen (2019), J Med Eng Technol 43:173; their full decision tree is not this rule.
+    With m the median of the 11 intervals around, d = NN - m, and Q3 - Q1 the quartile range of d
+    over about a hundred intervals, an interval is out of rhythm when |d| exceeds
+    T = max(0.2 m, 5.2 (Q3 - Q1) / 2). In an irregular rhythm (atrial fibrillation, bigeminy) T is
+    wide and nothing is flagged. A short interval followed by a long one is ectopic; two short
+    ones that together are within T of m are extra; a long one whose half is within T of m is
+    missed. The thresholds follow Lipponen and Tarvainen (2019), J Med Eng Technol 43:173; their
+    full decision tree is not this rule.
     """
     kind = np.zeros(nn_ms.size, np.uint8)
     if nn_ms.size == 0:
         return kind
-    median, spread, n_near = _neighbourhood(nn_ms, row, n_rows)
+    count = np.bincount(row, minlength=n_rows)
+    median = _running_median(nn_ms, row, count)
+    spread = _spread(nn_ms - median, row, count)
     limit = np.maximum(_SHARE_OF_MEDIAN * median, _SPREADS * spread / 2)
-    judged = n_near >= _FEWEST_NEIGHBOURS
+    judged = count[row] >= _FEWEST_NEIGHBOURS
     long = judged & (nn_ms - median > limit)
     short = judged & (median - nn_ms > limit)
     kind[long | short] = Kind.LONG_SHORT
@@ -155,28 +159,42 @@ def row_sums(values: Floats, row: Ints, n_rows: int) -> Floats:
     return np.bincount(row, weights=values, minlength=n_rows).astype(np.float64, copy=False)
 
 
-def _neighbourhood(nn_ms: Floats, row: Ints, n_rows: int) -> tuple[Floats, Floats, Ints]:
-    """Median, quartile range and number of the 11 intervals around each, of the same row."""
-    count = np.bincount(row, minlength=n_rows)
+def _running_median(nn_ms: Floats, row: Ints, count: Ints) -> Floats:
+    """Median of the 11 intervals around each, of the same row."""
     first = (np.cumsum(count) - count)[row]
     n_near = np.minimum(count[row], _NEIGHBOURS)
     at = np.arange(nn_ms.size)
-    # At a row's ends the window stops there and looks further to the other side.
+    # At a row's ends the neighbourhood stops there and reaches further to the other side.
     start = np.clip(at - _NEIGHBOURS // 2, first, first + count[row] - n_near)
     offset = np.arange(_NEIGHBOURS)
     near = nn_ms[np.minimum(start[:, None] + offset, nn_ms.size - 1)]
     near[offset >= n_near[:, None]] = np.inf
     near.sort(axis=1)
     low = near[at, (n_near - 1) // 2]
-    median = low + (near[at, n_near // 2] - low) / 2
-    return median, _quantile(near, n_near, 0.75) - _quantile(near, n_near, 0.25), n_near
+    return np.asarray(low + (near[at, n_near // 2] - low) / 2, np.float64)
 
 
-def _quantile(ordered: Floats, count: Ints, share: float) -> Floats:
-    """Linear quantile of the first `count` values of each ordered row."""
-    place = share * (count - 1)
+def _spread(deviation: Floats, row: Ints, count: Ints) -> Floats:
+    """Quartile range of the deviations in the same stretch of the same row.
+
+    A row is cut into stretches of 100, the last one up to 199: the rhythm of a day is not one.
+    """
+    order = np.arange(row.size) - (np.cumsum(count) - count)[row]
+    n_stretches = np.maximum(count // _STRETCH, 1)
+    stretch = (np.cumsum(n_stretches) - n_stretches)[row]
+    stretch += np.minimum(order // _STRETCH, n_stretches[row] - 1)
+    size = np.bincount(stretch, minlength=int(n_stretches.sum()))
+    ordered = deviation[np.lexsort((deviation, stretch))]
+    begin = np.cumsum(size) - size
+    range_ms = _quantile(ordered, begin, size, 0.75) - _quantile(ordered, begin, size, 0.25)
+    return np.asarray(range_ms[stretch], np.float64)
+
+
+def _quantile(ordered: Floats, begin: Ints, size: Ints, share: float) -> Floats:
+    """Linear quantile of each stretch of ordered values; of an empty one anything."""
+    place = share * np.maximum(size - 1, 0)
     below = place.astype(np.int64)
-    at = np.arange(count.size)
-    low = ordered[at, below]
-    high = ordered[at, np.minimum(below + 1, count - 1)]
+    last = ordered.size - 1
+    low = ordered[np.minimum(begin + below, last)]
+    high = ordered[np.minimum(begin + np.minimum(below + 1, np.maximum(size - 1, 0)), last)]
     return np.asarray(low + (high - low) * (place - below), np.float64)

@@ -37,6 +37,8 @@ _CONNECTION_DEFAULTS = {
     "keepalives_interval": "5",
     "keepalives_count": "2",
     "tcp_user_timeout": "20000",
+    # Someone else's open transaction may hold a new chunk: try again rather than hang.
+    "options": "-c lock_timeout=30s",
 }
 # SQLSTATE classes worth another try: connection, rollback (deadlock, serialisation), resources,
 # shutdown, lock not available.

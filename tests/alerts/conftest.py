@@ -62,9 +62,7 @@ def news2(
     there = points or {}
     total = sum(there.values())
     missing = tuple(name for name in INPUTS if name not in there)
-    rule = RuleScore(
-        total, total, total + 3 * len(missing), 3 in there.values(), 1, missing, there
-    )
+    rule = RuleScore(total, total, total + 3 * len(missing), 3 in there.values(), 1, missing, there)
     evidence = tuple(
         Evidence(*EVIDENCE[n], us(at_s), age_s, "wearable", quality, float(p))
         for n, p in there.items()

@@ -5,6 +5,7 @@ R raised  E escalated  D de-escalated  O over (cleared)  s stale  f refreshed  U
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import msgspec
@@ -66,6 +67,24 @@ def test_keep_halts_while_inputs_are_missing(draw: Draw) -> None:
 
 def test_a_score_that_lost_the_inputs_the_alert_rests_on_cannot_clear_it(draw: Draw) -> None:
     assert draw("77777" + "?" * 60) == "----Rs" + "-" * 59
+
+
+def test_what_is_left_of_a_score_never_hides_an_input_that_was_lost(
+    machine: AlertMachine, score: MakeScore
+) -> None:
+    clock = itertools.count(0, 30)
+
+    def play(steps: int, points: dict[str, int]) -> list[str]:
+        drawn: list[str] = []
+        for at_s in itertools.islice(clock, steps):
+            drawn += [str(event.phase) for event in machine.on_scores((score(at_s, points),))]
+        return drawn
+
+    assert play(5, {"resp_rate": 3, "spo2": 3, "pulse": 1}) == ["raised"]
+    # the rest holds the lower level, but nobody knows about SpO2: no step down, and no end
+    assert play(60, {"resp_rate": 3, "pulse": 1, "temp": 0}) == ["stale"]
+    assert play(60, {"resp_rate": 0, "pulse": 1, "temp": 0}) == []
+    assert play(30, {"resp_rate": 0, "pulse": 1, "spo2": 0}) == ["refreshed", "cleared"]
 
 
 def test_a_lower_bound_at_hi_raises_however_incomplete_the_score_is(
@@ -139,8 +158,11 @@ def test_severe_counts_only_the_points_of_trusted_inputs(
 
 
 def test_a_calibrated_model_is_severe_only_without_any_doubtful_input(score: MakeScore) -> None:
-    spec = edited(("severe = 9", "severe = 0.9"), ("hi = 5, lo = 4", "hi = 0.5, lo = 0.4"),
-                  ("hi = 7, lo = 5", "hi = 0.7, lo = 0.5")).conditions["deterioration"]
+    spec = edited(
+        ("severe = 9", "severe = 0.9"),
+        ("hi = 5, lo = 4", "hi = 0.5, lo = 0.4"),
+        ("hi = 7, lo = 5", "hi = 0.7, lo = 0.5"),
+    ).conditions["deterioration"]
     sure = msgspec.structs.replace(score(0, 9), calibrated=True, lower=0.95)
     doubtful = msgspec.structs.replace(score(0, 9, quality=0.5), calibrated=True, lower=0.95)
     assert conditions.read(sure, 0.95, spec, None).severe
@@ -158,7 +180,9 @@ def test_a_nan_score_is_no_score(score: MakeScore) -> None:
 
 
 def test_refractory_holds_the_same_priority_back(draw: Draw) -> None:
-    slow = edited(("refractory_s = 0 ", "refractory_s = 300 "), ("rejoin_s = 900  ", "rejoin_s = 0  "))
+    slow = edited(
+        ("refractory_s = 0 ", "refractory_s = 300 "), ("rejoin_s = 900  ", "rejoin_s = 0  ")
+    )
     # clears at step 25; raised again at the first score at hi 300 s = 10 steps later
     drawn = draw("55555" + "3" * 21 + "5" * 12, policy=slow)
     assert drawn[25:] == "OX" + "-" * 8 + "R--"

@@ -79,7 +79,9 @@ class TestOccurrences:
         assert len({event.occurrence_id for event in events}) == 1
         assert [event.episode_count for event in events] == [1, 1, 1, 2]
         assert events[-1].cleared_us is None
-        assert events[-1].text.why[0] == "Back again: NEWS2 at 4 or above for 2 min"
+        assert events[-1].text.why[0] == (
+            "Back again: NEWS2 reached 5 and stayed at 4 or above for 2 min"
+        )
 
     def test_a_return_after_rejoin_is_a_new_occurrence(
         self, machine: AlertMachine, score: Make
@@ -127,9 +129,7 @@ class TestOccurrences:
         assert (second.onset_us, second.revised) == (first.onset_us + 1, True)
         assert second.occurrence_id != first.occurrence_id
 
-    def test_a_backfill_raises_and_clears_nothing(
-        self, machine: AlertMachine, score: Make
-    ) -> None:
+    def test_a_backfill_raises_and_clears_nothing(self, machine: AlertMachine, score: Make) -> None:
         machine.on_scores((score(600, 0),))
         assert machine.on_scores((score(570, 9),)) == ()
 
@@ -209,10 +209,8 @@ class TestStale:
         assert not {"cleared", "resolved"} & set(phases(events))
         assert phases(play(machine, score, [(3750, 3760, 7)])) == ["refreshed"]
 
-    def test_a_lost_signal_it_rests_on_makes_it_stale_at_once(
-        self, raised: Raised, at: At
-    ) -> None:
-        machine, event = raised
+    def test_a_lost_signal_it_rests_on_makes_it_stale_at_once(self, raised: Raised, at: At) -> None:
+        machine, _ = raised
         events = machine.on_silence("resp", "d1", at(130), at(190))
         assert [(e.condition.code, e.phase) for e in events] == [
             ("no_data:resp", Phase.RAISED),
@@ -322,9 +320,7 @@ class TestTechnical:
         machine.on_silence("ecg", "d1", at(0), at(65))
         assert machine.on_device_status(status(what), at(10)) == ()
 
-    def test_lost_monitoring_is_high_latches_and_ends(
-        self, machine: AlertMachine, at: At
-    ) -> None:
+    def test_lost_monitoring_is_high_latches_and_ends(self, machine: AlertMachine, at: At) -> None:
         (event,) = machine.on_fault("ZeroDivisionError", at(10))
         assert (event.priority, event.condition.code) == (Priority.HIGH, "monitoring_lost")
         assert "ZeroDivisionError" in event.text.summary
@@ -381,9 +377,7 @@ class TestTimers:
         ]
         assert tiers == [(425, 2), (725, 3)]
 
-    def test_two_timers_due_in_one_tick_fire_in_a_fixed_order(
-        self, raised: Raised, at: At
-    ) -> None:
+    def test_two_timers_due_in_one_tick_fire_in_a_fixed_order(self, raised: Raised, at: At) -> None:
         assert phases(raised[0].on_tick(at(10_000))) == ["stale", "escalated"]
 
 

@@ -36,7 +36,9 @@ def test_the_default_policy_is_the_documented_one(policy: Policy) -> None:
 
 def test_the_digest_names_the_content_not_the_layout(policy: Policy) -> None:
     assert parse_policy("# a comment\n" + DEFAULT).digest == policy.digest
-    assert parse_policy(DEFAULT.replace("keep_s = 600 ", "keep_s = 601 ", 1)).digest != policy.digest
+    assert (
+        parse_policy(DEFAULT.replace("keep_s = 600 ", "keep_s = 601 ", 1)).digest != policy.digest
+    )
     assert policy.digest.startswith("sha256:")
     assert policy.ref.digest == policy.digest
 

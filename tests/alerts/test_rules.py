@@ -6,7 +6,7 @@ the whole history is played once more at the end: three event logs, byte for byt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -234,9 +234,9 @@ class Patient(RuleBasedStateMachine):
 
 
 @pytest.fixture(scope="module")
-def steps() -> Iterator[settings]:
+def steps() -> settings:
     """A few thousand steps in about ten seconds, the same ones every run."""
-    yield settings(
+    return settings(
         max_examples=60,
         stateful_step_count=40,
         deadline=None,

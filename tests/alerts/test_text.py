@@ -21,7 +21,7 @@ def evidence(**fields: object) -> str:
     [
         ({}, "Pulse 135 /min (1 point), measured 0 s ago, vital, quality 1"),
         ({"unit": "1/min", "contribution": 3.0}, "Pulse 135 /min (3 points),"),
-        ({"unit": "Cel", "value": 38.25}, "Pulse 38.25 °C (1 point),"),
+        ({"unit": "Cel", "value": 38.25}, "Pulse 38.2 °C (1 point),"),
         ({"unit": "1", "value": 0.5}, "Pulse 0.5 (1 point),"),
         ({"label": "Pulse: high"}, "Pulse: high, 135 /min (1 point),"),
         ({"label": "Consciousness: pain", "unit": "{ACVPU}"}, "Consciousness: pain (1 point),"),

@@ -102,12 +102,27 @@ def test_a_row_is_classified_as_if_it_were_alone() -> None:
     assert together.tolist() == np.concatenate(alone).tolist()
 
 
-def test_the_neighbourhood_of_a_beat_has_the_known_median_and_quartiles() -> None:
-    # Eleven intervals 700, 720 ... 900: m = 800, Q3 - Q1 = 100, T = max(160, 260) = 260.
-    steps = np.arange(700.0, 901.0, 20.0)
-    for last, normal in ((1059.0, True), (1061.0, False)):
-        rr = np.concatenate([steps[:-1], [last]])  # the largest may move: no quartile moves
-        assert nn_from_beats(beats(*rr)).valid[-1] == normal
+@pytest.mark.parametrize(("rr_ms", "normal"), [(959.0, True), (961.0, False), (639.0, False)])
+def test_a_regular_rhythm_admits_a_fifth_of_its_median(rr_ms: float, normal: bool) -> None:
+    assert nn_from_beats(beats(*[800.0] * 10, rr_ms, *[800.0] * 10)).valid[10] == normal
+
+
+@pytest.mark.parametrize(("rr_ms", "normal"), [(1059.0, True), (1061.0, False)])
+def test_an_irregular_rhythm_admits_its_own_spread(rr_ms: float, normal: bool) -> None:
+    # 750, 800, 850 in turn: m = 800, quartiles of NN - m are -50 and 50: T = 5.2 * 50 = 260
+    rr = [800.0 + 50 * (i % 3 - 1) for i in range(45)]
+    rr[22] = rr_ms
+    assert nn_from_beats(beats(*rr)).valid[22] == normal
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_many_missed_beats_do_not_hide_each_other(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    times = beats(*regular(300, seed))
+    gone = rng.choice(np.arange(1, 150) * 2, 20, replace=False)
+    nn = nn_from_beats(np.delete(times, gone))
+    assert np.count_nonzero(nn.kind == Kind.MISSED) == 20
+    assert nn.valid.sum() == nn.nn_ms.size - 20
 
 
 @given(st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), max_size=40))

@@ -178,6 +178,8 @@ def test_a_transaction_that_commits_late_is_not_passed_by(
 ) -> None:
     """The slow session inserts event 1 first and commits after the feed published event 2."""
     log = Log()
+    any_store.insert_events([event(0)])  # the chunk is there: making one is serialised
+    feed_once(any_store, Log().publish)
     with psycopg.connect(any_edition_dsn) as slow:
         slow.execute(
             "INSERT INTO clinical_events (event_id, version, status, patient_id, code, value, "

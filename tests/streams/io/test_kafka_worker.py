@@ -142,6 +142,35 @@ def test_a_second_worker_that_comes_and_goes_changes_no_output(
     assert once_each(rows) == undisturbed(toy_processor, log)
 
 
+@pytest.mark.slow
+def test_a_worker_that_sleeps_past_its_session_and_wakes_changes_no_output(
+    kafka_bootstrap: str,
+    kafka_prefix: str,
+    start_toy_worker: StartWorker,
+    toy_processor: Processor,
+) -> None:
+    log = list(HistorySpec(PARTITIONS).build(chunks(6000)))
+
+    async def zombie() -> None:
+        first = start_toy_worker(kafka_prefix, "one")
+        start_toy_worker(kafka_prefix, "two")
+        feeding = asyncio.create_task(played(kafka_bootstrap, kafka_prefix, log, speed=12.0))
+        await asyncio.sleep(9)  # both process by now
+        first.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(13)  # its session ends after 10 s, the second takes over
+        first.send_signal(signal.SIGCONT)
+        await asyncio.sleep(4)
+        if first.poll() is not None:  # refused by the group, it may end itself
+            assert first.returncode == 70
+            start_toy_worker(kafka_prefix, "one")
+        await feeding
+        await drained(kafka_bootstrap, kafka_prefix)
+
+    asyncio.run(zombie())
+    rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
+    assert once_each(rows) == undisturbed(toy_processor, log)
+
+
 def test_sigterm_drains_within_five_seconds_and_leaves_nothing_to_repeat(
     kafka_bootstrap: str, kafka_prefix: str, start_toy_worker: StartWorker
 ) -> None:

@@ -1,0 +1,124 @@
+"""The one idea, on real parts: Kafka and Faust workers leave the bytes of the embedded run."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from service.config import Config, KafkaConfig
+from service.replay import Inputs, Replayed, entries, load, replay_embedded
+from service.replay_kafka import Workers, collect, finish, replay_kafka
+from service.results import Results
+from streams.io.ingest import ingest
+from streams.io.kafka_log import LogWriter
+
+pytestmark = [pytest.mark.broker, pytest.mark.data, pytest.mark.slow]
+
+PARTITIONS = 8
+KILLS = 5
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Facts that turn borderline patients into alerts, some known late, one row bad."""
+    path = tmp_path_factory.mktemp("events") / "events.csv"
+    rows = ["patient_id,event_time,known_time,code,value,unit,text,source"]
+    for number in ("01", "04", "08", "32", "49"):
+        rows += [
+            f"bidmc_{number},+30,+60,sbp,88,mmHg,,monitor",
+            f"bidmc_{number},+20,+200,temp,39.4,Cel,,nurse",
+            f"bidmc_{number},+100,+110,oxygen,1,,,nurse",
+            f"bidmc_{number},+90,+300,consciousness,,,V,nurse",
+        ]
+    rows.append("bidmc_01,+10,,lactate,3,mmol/L,,lab")  # no known time: refused
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def inputs(archive: Callable[[str], Path], events: Path) -> Inputs:
+    """Eight real records with clinical events."""
+    found = load([archive("bidmc")], events)
+    chosen = tuple(
+        r for r in found.recordings if r.patient_id <= "bidmc_09" or "32" in r.patient_id
+    )
+    names = {r.patient_id for r in chosen}
+    kept = tuple(row for row in found.events if row[1].patient_id in names)
+    assert len(found.faults) == 1, "the bad row is refused and told"
+    return Inputs(chosen, kept, found.faults)
+
+
+@pytest.fixture(scope="module")
+def config(kafka_bootstrap: str) -> Config:
+    """The default configuration on the test broker, with few partitions."""
+    return Config(kafka=KafkaConfig(bootstrap=kafka_bootstrap, partitions=PARTITIONS))
+
+
+@pytest.fixture(scope="module")
+def embedded(inputs: Inputs, config: Config) -> Replayed:
+    """What the embedded run leaves."""
+    return replay_embedded(inputs, config)
+
+
+def test_the_embedded_run_says_something_worth_comparing(embedded: Replayed) -> None:
+    phases = {event.phase for event in embedded.results.alerts}
+    assert {"raised", "updated"} <= phases
+    assert len(embedded.results.scores) > 500
+
+
+def test_the_embedded_run_leaves_the_same_bytes_twice(
+    inputs: Inputs, config: Config, embedded: Replayed
+) -> None:
+    assert replay_embedded(inputs, config).results.digests == embedded.results.digests
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kafka_and_faust_leave_the_bytes_of_the_embedded_run(
+    inputs: Inputs, config: Config, embedded: Replayed, workers: int
+) -> None:
+    through = replay_kafka(inputs, config, workers)
+    assert through.results.digests == embedded.results.digests
+    assert through.run["worker_restarts"] == 0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_worker_killed_at_random_moments_changes_no_alert(
+    inputs: Inputs, config: Config, embedded: Replayed, kafka_prefix: str, tmp_path: Path, seed: int
+) -> None:
+    kafka = msgspec.structs.replace(config.kafka, prefix=kafka_prefix, group=kafka_prefix)
+    own = msgspec.structs.replace(
+        config, kafka=kafka, worker=msgspec.structs.replace(config.worker, checkpoint_s=1.0)
+    )
+    results, kills = asyncio.run(_killed(inputs, own, tmp_path, random.Random(seed)))
+    assert kills >= KILLS
+    assert results.digests == embedded.results.digests
+
+
+async def _killed(
+    inputs: Inputs, config: Config, folder: Path, chance: random.Random
+) -> tuple[Results, int]:
+    """Play the log for about 25 s while SIGKILL strikes; the worker is started again each time."""
+    workers = Workers(config, folder, 1)
+    kills = 0
+    try:
+        async with LogWriter(config.kafka.bootstrap) as writer:
+            log = entries(inputs, PARTITIONS)
+            playing = asyncio.create_task(
+                ingest(log, writer, prefix=config.kafka.prefix, speed=20.0)
+            )
+            while not playing.done() or kills < KILLS:
+                await asyncio.sleep(chance.uniform(1.5, 5.0))
+                workers.kill(0)
+                kills += 1
+                workers.tend()
+            await playing
+        await finish(config, workers)
+    finally:
+        workers.stop()
+    collector = await collect(config.kafka.bootstrap, config.kafka.prefix)
+    return collector.results(), kills
