@@ -193,7 +193,7 @@ class AlertMachine:
     def on_signal_back(self, signal: str, device_id: str, now_us: int) -> Events:
         """Report that a silent signal is there again."""
         code = silence_loss(signal, device_id, now_us).code
-        words = f"{signal} data from {device_id} again"
+        words = f"{signal or 'Data'}{' data' if signal else ''} from {device_id} again"
         return self._technical.regain(code, device_id, now_us, words)
 
     def on_device_status(self, status: DeviceStatus, recorded_us: int) -> Events:

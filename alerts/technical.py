@@ -82,14 +82,15 @@ class Technical:
 
 
 def silence_loss(signal: str, device_id: str, since_us: int) -> Loss:
-    """Return the loss of a signal that stopped coming.
+    """Return the loss of a signal that stopped coming; an empty one means the whole device.
 
     Examples
     --------
     >>> silence_loss("ecg", "chest-1", 0).finding
     'No ecg data from chest-1 since 1970-01-01 00:00:00 UTC'
     """
-    finding = f"No {signal} data from {device_id} since {clock(since_us)}"
+    what = f"No {signal} data" if signal else "No data at all"
+    finding = f"{what} from {device_id} since {clock(since_us)}"
     return Loss(NO_DATA, f"{NO_DATA}:{signal}", device_id, since_us, finding, signal)
 
 

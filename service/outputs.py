@@ -7,9 +7,9 @@ import math
 from typing import NamedTuple, TypeVar
 
 import msgspec
-from alerts.envelope import cloud_event_headers
 
 from alerts.alert import AlertEvent
+from alerts.envelope import alert_value, cloud_event_headers, state_value
 from features.align import FeatureBatch
 from features.catalog import CATALOG, FeatureReason
 from models.score import Score
@@ -91,10 +91,9 @@ def score_output(score: Score, caused: Caused) -> Output:
 
 def alert_outputs(event: AlertEvent, caused: Caused) -> tuple[Output, Output]:
     """An alert event for the append-only topic, and the state it leaves for the compacted one."""
-    value = _JSON.encode(event)
     headers = tuple(cloud_event_headers(event))
-    alert = Output("alerts", event.subject, *caused, value, headers)
-    return alert, Output("alert-state", event.dedup_key, *caused, value, headers)
+    alert = Output("alerts", event.subject, *caused, alert_value(event), headers)
+    return alert, Output("alert-state", event.dedup_key, *caused, state_value(event), headers)
 
 
 def dead_letter(record: LogRecord, rejected: Rejected, caused: Caused) -> Output:

@@ -152,7 +152,10 @@ class Patient:
             faults.extend(done.faults)
             duplicates += done.duplicates
             segments.extend(self._place_cursor(index, before_us, device, done.segments))
-            self._hear(index, own, {position for position, _ in done.faults})
+            refused = {position for position, _ in done.faults}
+            if device.silent and len(refused) < len(own):
+                self._return(device, index)
+            self._hear(index, own, refused)
         self._emit(index, segments)
         return faults, duplicates
 
@@ -193,13 +196,35 @@ class Patient:
             segments.extend(device.advance(self.clock_us))
         self._emit(index, segments)
         cause = Cause(index, self.clock_us)
-        for signal, life in self.life.items():
-            if not life.silent and self.clock_us - life.append_us > self._patience_us(life):
-                life.silent = True
-                self.dirty = True
-                self.ops.append(SignalOp(cause, signal, life.device_id, life.event_us))
+        self._notice_silence(cause)
         if self.ops or self.machine.records():  # what is queued may yet raise something
             self.ops.append(TickOp(cause, now_us))
+
+    def _notice_silence(self, cause: Cause) -> None:
+        """Tell of signals that stopped; a device that stopped altogether is told once."""
+        for device in self.devices.values():
+            own = [life for life in self.life.values() if life.device_id == device.device_id]
+            if device.silent or device.off or not own:
+                continue
+            if self._overdue(max(own, key=lambda life: life.append_us)):
+                device.silent = self.dirty = True
+                self.ops.append(SignalOp(cause, "", device.device_id, device.max_event_us))
+        for signal, life in self.life.items():
+            if life.silent or self.devices[life.device_id].silent or not self._overdue(life):
+                continue
+            life.silent = self.dirty = True
+            self.ops.append(SignalOp(cause, signal, life.device_id, life.event_us))
+
+    def _overdue(self, life: SignalLife) -> bool:
+        return self.clock_us - life.append_us > self._patience_us(life)
+
+    def _return(self, device: Device, index: int) -> None:
+        """A silent device speaks again; each of its signals gets time to follow."""
+        device.silent = False
+        for life in self.life.values():
+            if life.device_id == device.device_id:
+                life.append_us = self.clock_us
+        self.ops.append(SignalOp(Cause(index, self.clock_us), "", device.device_id, 0))
 
     def _see(self, append_us: int) -> None:
         self.clock_us = max(self.clock_us, append_us)

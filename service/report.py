@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jinja2
 import msgspec
@@ -181,9 +181,3 @@ def _unit(code: str) -> str:
 
 def _moment(us: int) -> str:
     return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def plain(report: Report) -> dict[str, Any]:
-    """The report as plain values, as `report.json` holds them."""
-    document: dict[str, Any] = msgspec.to_builtins(report)
-    return document

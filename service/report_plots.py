@@ -68,7 +68,6 @@ class Lane(NamedTuple):
     width: float
     words: str
     priority: str
-    technical: bool
 
 
 class Bin(NamedTuple):
@@ -167,7 +166,7 @@ def lanes(alerts: Sequence[AlertSummary], seconds: float) -> list[Lane]:
         left = _percent(alert.offset_s, seconds)
         words = f"{priority_words(alert.priority)} · {alert.condition}"
         width = max(_percent(end_s, seconds) - left, 0.5)
-        found.append(Lane(left, round(width, 2), words, alert.priority, alert.kind == "technical"))
+        found.append(Lane(left, round(width, 2), words, alert.priority))
     return found
 
 

@@ -27,6 +27,7 @@ class DeviceState(msgspec.Struct, array_like=True):
     max_event_us: int
     last_append_us: int
     off: bool
+    silent: bool
     signals: dict[str, BufferState]
 
 
@@ -60,6 +61,7 @@ class Device:
         self.max_event_us = 0
         self.last_append_us = 0
         self.off = False
+        self.silent = False  # its silence has been told
         self.signals: dict[str, SignalBuffer] = {}
         self._timing = timing
         self._context_us = context_us
@@ -198,6 +200,7 @@ class Device:
             self.max_event_us,
             self.last_append_us,
             self.off,
+            self.silent,
             signals,
         )
 
@@ -208,7 +211,8 @@ class Device:
         """The device that gave `state`."""
         device = cls(patient_id, state.device_id, timing, context_us)
         device.offset_us, device.max_event_us = state.offset_us, state.max_event_us
-        device.last_append_us, device.off = state.last_append_us, state.off
+        device.last_append_us = state.last_append_us
+        device.off, device.silent = state.off, state.silent
         device.signals = {
             name: SignalBuffer.from_state(kept, context_us[name], timing.capacity_us)
             for name, kept in state.signals.items()

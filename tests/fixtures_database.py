@@ -14,7 +14,12 @@ import pytest
 from psycopg import conninfo
 
 from streams.io.store import Store
+from streams.io.store_rows import AlertRecord, FeatureRecord
 from streams.io.timescale import RetrySpec
+from streams.records import ClinicalEvent
+
+BASE_US = 1_700_000_000_000_001  # odd, so that a float on the way would show
+DAY_US = 86_400_000_000
 
 # Tests that break the line on purpose should not wait long for it.
 QUICK = RetrySpec(attempts=5, first_s=0.05, most_s=0.2)
@@ -71,3 +76,32 @@ def any_store(any_edition_dsn: str) -> Iterator[Store]:
     """An open store on `any_edition_dsn`."""
     with Store.connect(any_edition_dsn, QUICK) as opened:
         yield opened
+
+
+def event(number: int, patient_id: str = "p1", **changes: object) -> ClinicalEvent:
+    """One heart rate of the ward; `number` gives its id and its time."""
+    fields: dict[str, object] = {
+        "event_id": f"e{number:06d}",
+        "version": 1,
+        "status": "final",
+        "patient_id": patient_id,
+        "code": "hr",
+        "value": 61.25,
+        "unit": "/min",
+        "text": "",
+        "event_time_us": BASE_US + number * 1_000_003,
+        "known_time_us": BASE_US + number * 1_000_003 + 60_000_001,
+        "source": "ehr",
+    }
+    return ClinicalEvent(**{**fields, **changes})
+
+
+def feature(number: int, record: bytes = b'{"values": {"ecg_hr_bpm": null}}') -> FeatureRecord:
+    """One feature row; `number` is its day."""
+    end_us = BASE_US + number * DAY_US
+    return FeatureRecord("p1", "60s", end_us - 60_000_000, end_us, end_us + 1, 0, record)
+
+
+def alert(number: int) -> AlertRecord:
+    """One lifecycle event of one alert; `number` is its seq."""
+    return AlertRecord("o1", number, "raised", "p1", "high", BASE_US, b'{"seq": 1}')
