@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.vigil-setup
-BENCHMARKS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
+BENCHMARKS := $(basename $(notdir $(wildcard benchmarks/bench_*.py)))
 PYTEST_ARGS ?=
 
 .PHONY: help setup demo check unit test bench services-up services-down
@@ -42,7 +42,7 @@ test: setup ## every test, on real Kafka and TimescaleDB started and stopped her
 	deploy/services run -- $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: setup ## every program in benchmarks/, with the services (CI: no)
-	deploy/services run -- sh -ec 'for b in $(BENCHMARKS); do echo "== $$b"; $(BIN)/python $$b; done'
+	deploy/services run -- sh -ec 'for b in $(BENCHMARKS); do echo "== $$b"; $(BIN)/python -m benchmarks.$$b; done'
 
 services-up: ## start Kafka and TimescaleDB, print how to reach them (CI: no)
 	deploy/services up

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from _common import data_folder, heading
 from numpy.typing import NDArray
 
+from benchmarks._common import data_folder, heading
 from service.config import load as load_config
 from service.replay import load, replay_embedded
 
@@ -91,10 +91,8 @@ def main() -> int:
     print(f"       cost: {done.run['cost']}")
     hr, resp = np.abs(errors["hr"]), np.abs(errors["resp mean"])
     met = hr.mean() <= 0.6 and np.mean(hr <= 5) >= 0.99 and resp.mean() <= 0.7
-    print(
-        "goals (HR MAE <= 0.6 and 99 % within 5, respiration MAE <= 0.7):",
-        "met" if met else "MISSED",
-    )
+    goals = "HR MAE <= 0.6 and 99 % within 5, respiration MAE <= 0.7"
+    print(f"goals ({goals}):", "met" if met else "MISSED")
     return 0 if met else 1
 
 

@@ -29,5 +29,5 @@ class Primitives(NamedTuple):
     times_us: NDArray[np.int64]  # ascending, inside the core
     values: NDArray[np.float64]  # same length
     run: NDArray[np.int16]  # gap-free run of each event, 0,1,2... inside the segment
-    open_left: bool  # no gap at or just before the core's start: run 0 continues the segment before
+    open_left: bool  # no gap at or just before the core's start: run 0 continues the last one
     open_right: bool  # no gap at the core's end: the last run goes on into the next segment

@@ -20,6 +20,7 @@ from streams.records import ClinicalEvent
 
 BASE_US = 1_700_000_000_000_001  # odd, so that a float on the way would show
 DAY_US = 86_400_000_000
+EVER_US = 2**62
 
 # Tests that break the line on purpose should not wait long for it.
 QUICK = RetrySpec(attempts=5, first_s=0.05, most_s=0.2)

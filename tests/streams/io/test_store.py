@@ -10,9 +10,7 @@ import pytest
 from streams.errors import ConfigError
 from streams.io.store import Store
 from streams.io.store_rows import Published, ScoreRecord
-from tests.fixtures_database import BASE_US, DAY_US, alert, event, feature
-
-EVER_US = 2**62
+from tests.fixtures_database import BASE_US, DAY_US, EVER_US, alert, event, feature
 
 
 @pytest.mark.database

@@ -14,7 +14,7 @@ from streams.errors import ConfigError, StoreError
 from streams.io.store import Store
 from streams.io.timescale import RefusedRows, RetrySpec
 from streams.records import ClinicalEvent
-from tests.fixtures_database import alert, event
+from tests.fixtures_database import EVER_US, alert, event
 
 
 @pytest.mark.database
