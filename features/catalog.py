@@ -49,6 +49,7 @@ _RATE_MIN = "5 intervals, coverage 0.5: 20 would hide a heart slower than 40/min
 _HRV_MIN = "100 NN, coverage 0.5, at most 20 % artefacts"
 _SPEC_MIN = "as SDNN, coverage 0.9"
 
+# Ranges follow from NN of 200..6000 ms (`features.intervals`): a value outside is a bug.
 CATALOG: tuple[Feature, ...] = (
     Feature(
         "ecg_hr_bpm",
@@ -71,7 +72,7 @@ CATALOG: tuple[Feature, ...] = (
         "300s",
         _HRV_MIN,
         0,
-        2000,
+        4200,
         "SDNN",
         "standard deviation of NN, ddof 1",
         _TASK_FORCE,
@@ -84,7 +85,7 @@ CATALOG: tuple[Feature, ...] = (
         "300s",
         _HRV_MIN,
         0,
-        3000,
+        5800,
         "RMSSD",
         "root mean square of differences of adjacent NN",
         _TASK_FORCE,
@@ -110,7 +111,7 @@ CATALOG: tuple[Feature, ...] = (
         "300s",
         _SPEC_MIN,
         0,
-        4e6,
+        2e7,
         "LF power",
         "NN power in [0.04, 0.15) Hz: 4 Hz cubic spline, one Hann window; Lomb over holes > 3 s",
         _TASK_FORCE,
@@ -123,7 +124,7 @@ CATALOG: tuple[Feature, ...] = (
         "300s",
         _SPEC_MIN,
         0,
-        4e6,
+        2e7,
         "HF power",
         "NN power in [0.15, 0.4) Hz, at most half the heart rate; as LF",
         _TASK_FORCE,

@@ -16,7 +16,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from alerts.alert import PRIORITY_RANK, AlertEvent, Kind, Priority, Resolution
+from alerts.alert import PRIORITY_RANK, AlertEvent, Condition, Kind, Priority, Resolution
 from models.score import RuleScore, Score
 from service.marks import bounds_words, number_words, offset_words, priority_words, vital
 from service.outputs import FeatureRow
@@ -55,7 +55,7 @@ class Bed:
 
     @property
     def trend(self) -> int | None:
-        """Change of the proven NEWS2 over `TREND_US`, or since the first score; None without two."""
+        """Change of the proven NEWS2 over `TREND_US` or since the first score; None before."""
         return self.past[-1][1] - self.past[0][1] if len(self.past) > 1 else None
 
     @property
@@ -146,10 +146,11 @@ class Board:
 
     def line(self, event: AlertEvent) -> str:
         """One alert event in one line, with why."""
-        reason = f" [{'; '.join(event.text.why)}]" if event.text.why else ""
         words = priority_words(event.priority.value)
         at = offset_words(event.event_us - self._start_us)
-        return f"{at}  {event.subject}  {words}  {event.phase.value}: {event.text.summary}{reason}"
+        said = f"{event.subject}  {words}  {event.phase.value}: {event.text.summary}"
+        reason = f" [{'; '.join(event.text.why)}]" if event.text.why else ""
+        return f"{at}  {_printable(said + reason)}"
 
     def render(self, width: int = 120, height: int = 50) -> RenderableType:
         """The board for a terminal of this many columns and rows; what does not fit is counted."""
@@ -191,7 +192,8 @@ class Board:
     def _take_alert(self, event: AlertEvent) -> None:
         bed = self._bed(event.subject)
         self._events.appendleft(event)
-        if event.state.resolution is Resolution.OPEN:
+        over = event.state.condition is Condition.CLEARED
+        if event.state.resolution is Resolution.OPEN and not over:
             bed.open[event.occurrence_id] = event
         else:
             bed.open.pop(event.occurrence_id, None)
@@ -216,12 +218,8 @@ class Board:
         values = bed.values
         rates = [number_words(vital(values, name)) for name in ("hr", "rr", "spo2")]
         news2 = Text(_bounds(bed), style=_news2_style(bed))
-        cells = [
-            Text(_printable(bed.patient_id)),
-            news2,
-            Text(_arrow(bed.trend)),
-            *map(Text, rates),
-        ]
+        name = Text(_printable(bed.patient_id))
+        cells = [name, news2, Text(_arrow(bed.trend)), *map(Text, rates)]
         if wide:
             hrv = [number_words(bed.hrv.get(n)) for n in ("ecg_sdnn_ms", "ecg_rmssd_ms")]
             cells += [Text(number_words(vital(values, "temp"), 1)), Text("/".join(hrv))]

@@ -42,7 +42,7 @@ _MINUTE_US = 60_000_000
 
 @dataclass(frozen=True, slots=True)
 class DemoSpec:
-    """What is played: `duration_s` of wall clock at `speed`, so duration_s * speed of the ward.
+    """What is played: a head start of the ward, then `duration_s` of wall clock at `speed`.
 
     Raises
     ------
@@ -64,7 +64,7 @@ class DemoSpec:
     @property
     def ward_s(self) -> float:
         """Simulated seconds that are played."""
-        return self.duration_s * self.speed
+        return HEAD_START_S + self.duration_s * self.speed
 
     def build(self) -> Ward:
         """The ward that is played."""
@@ -85,7 +85,10 @@ class Clock(NamedTuple):
     sleep: Callable[[float], None] = time.sleep
 
 
-def run_demo(spec: DemoSpec, console: Console, as_json: bool, clock: Clock = Clock()) -> int:
+WALL = Clock()
+
+
+def run_demo(spec: DemoSpec, console: Console, as_json: bool, clock: Clock = WALL) -> int:
     """Play the ward until its time is over or Ctrl-C; returns the exit code 0.
 
     Parameters
@@ -143,17 +146,19 @@ def _played(
     yield Outputs(()), ward.start_us
     began_s = clock.now_s()
     head_us = ward.start_us + round(HEAD_START_S * 1e6)
+
+    def due_us() -> int:
+        return head_us + round((clock.now_s() - began_s) * speed * 1e6)
+
     batch: list[LogRecord] = []
     until_us = ward.start_us + _SLICE_US
     for record in numbered(log):
         while record.append_us > until_us:
             yield engine.feed(batch), until_us
             batch = []
-            due_us = head_us + round((clock.now_s() - began_s) * speed * 1e6)
-            if until_us >= due_us:
+            if until_us >= due_us():
                 clock.sleep(_FRAME_S)
-                due_us = head_us + round((clock.now_s() - began_s) * speed * 1e6)
-            until_us = max(until_us + 1, min(due_us, until_us + _SLICE_US))
+            until_us = max(until_us + 1, min(due_us(), until_us + _SLICE_US))
         batch.append(record)
     end_us = ward.start_us + round(ward.duration_s * 1e6)
     yield engine.feed(batch), max(end_us, ward.start_us)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from streams.codec import encode
@@ -34,8 +35,11 @@ from streams.records import Tick
 from streams.topics import DEFAULT_PREFIX, topic_name
 
 DRAIN_S = 4.5  # a supervisor's SIGKILL commonly follows SIGTERM after 10 s
-REWIND_S = 10.0  # Faust redelivers after a rebalance by itself; later we seek
-LOST_S = 60.0  # then something is wrong that a restart may cure
+WATCH_S = 1.0
+REWIND_S = 3.0  # Faust redelivers after a rebalance by itself; later we ask again
+FETCH_S = 1.2  # Faust's fetch lasts at most 1 s
+MAX_REWINDS = 6  # without any progress; then a restart may help
+LOST_S = 60.0  # for one partition, while others go on
 FATAL_EXIT = 70  # EX_SOFTWARE: the supervisor restarts us from the replay point
 
 log = logging.getLogger(__name__)
@@ -119,8 +123,9 @@ class _Worker:
         self._draining = False
         self._restored = asyncio.Event()
         self._restoring: asyncio.Task[None] | None = None
-        self._held: dict[int, list[tuple[int, Any]]] = {}  # (offset, event), payload dropped
-        self._rewound: dict[int, float] = {}
+        self._held: dict[int, list[Any]] = {}  # events to acknowledge, without their payload
+        self._progress_s = time.monotonic()
+        self._rewinds = 0
 
     async def run(self, processor_factory: Callable[[], Processor]) -> int:
         settings = self._settings
@@ -146,7 +151,7 @@ class _Worker:
         return await self._end([started, *tasks])
 
     def _duties(self) -> list[Callable[[], Any]]:
-        duties: list[Callable[[], Any]] = [self._checkpoints]
+        duties: list[Callable[[], Any]] = [self._checkpoints, self._watch]
         if self._settings.ticks == "wall":
             duties.append(self._ticks)
         return duties
@@ -201,25 +206,55 @@ class _Worker:
 
     async def _process(self, events: Sequence[Any]) -> None:
         records = [_raw(event.message) for event in events]
+        before = self._host.positions
         await self._host.process(records)
         positions = self._host.positions
+        if positions != before:
+            self._progress_s, self._rewinds = time.monotonic(), 0
         for event, record in zip(events, records, strict=True):
             if record.offset < positions.get(record.partition, 0):
                 event.message.value = None  # held only for its acknowledgement
                 event.value = None
-                self._held.setdefault(record.partition, []).append((record.offset, event))
-        await self._rewind()
+                self._held.setdefault(record.partition, []).append(event)
+
+    async def _watch(self) -> None:
+        """Notice records that Faust skipped and ask for them again.
+
+        Measured: after a worker slept past its session, Faust rebalances twice at once and goes
+        on hundreds of records too late. The host refuses to jump; somebody has to rewind.
+        """
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if self._turn.locked() or self._draining or not self._restored.is_set():
+                continue
+            idle_s = time.monotonic() - self._progress_s
+            if not (self._host.early(REWIND_S) or (idle_s > REWIND_S and self._behind())):
+                continue
+            if self._rewinds >= MAX_REWINDS or self._host.early(LOST_S):
+                raise BrokerError(f"records of {self._topic} do not arrive; restart to look again")
+            self._rewinds += 1
+            await self._rewind()
+
+    def _behind(self) -> bool:
+        consumer = self._app.consumer
+        return any(
+            (consumer.highwater(TP(self._topic, partition)) or 0) > position
+            for partition, position in self._host.positions.items()
+        )
 
     async def _rewind(self) -> None:
-        """Ask again for records that Faust skipped; a real hole in the log ends the worker."""
-        if self._host.early(LOST_S):
-            raise BrokerError(f"records are missing from {self._topic}; restart to look again")
-        now_s = time.monotonic()
-        for partition, offset in self._host.early(REWIND_S).items():
-            if now_s - self._rewound.get(partition, 0.0) > REWIND_S:
-                self._rewound[partition] = now_s
-                log.warning("partition %d: asking again from offset %d", partition, offset)
-                await self._app.consumer.seek(TP(self._topic, partition), offset)
+        """Go back to the committed offsets, as Faust itself does; doubles are skipped."""
+        log.warning("asking again from the committed offsets")
+        consumer = self._app.consumer
+        consumer.stop_flow()
+        try:
+            await asyncio.sleep(FETCH_S)  # what is being fetched must not move the position again
+            await consumer.perform_seek()
+        except KafkaError as error:
+            log.warning("rewind: %r", error)
+        finally:
+            consumer.resume_flow()
+        self._progress_s = time.monotonic()
 
     async def _checkpoints(self) -> None:
         while True:
@@ -232,7 +267,7 @@ class _Worker:
         """Outputs are out; store state, then acknowledge. Never in another order."""
         for partition, offset in (await self._host.checkpoint()).items():
             held = self._held.get(partition, [])
-            for _, event in held:
+            for event in held:
                 event.ack()
             self._held[partition] = []
             end = self._app.consumer.highwater(TP(self._topic, partition))
@@ -300,7 +335,6 @@ class _Worker:
                 log.warning("revoked before state was stored; the next owner repeats it")
             for partition in partitions:
                 self._held.pop(partition, None)
-                self._rewound.pop(partition, None)
             await self._host.drop(partitions)
 
 
