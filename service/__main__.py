@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 
-import click
 import typer
 
+from service import logs
 from service.cli import data_cli, live_cli, replay_cli, setup_cli
 from service.cli.common import (
-    ERR,
     EXIT_BUG,
     EXIT_DATA,
     EXIT_INTERRUPTED,
     EXIT_OPERATION,
     EXIT_USAGE,
+    warn,
 )
 from streams.errors import ConfigError, OperationalError, SourceError, VigilError
 
@@ -27,7 +29,9 @@ EPILOG = (
 
 app = typer.Typer(
     name="vigil",
-    help="Watch people who wear sensors: signals and clinical events in, explained alerts out.",
+    help="Watch people who wear sensors: signals and clinical events in, explained alerts out.\n\n"
+    "Start with `vigil demo`. On Kafka: `vigil init`, `vigil run`, `vigil subscribe`; "
+    "`vigil doctor` says what is missing. On recordings: `vigil replay FOLDER`.",
     epilog=EPILOG,
     no_args_is_help=True,
     add_completion=False,
@@ -39,45 +43,57 @@ replay_cli.add_to(app)
 data_cli.add_to(app)
 setup_cli.add_to(app)
 
+_CODES: tuple[tuple[type[VigilError], int], ...] = (
+    (ConfigError, EXIT_USAGE),
+    (SourceError, EXIT_DATA),
+    (OperationalError, EXIT_OPERATION),
+    (VigilError, EXIT_BUG),
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code; errors are one line that says what to do."""
+    logs.configure()
     sys.exit(run(arguments))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     command = typer.main.get_command(app)
+    given = None if arguments is None else list(arguments)
     try:
-        code = command.main(
-            args=None if arguments is None else list(arguments), standalone_mode=False
-        )
-    except click.exceptions.Abort:
+        code = command.main(args=given, prog_name="vigil", standalone_mode=False)
+    except (typer.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        return EXIT_USAGE
-    except ConfigError as error:
-        return _fail(error, EXIT_USAGE)
-    except SourceError as error:
-        return _fail(error, EXIT_DATA)
-    except OperationalError as error:
-        return _fail(error, EXIT_OPERATION)
+    except typer.TyperException as error:
+        return _misused(error)
     except VigilError as error:
-        return _fail(error, EXIT_BUG)
+        warn(f"error: {error}")
+        return next(code for kind, code in _CODES if isinstance(error, kind))
+    except Exception as error:  # noqa: BLE001 - the outer edge: a bug is told, not dumped
+        return _bug(error)
     return code if isinstance(code, int) else 0
 
 
-def _fail(error: VigilError, code: int) -> int:
-    ERR.print(f"[bold red]error:[/] {_plain(error)}", highlight=False)
-    return code
+def _misused(error: typer.TyperException) -> int:
+    """Wrong options or arguments, in one line. Without any, the help was printed already."""
+    said = str(getattr(error, "message", "") or "")
+    formatted = getattr(error, "format_message", None)
+    if formatted is not None:
+        said = formatted()
+    if said:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "vigil"
+        warn(f"error: {said} (see: {path} --help)")
+    return EXIT_USAGE
 
 
-def _plain(error: VigilError) -> str:
-    """Text of an error without rich markup in it."""
-    return str(error).replace("[", r"\[")
+def _bug(error: Exception) -> int:
+    """Tell a bug by its place: its text may hold a patient's data."""
+    if os.environ.get("VIGIL_DEBUG"):
+        traceback.print_exception(error)
+    warn(f"error: a bug in vigil: {logs.place_of(error)} (VIGIL_DEBUG=1 shows its text)")
+    return EXIT_BUG
 
 
 if __name__ == "__main__":

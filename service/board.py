@@ -25,7 +25,8 @@ from streams.processor import Outputs
 TREND_US = 600_000_000  # the arrow compares with ten minutes ago
 _EVENTS = 200  # alert events kept for the list
 _STRIP = 8  # minutes of coverage shown
-_BARS = " ▁▂▃▄▅▆▇█"
+_STALE_S = 60  # data older than this are said to be missing
+_BARS = " ▁▂▃▄"
 _STYLES = {
     "high": "bold white on red",
     "medium": "bold black on yellow",
@@ -132,7 +133,7 @@ class Board:
         top = beds[0] if beds else None
         worst = "no NEWS2 yet"
         if top is not None and top.news2 is not None:
-            worst = f"highest NEWS2 {_bounds(top)} {top.patient_id}"
+            worst = f"highest NEWS2 {_bounds(top)} {_printable(top.patient_id)}"
         alerts = [event for bed in beds for event in bed.open.values()]
         technical = sum(event.kind is Kind.TECHNICAL for event in alerts)
         return (
@@ -204,7 +205,7 @@ class Board:
     def _table(self, beds: list[Bed], wide: bool) -> Table:
         table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column("Patient", no_wrap=True, overflow="ellipsis", min_width=6, max_width=20)
-        columns = ["NEWS2", "±", "HR", "RR", "SpO2"]
+        columns = ["NEWS2", "Δ", "HR", "RR", "SpO2"]
         columns += ["Temp", "SDNN/RMSSD"] if wide else []
         for name in columns:
             table.add_column(name, justify="right", no_wrap=True)
@@ -230,11 +231,12 @@ class Board:
         if not bed.end_us:
             return Text("waiting for a first minute", style="dim")
         strip = "".join(_BARS[round(min(share, 1.0) * (len(_BARS) - 1))] for share in bed.coverage)
+        bars = (f"{strip:>{_STRIP}} ", "dim")
         age_s = (self.now_us - bed.held_us) // 1_000_000
-        if bed.held_us and age_s < 60:
-            return Text(f"{strip:>{_STRIP}} {age_s:2d} s")
+        if bed.held_us and age_s < _STALE_S:
+            return Text.assemble(bars, f"{age_s:2d} s")
         since = offset_words(bed.held_us - self._start_us) if bed.held_us else "the start"
-        return Text.assemble(f"{strip:>{_STRIP}} ", (f"none since {since}", "bold"))
+        return Text.assemble(bars, (f"none since {since}", "bold"))
 
     def _alerts(self, count: int, width: int) -> RenderableType:
         if not self._events:

@@ -9,6 +9,7 @@ from models.limits import LimitsScorer
 from models.news2 import News2Scorer
 from service.config import Config
 from service.engine import Engine
+from service.settle import Timed, untimed
 from streams.errors import ConfigError
 
 
@@ -32,8 +33,11 @@ def load_policy(path: str) -> Policy:
         raise ConfigError(f"policy {path}: {error}") from error
 
 
-def build_engine(config: Config) -> Engine:
-    """An engine with the rule scorers, the configured policy and waiting rules."""
+def build_engine(config: Config, timed: Timed = untimed) -> Engine:
+    """An engine with the rule scorers, the configured policy and waiting rules.
+
+    `timed` lets a host measure its steps, see `service.metrics.Metrics.timed`.
+    """
     scorers = (News2Scorer(), LimitsScorer())
     policy = load_policy(config.policy)
-    return Engine(policy, scorers, config.timing_spec, config.kafka.partitions)
+    return Engine(policy, scorers, config.timing_spec, config.kafka.partitions, timed)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -114,11 +115,16 @@ def to_toml(tree: Mapping[str, Any]) -> str:
     [kafka]
     partitions = 64
     """
-    lines = [f"{k} = {json.dumps(v)}" for k, v in tree.items() if not isinstance(v, dict)]
+    lines = [f"{k} = {_toml(v)}" for k, v in tree.items() if not isinstance(v, dict)]
     for section, values in tree.items():
         if isinstance(values, dict):
-            lines += ["", f"[{section}]", *(f"{k} = {json.dumps(v)}" for k, v in values.items())]
+            lines += ["", f"[{section}]", *(f"{k} = {_toml(v)}" for k, v in values.items())]
     return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    """A string, number or boolean as TOML has it, which is as JSON has it but for DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 ENVIRONMENT: Mapping[str, tuple[str, str]] = {
@@ -130,7 +136,8 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "VIGIL_HTTP_HOST": ("worker", "http_host"),
 }
 
-C = TypeVar("C")
+_NAME = re.compile(r"[A-Za-z0-9.-]{1,200}")
+_SERVER = re.compile(r"\s*[^\s:,]+:\d{1,5}\s*|\s*\[[0-9A-Fa-f:.]+\]:\d{1,5}\s*")
 
 
 def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Config:
@@ -156,32 +163,42 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Con
     place = str(path) if path else "environment"
     for variable, (section, key) in ENVIRONMENT.items():
         value = (os.environ if environment is None else environment).get(variable)
-        if value:
-            tree.setdefault(section, {})[key] = value
+        if value and isinstance(tree.setdefault(section, {}), dict):  # else `_convert` says so
+            tree[section][key] = value
     config = _convert(tree, place)
     _check(config, place)
     return config
 
 
 def redact_dsn(dsn: str) -> str:
-    """A DSN without its password.
+    """A DSN without its password; one in another form than a URL is not shown at all.
 
     Examples
     --------
     >>> redact_dsn("postgresql://u:secret@h:1/d")
     'postgresql://u:***@h:1/d'
+    >>> redact_dsn("host=h user=u password=secret")
+    '***'
     """
-    parts = urlsplit(dsn)
-    if not parts.scheme:
+    try:
+        parts = urlsplit(dsn)
+    except ValueError:
         return "***"
-    return _with_password(dsn, "***") if parts.password else dsn
+    if not parts.scheme or "password" in unquote(parts.query).lower():
+        return "***"
+    return _with_password(dsn, "***") if parts.password is not None else dsn
 
 
 def _with_password(dsn: str, password: str) -> str:
+    """A DSN with this password, in the form it has: a URL or `host=... user=...`."""
+    if "://" not in dsn:
+        quoted = password.replace("\\", "\\\\").replace("'", "\\'")
+        return f"{dsn} password='{quoted}'"
     parts = urlsplit(dsn)
     host = parts.netloc.rpartition("@")[2]
     secret = password if password == "***" else quote(password, safe="")
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:{secret}@{host}"))
+    user = quote(unquote(parts.username or ""), safe="")
+    return urlunsplit(parts._replace(netloc=f"{user}:{secret}@{host}"))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -216,14 +233,17 @@ def _known(tree: dict[str, Any], kind: type, place: str, prefix: str) -> None:
 def _check(config: Config, place: str) -> None:
     rules = (
         (1 <= config.kafka.partitions <= 4096, "kafka.partitions must be 1 to 4096"),
+        (1 <= config.kafka.replication <= 16, "kafka.replication must be 1 to 16"),
         (config.worker.ticks in ("wall", "recorded"), "worker.ticks must be wall or recorded"),
         (0.1 <= config.worker.checkpoint_s <= 300, "worker.checkpoint_s must be 0.1 to 300"),
         (1 <= config.worker.batch <= 10_000, "worker.batch must be 1 to 10000"),
         (0.01 <= config.worker.within_s <= 10, "worker.within_s must be 0.01 to 10"),
         (-1 <= config.worker.http_port <= 65_535, "worker.http_port must be -1 to 65535"),
         (
-            config.kafka.prefix.replace(".", "").replace("-", "").isalnum(),
-            "kafka.prefix may hold letters, digits, dots and dashes",
+            config.kafka.prefix.isascii()
+            and len(config.kafka.prefix) <= 200
+            and config.kafka.prefix.replace(".", "").replace("-", "").isalnum(),
+            "kafka.prefix may hold up to 200 letters, digits, dots and dashes",
         ),
     )
     for ok, rule in rules:

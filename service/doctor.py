@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shutil
-import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from service.build import load_policy
-from service.config import Config
-from streams.errors import VigilError
-from streams.io.kafka_admin import check_topics
+from service.config import Config, redact_dsn
+from service.topics import require_topics
+from streams.errors import StoreError, VigilError
+from streams.io.kafka_admin import describe
 from streams.io.store import Store
+from streams.io.timescale import SCHEMA_VERSION, RetrySpec
 
 FREE_BYTES = 1 << 30
+CLOCK_S = 2.0  # further apart, ages and silences are wrong by more than a tick's half
+QUICK = RetrySpec(attempts=1)
 
 
 class Finding(NamedTuple):
@@ -26,14 +30,20 @@ class Finding(NamedTuple):
     remedy: str
 
 
+class _CheckError(VigilError):
+    """A check that failed without an error of its own."""
+
+
 def examine(config: Config) -> list[Finding]:
     """Run every check; none of them raises."""
     checks: tuple[tuple[str, Callable[[Config], str], str], ...] = (
-        ("policy", _policy, "vigil policy check FILE; leave `policy` out for the shipped one"),
+        ("policy", _policy, "correct the file `policy` names, or leave the key out"),
         ("broker", _broker, "deploy/services up kafka, or set VIGIL_KAFKA to host:port"),
-        ("topics", _topics, "vigil init"),
-        ("database", _database, "deploy/services up timescale, or set VIGIL_DATABASE; vigil init"),
-        ("disk", _disk, "free at least 1 GiB for worker.data_dir"),
+        ("topics", _topics, "vigil init, once the broker answers"),
+        ("database", _database, "deploy/services up timescale, or set VIGIL_DATABASE"),
+        ("schema", _schema, "vigil init, once the database answers"),
+        ("clock", _clock, "synchronise this machine and the database's (NTP)"),
+        ("disk", _disk, "free at least 1 GiB for worker.data_dir, or set VIGIL_DATA_DIR"),
     )
     return [_run(name, check, remedy, config) for name, check, remedy in checks]
 
@@ -42,7 +52,7 @@ def _run(name: str, check: Callable[[Config], str], remedy: str, config: Config)
     try:
         return Finding(name, True, check(config), "")
     except (VigilError, OSError) as error:
-        return Finding(name, False, str(error), remedy)
+        return Finding(name, False, " ".join(str(error).split()), remedy)
 
 
 def _policy(config: Config) -> str:
@@ -51,29 +61,45 @@ def _policy(config: Config) -> str:
 
 
 def _broker(config: Config) -> str:
-    host, _, port = config.kafka.bootstrap.split(",")[0].rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=3):
-        return f"{config.kafka.bootstrap} answers"
+    describe(config.kafka.bootstrap, config.kafka.prefix)
+    return f"{config.kafka.bootstrap} answers"
 
 
 def _topics(config: Config) -> str:
-    faults = check_topics(config.kafka.bootstrap, config.kafka.prefix)
-    if faults:
-        raise OSError("; ".join(faults))
-    return f"all topics of {config.kafka.prefix} are there"
+    require_topics(config)
+    return f"all of {config.kafka.prefix}.* with {config.kafka.partitions} partitions"
 
 
 def _database(config: Config) -> str:
-    with Store.connect(config.database_dsn()) as store:
+    with Store.connect(config.database_dsn(), QUICK) as store:
+        return f"{redact_dsn(config.database.dsn)} answers: {store.edition()}"
+
+
+def _schema(config: Config) -> str:
+    with Store.connect(config.database_dsn(), QUICK) as store:
         version = store.schema_version()
-        return f"{store.edition()}, schema version {version}"
+    if version != SCHEMA_VERSION:
+        raise _CheckError(f"version {version}, this build needs {SCHEMA_VERSION}")
+    return f"version {version}"
+
+
+def _clock(config: Config) -> str:
+    """Compare this machine's clock with the database's."""
+    try:
+        with Store.connect(config.database_dsn(), QUICK) as store:
+            ahead_s = time.time() - store.now_us() / 1e6
+    except StoreError:
+        return "not compared: the database does not answer"
+    if abs(ahead_s) > CLOCK_S:
+        raise _CheckError(f"this machine is {ahead_s:+.1f} s from the database")
+    return f"{ahead_s * 1e3:+.0f} ms from the database"
 
 
 def _disk(config: Config) -> str:
-    folder = Path(config.worker.data_dir)
-    while not folder.exists():
-        folder = folder.parent if folder != folder.parent else Path("/")
+    folder = Path(config.worker.data_dir).resolve()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
     free = shutil.disk_usage(folder).free
     if free < FREE_BYTES:
-        raise OSError(f"only {free >> 20} MiB free at {config.worker.data_dir}")
+        raise _CheckError(f"only {free >> 20} MiB free at {config.worker.data_dir}")
     return f"{free >> 30} GiB free"

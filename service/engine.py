@@ -11,15 +11,16 @@ from collections.abc import Callable, Sequence
 
 from alerts.machine import AlertMachine
 from alerts.policy import Policy
-from features.concepts import normalise
+from features.asof import refusal
 from features.signals import CONTEXT_S
 from models.score import Scorer
 from service.outputs import Caused, dead_letter
 from service.patient import Patient
-from service.settle import Emitted, RefusedCommand, settle
+from service.settle import Emitted, RefusedCommand, Timed, settle, untimed
 from service.snapshot import pack, unpack
 from streams.clock import TimingSpec
 from streams.codec import encode, kind_of
+from streams.errors import SnapshotMismatch
 from streams.partition import partition_of
 from streams.processor import Output, Outputs
 from streams.records import (
@@ -50,15 +51,24 @@ class Engine:
         How long to wait for data.
     partitions : int
         Partition count of the input topic; a record on a wrong partition is refused.
+    timed : callable
+        Gives a context around each step, for a host that measures; results do not depend on it.
     """
 
     def __init__(
-        self, policy: Policy, scorers: Sequence[Scorer], timing: TimingSpec, partitions: int
+        self,
+        policy: Policy,
+        scorers: Sequence[Scorer],
+        timing: TimingSpec,
+        partitions: int,
+        timed: Timed = untimed,
     ) -> None:
         self.counters: Counter[str] = Counter()  # for metrics: records, rejects, duplicates
         self._policy = policy
         self._scorers = tuple(scorers)
         self._timing = timing.checked()
+        self._timed = timed
+        self._future_us = timing.waits.future_us
         self._partitions = partitions
         self._patients: dict[int, dict[str, Patient]] = {}
         self._touched: dict[str, tuple[Patient, int]] = {}
@@ -75,7 +85,7 @@ class Engine:
         """Apply records in order; see `streams.processor.Processor`."""
         for index, record in enumerate(records):
             self._route(index, record)
-        settled = settle(list(self._touched.values()), self._scorers)
+        settled = settle(list(self._touched.values()), self._scorers, self._timed)
         for refused in settled.refused:
             self._refuse_command(records[refused.at], refused)
         emitted = [*self._refused, *settled.emitted]
@@ -93,6 +103,8 @@ class Engine:
     def restore(self, partition: int, patient_id: str, state: bytes) -> int:
         """Load one patient; see `streams.processor.Processor`."""
         patient = unpack(state, self._timing, CONTEXT_US, self._policy)
+        if patient.patient_id != patient_id:
+            raise SnapshotMismatch("stored engine state is not of the patient it is stored under")
         self._patients.setdefault(partition, {})[patient_id] = patient
         return patient.frontier
 
@@ -114,6 +126,9 @@ class Engine:
 
     def _route_tick(self, index: int, record: LogRecord) -> None:
         assert isinstance(record.record, Tick)
+        if record.record.now_us > record.append_us + self._future_us:
+            self._refuse_record(index, record, Reason.FUTURE, "")  # it would poison every clock
+            return
         for patient in self._patients.get(record.partition, {}).values():
             if record.offset >= patient.frontier:
                 self._touch(patient, record)
@@ -121,11 +136,15 @@ class Engine:
 
     def _route_status(self, index: int, record: LogRecord) -> None:
         assert isinstance(record.record, DeviceStatus)
-        patient = self._admit(index, record, record.record.patient_id)
+        status = record.record
+        known = not status.signal or status.signal in CONTEXT_US
+        patient = self._admit(
+            index, record, status.patient_id, None if known else Reason.UNKNOWN_SIGNAL
+        )
         if patient is not None:
-            reason = patient.on_status(index, record.record, record.append_us)
+            reason = patient.on_status(index, status, record.append_us)
             if reason is not None:
-                self._refuse_record(index, record, reason, patient.patient_id)
+                self._refuse_record(index, record, reason, status.patient_id)
 
     def _route_command(self, index: int, record: LogRecord) -> None:
         assert isinstance(record.record, AlertCommand)
@@ -141,17 +160,14 @@ class Engine:
             by_patient.setdefault(chunk.patient_id, []).append((position, chunk))
         self.counters["chunks"] += len(chunks)
         for patient_id, own in by_patient.items():
-            known: list[tuple[int, Chunk]] = []
-            faults: list[tuple[int, Reason]] = []
-            for position, chunk in own:
-                if chunk.signal in CONTEXT_US:
-                    known.append((position, chunk))
-                else:
-                    faults.append((position, Reason.UNKNOWN_SIGNAL))
+            known = [item for item in own if item[1].signal in CONTEXT_US]
             if partition_of(patient_id, self._partitions) != record.partition:
                 faults = [(position, Reason.MISROUTED) for position, _ in own]
             else:
-                faults.extend(self._take_chunks(index, record, patient_id, known))
+                faults = self._take_chunks(index, record, patient_id, known)
+                if len(known) < len(own):
+                    unknown = [item[0] for item in own if item[1].signal not in CONTEXT_US]
+                    faults += [(position, Reason.UNKNOWN_SIGNAL) for position in unknown]
             for position, reason in faults:
                 original = encode(SignalBundle((chunks[position],)))
                 self._refuse(index, record, Rejected(reason, "", position, original, patient_id))
@@ -159,8 +175,10 @@ class Engine:
     def _take_chunks(
         self, index: int, record: LogRecord, patient_id: str, own: list[tuple[int, Chunk]]
     ) -> list[tuple[int, Reason]]:
+        if not own:
+            return []
         patient = self._patient(record.partition, patient_id)
-        if record.offset < patient.frontier or not own:
+        if record.offset < patient.frontier:
             return []
         self._touch(patient, record)
         faults, duplicates = patient.on_chunks(index, own, record.append_us)
@@ -170,21 +188,18 @@ class Engine:
     def _route_event(self, index: int, record: LogRecord) -> None:
         assert isinstance(record.record, ClinicalEvent)
         event = record.record
-        normal = normalise(event.code, event.value, event.unit, event.text)
-        if isinstance(normal, Reason):
-            if event.status != "cancelled":  # a cancellation needs no value
-                self._refuse_record(index, record, normal, event.patient_id)
-                return
-        else:
-            event = _with(event, normal.code, normal.value, normal.unit, normal.text)
-        patient = self._admit(index, record, event.patient_id)
+        patient = self._admit(index, record, event.patient_id, refusal(event, record.append_us))
         if patient is not None:
             patient.on_event(index, event, record.append_us)
 
-    def _admit(self, index: int, record: LogRecord, patient_id: str) -> Patient | None:
-        """The patient a record is for; None when it is misrouted or already applied."""
+    def _admit(
+        self, index: int, record: LogRecord, patient_id: str, fault: Reason | None = None
+    ) -> Patient | None:
+        """The patient a record is for; None when it is refused or already applied."""
         if partition_of(patient_id, self._partitions) != record.partition:
-            self._refuse_record(index, record, Reason.MISROUTED, patient_id)
+            fault = Reason.MISROUTED
+        if fault is not None:
+            self._refuse_record(index, record, fault, patient_id)
             return None
         patient = self._patient(record.partition, patient_id)
         if record.offset < patient.frontier:
@@ -209,33 +224,16 @@ class Engine:
         self, index: int, record: LogRecord, reason: Reason, patient_id: str
     ) -> None:
         assert record.record is not None
-        original = encode(record.record)
+        original = record.value or encode(record.record)
         self._refuse(index, record, Rejected(reason, "", 0, original, patient_id))
 
     def _refuse_command(self, record: LogRecord, refused: RefusedCommand) -> None:
-        original = encode(refused.command)
-        detail = refused.refusal.detail
-        self._refuse(refused.at, record, Rejected(Reason.BAD_COMMAND, detail, 0, original))
+        original = record.value or encode(refused.command)
+        detail, patient_id = refused.refusal.detail, refused.command.patient_id
+        rejected = Rejected(Reason.BAD_COMMAND, detail, 0, original, patient_id)
+        self._refuse(refused.at, record, rejected)
 
     def _refuse(self, index: int, record: LogRecord, rejected: Rejected) -> None:
         self.counters[f"rejected.{rejected.reason}"] += 1
         output: Output = dead_letter(record, rejected, Caused(record.partition, record.append_us))
         self._refused.append(Emitted(index, rejected.patient_id, output))
-
-
-def _with(
-    event: ClinicalEvent, code: str, value: float | None, unit: str, text: str
-) -> ClinicalEvent:
-    return ClinicalEvent(
-        event.event_id,
-        event.version,
-        event.status,
-        event.patient_id,
-        code,
-        value,
-        unit,
-        text,
-        event.event_time_us,
-        event.known_time_us,
-        event.source,
-    )

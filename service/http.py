@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterable
 from types import TracebackType
@@ -15,6 +16,7 @@ from service.metrics import Metrics
 from streams.errors import ConfigError
 
 _TEXT = [("Content-Type", "text/plain; charset=utf-8")]
+_JSON = [("Content-Type", "application/json")]
 
 
 class HealthServer:
@@ -28,6 +30,8 @@ class HealthServer:
         Address to listen on; loopback unless told otherwise.
     port : int
         0 takes a free one; see `port` after the start.
+    stale_s : float or None
+        Not ready while a partition's frontier is older; None for history, whose log is old.
 
     Raises
     ------
@@ -35,10 +39,16 @@ class HealthServer:
         If the port is taken or not allowed.
     """
 
-    def __init__(self, metrics: Metrics, host: str = "127.0.0.1", port: int = 9464) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        host: str = "127.0.0.1",
+        port: int = 9464,
+        stale_s: float | None = None,
+    ) -> None:
         try:
             self._server = make_server(
-                host, port, _application(metrics), ThreadingWSGIServer, _QuietHandler
+                host, port, _application(metrics, stale_s), ThreadingWSGIServer, _QuietHandler
             )
         except (OSError, OverflowError) as error:
             raise ConfigError(
@@ -68,26 +78,39 @@ class HealthServer:
         self._thread.join(5)
 
 
-def _application(metrics: Metrics) -> Any:
+def _application(metrics: Metrics, stale_s: float | None) -> Any:
     exposition = make_wsgi_app(metrics.registry)
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
+        headers = _TEXT
         if path == "/metrics":
             served: Iterable[bytes] = exposition(environ, start_response)
             return served
         if path == "/healthz":
             status, body = "200 OK", b"alive\n"
         elif path == "/readyz":
-            ready = metrics.is_ready
+            ready, body = _readiness(metrics, stale_s)
             status = "200 OK" if ready else "503 Service Unavailable"
-            body = b"ready\n" if ready else b"restoring or stopping\n"
+            headers = _JSON
         else:
             status, body = "404 Not Found", b"try /metrics, /healthz or /readyz\n"
-        start_response(status, _TEXT)
+        start_response(status, headers)
         return [body]
 
     return application
+
+
+def _readiness(metrics: Metrics, stale_s: float | None) -> tuple[bool, bytes]:
+    """Whether alerts can be relied on, with one entry per check; the database is none of them."""
+    age_s = metrics.oldest_frontier_s()
+    fresh = stale_s is None or age_s is None or age_s <= stale_s
+    checks = [
+        {"name": "restored", "ok": metrics.is_ready},
+        {"name": "frontier", "ok": fresh, "age_s": None if age_s is None else round(age_s, 1)},
+    ]
+    ready = metrics.is_ready and fresh
+    return ready, json.dumps({"ready": ready, "checks": checks}).encode() + b"\n"
 
 
 class _QuietHandler(WSGIRequestHandler):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -63,6 +65,27 @@ class Metrics:
             buckets=_FEED_BUCKETS_S,
             registry=registry,
         )
+        self._steps = {
+            "segments": Histogram(
+                "vigil_segments_seconds",
+                "Time to analyse the segments of one pass.",
+                buckets=_FEED_BUCKETS_S,
+                registry=registry,
+            ),
+            "windows": Histogram(
+                "vigil_window_features_seconds",
+                "Time to extract the features of the windows that are due together.",
+                buckets=_FEED_BUCKETS_S,
+                registry=registry,
+            ),
+        }
+        self._score = Histogram(
+            "vigil_score_seconds",
+            "Time of one scorer for the windows that are due together.",
+            ["model"],
+            buckets=_FEED_BUCKETS_S,
+            registry=registry,
+        )
         self._lag = Gauge(
             "vigil_lag_records", "Records that wait.", ["partition"], registry=registry
         )
@@ -84,6 +107,15 @@ class Metrics:
         for (kind, result), count in kinds.items():
             self._records.labels(kind, result).inc(count)
         self._feed.observe(seconds)
+
+    def timed(self, step: str) -> AbstractContextManager[Any]:
+        """Time one step of the engine: segments, windows, or the scorer of that name."""
+        own = self._steps.get(step)
+        return (own or self._score.labels(step)).time()
+
+    def oldest_frontier_s(self) -> float | None:
+        """Age of the partition that is furthest behind; None before anything was processed."""
+        return self._frontiers.oldest_s()
 
     def published(self, outputs: Sequence[Output]) -> None:
         """The broker has these outputs; dead letters and alerts are counted by what they say."""
@@ -127,6 +159,10 @@ class _FrontierAges:
     def __init__(self, clock_s: Callable[[], float]) -> None:
         self._clock_s = clock_s
         self.append_us: dict[int, int] = {}
+
+    def oldest_s(self) -> float | None:
+        known = list(self.append_us.copy().values())
+        return self._clock_s() - min(known) / 1e6 if known else None
 
     def collect(self) -> Iterator[Metric]:
         family = GaugeMetricFamily(

@@ -30,6 +30,7 @@ from streams.windows import (
 
 MAX_DEVICES = 16
 OFF_STATUSES = frozenset({"off", "not_worn", "unlinked"})
+WORN = "worn"
 
 
 class Cause(NamedTuple):
@@ -120,6 +121,7 @@ class Patient:
         self.clock_us = 0  # running maximum of append time
         self.cursor_us = 0  # end of the next window; 0 before the first data
         self.started = False  # whether any window left: until then the cursor may move back
+        self.covered_us = 0  # end of the newest segment queued: far beyond it windows are empty
         self.devices: dict[str, Device] = {}
         self.life: dict[str, SignalLife] = {}
         self.rings = Rings()
@@ -128,34 +130,35 @@ class Patient:
         self.dirty = False
         self.ops: deque[Op] = deque()
         self._timing = timing
+        self._waits = timing.waits
         self._context_us = context_us
         self._slack_us = max(context_us.values(), default=0)
+        # Strictly later than planned: what is appended at the decision time is still heard.
+        self._delay_us = self._slack_us + self._waits.slab_us + 1
 
     def on_chunks(
         self, index: int, chunks: Sequence[tuple[int, Chunk]], append_us: int
     ) -> tuple[list[tuple[int, Reason]], int]:
         """Store chunks; returns refusals (position in the bundle, reason) and duplicates."""
         self._see(append_us)
+        self.dirty = True
         by_device: dict[str, list[tuple[int, Chunk]]] = {}
-        for position, chunk in chunks:
-            by_device.setdefault(chunk.device_id, []).append((position, chunk))
+        for item in chunks:
+            by_device.setdefault(item[1].device_id, []).append(item)
         faults: list[tuple[int, Reason]] = []
         segments: list[Segment] = []
         duplicates = 0
         for device_id, own in by_device.items():
             device = self._device(device_id)
             if device is None:
-                faults.extend((position, Reason.TOO_MANY) for position, _ in own)
+                faults += [(position, Reason.TOO_MANY) for position, _ in own]
                 continue
-            before_us = self._newest_us()
             done = device.ingest(own, append_us, self.clock_us)
-            faults.extend(done.faults)
+            faults += done.faults
             duplicates += done.duplicates
-            segments.extend(self._place_cursor(index, before_us, device, done.segments))
-            refused = {position for position, _ in done.faults}
-            if device.silent and len(refused) < len(own):
-                self._return(device, index)
-            self._hear(index, own, refused)
+            segments += done.segments
+            if done.heard:
+                self._hear(index, device, done.heard)
         self._emit(index, segments)
         return faults, duplicates
 
@@ -182,8 +185,11 @@ class Patient:
         if status.status in OFF_STATUSES and not status.signal:
             device.off = True
             for signal in device.signals:
-                if self.life.get(signal, _NOBODY).device_id == status.device_id:
-                    del self.life[signal]
+                life = self.life.get(signal, _NOBODY)
+                if life.device_id == status.device_id and not life.silent:
+                    del self.life[signal]  # switched off, not lost
+        elif status.status == WORN:
+            self._expect(device)
         self.ops.append(StatusOp(Cause(index, self.clock_us), status))
         self._emit(index, device.advance(self.clock_us))
         return None
@@ -193,7 +199,11 @@ class Patient:
         self._see(now_us)
         segments: list[Segment] = []
         for device in self.devices.values():
-            segments.extend(device.advance(self.clock_us))
+            if device.active(self.clock_us):
+                continue
+            before = device.cuts_us()
+            segments += device.advance(self.clock_us)
+            self.dirty = self.dirty or device.cuts_us() != before
         self._emit(index, segments)
         cause = Cause(index, self.clock_us)
         self._notice_silence(cause)
@@ -209,7 +219,7 @@ class Patient:
             if self._overdue(max(own, key=lambda life: life.append_us)):
                 device.silent = self.dirty = True
                 self.ops.append(SignalOp(cause, "", device.device_id, device.max_event_us))
-        for signal, life in self.life.items():
+        for signal, life in sorted(self.life.items()):
             if life.silent or self.devices[life.device_id].silent or not self._overdue(life):
                 continue
             life.silent = self.dirty = True
@@ -231,97 +241,96 @@ class Patient:
 
     def _device(self, device_id: str) -> Device | None:
         device = self.devices.get(device_id)
-        if device is None and len(self.devices) < MAX_DEVICES:
+        if device is None and (len(self.devices) < MAX_DEVICES or self._forget_device()):
             device = Device(self.patient_id, device_id, self._timing, self._context_us)
             self.devices[device_id] = device
         return device
 
-    def _newest_us(self) -> int:
-        return max((device.max_event_us for device in self.devices.values()), default=0)
+    def _forget_device(self) -> bool:
+        """Make room: the device idle longest goes, one that is missed last; none that is in use."""
+        idle = [
+            (device.silent, device.last_append_us, device_id)
+            for device_id, device in self.devices.items()
+            if device.idle(self.clock_us)
+        ]
+        if not idle:
+            return False
+        gone = self.devices.pop(min(idle)[2])
+        self.life = {s: kept for s, kept in self.life.items() if kept.device_id != gone.device_id}
+        return True
 
     def _patience_us(self, life: SignalLife) -> int:
         """A signal that comes every five minutes is not silent after one."""
-        return max(self._timing.us(self._timing.silence_s), 3 * life.interval_us)
+        return max(self._waits.silence_us, 3 * life.interval_us)
 
-    def _hear(self, index: int, chunks: Sequence[tuple[int, Chunk]], refused: set[int]) -> None:
-        """Note which signals are alive."""
-        for position, chunk in chunks:
-            if position in refused:
-                continue
-            self.dirty = True
-            end_us = chunk.start_us + round(len(chunk.data) // 2 * 1e6 / chunk.fs_hz)
-            life = self.life.get(chunk.signal)
-            if life is None:
-                self.life[chunk.signal] = SignalLife(
-                    chunk.device_id, self.clock_us, end_us, 0, False
+    def _expect(self, device: Device) -> None:
+        """Silence counts from now for every signal the device had before it was taken off."""
+        for signal in device.signals:
+            if signal not in self.life:
+                self.life[signal] = SignalLife(
+                    device.device_id, self.clock_us, device.max_event_us, 0, False
                 )
+
+    def _hear(self, index: int, device: Device, heard: dict[str, int]) -> None:
+        """Note which signals of a device are alive, and up to what event time."""
+        if device.silent:
+            self._return(device, index)
+        for signal, end_us in sorted(heard.items()):
+            life = self.life.get(signal)
+            if life is None:
+                self.life[signal] = SignalLife(device.device_id, self.clock_us, end_us, 0, False)
                 continue
             if life.silent:
                 life.silent = False
                 cause = Cause(index, self.clock_us)
-                self.ops.append(SignalOp(cause, chunk.signal, chunk.device_id, 0))
+                self.ops.append(SignalOp(cause, signal, life.device_id, 0))
             elif self.clock_us > life.append_us:
                 life.interval_us = self.clock_us - life.append_us
-            life.device_id, life.append_us = chunk.device_id, self.clock_us
+            life.device_id, life.append_us = device.device_id, self.clock_us
             life.event_us = max(life.event_us, end_us)
-
-    def _place_cursor(
-        self, index: int, before_us: int, device: Device, fresh: list[Segment]
-    ) -> list[Segment]:
-        """Start windows at the first data, and pass over stretches that hold none.
-
-        Returns the segments that are still to be queued.
-        """
-        edge_us = max(before_us, self.cursor_us) + LONGEST_US
-        if self.started and device.max_event_us <= edge_us:
-            return fresh
-        starts = [segment.start_us for segment in fresh if segment.start_us >= before_us]
-        oldest_us = device.oldest_us()
-        first_us = (
-            min(starts, default=oldest_us) if oldest_us is None else min([*starts, oldest_us])
-        )
-        if first_us is None:
-            return fresh
-        if not self.started:
-            end_us = first_end(first_us)
-            self.cursor_us = min(self.cursor_us, end_us) if self.cursor_us else end_us
-        elif first_us > edge_us:
-            self._emit(index, [segment for segment in fresh if segment.start_us < before_us])
-            self._windows(index, first_end(before_us) - HOP_US)
-            self.cursor_us = first_end(first_us)
-            return [segment for segment in fresh if segment.start_us >= before_us]
-        return fresh
 
     def _emit(self, index: int, segments: list[Segment]) -> None:
         """Queue segments and the windows they complete, in event-time order."""
         until_us = self._due_until_us()
-        cause = Cause(index, self.clock_us)
-        for segment in sorted(segments, key=lambda s: (s.end_us, s.signal, s.device_id)):
-            self._windows(index, min(until_us, segment.start_us))
-            self.ops.append(SegmentOp(cause, segment))
-        self._windows(index, until_us)
-
-    def _windows(self, index: int, until_us: int) -> None:
-        if self.cursor_us == 0:
+        if not segments and self.cursor_us > until_us:
             return
-        while self.cursor_us <= until_us:
-            end_us = self.cursor_us
+        cause = Cause(index, self.clock_us)
+        for segment in sorted(segments, key=_by_end):
+            self._windows(cause, min(until_us, segment.start_us))
+            if not self.started:
+                self.cursor_us = min(self.cursor_us or segment.end_us, segment.end_us)
+            self.covered_us = max(self.covered_us, segment.end_us)
+            self.ops.append(SegmentOp(cause, segment))
+            self.dirty = True
+        self._windows(cause, until_us)
+
+    def _windows(self, cause: Cause, until_us: int) -> None:
+        """Queue the windows that end by `until_us`; those without any data are passed over."""
+        if self.cursor_us == 0 or self.cursor_us > until_us:
+            return
+        self.started = self.dirty = True
+        last_us = min(until_us, self.covered_us + LONGEST_US - HOP_US)
+        for end_us in range(self.cursor_us, last_us + 1, HOP_US):
             known_us = decision_us(end_us, self._slack_us, self.clock_us, self._timing)
             windows = windows_ending(self.patient_id, end_us, known_us)
-            pages = known_us - end_us <= self._timing.us(self._timing.backfill_s)
-            self.ops.append(WindowOp(Cause(index, self.clock_us), windows, pages))
-            self.cursor_us += HOP_US
-            self.started = self.dirty = True
+            pages = known_us - end_us <= self._waits.backfill_us
+            self.ops.append(WindowOp(cause, windows, pages))
+        self.cursor_us = first_end(until_us)
 
     def _due_until_us(self) -> int:
         """Windows that end by this time wait for nobody any more."""
+        clock_us = self.clock_us
         heard = [d for d in self.devices.values() if d.max_event_us]
-        active = [d for d in heard if d.active(self.clock_us)]
-        waiting = [d for d in active if not d.lags(self.clock_us)] or active
-        if waiting:
-            planned_us = self.clock_us - self._slack_us - self._timing.slab_us
-            return min(min(d.watermark_us() for d in waiting) - self._slack_us, planned_us)
-        return max((d.max_event_us for d in heard), default=0)
+        active = [d for d in heard if d.active(clock_us)]
+        if active:
+            waiting = [d for d in active if not d.lags(clock_us)] or active
+            watermark_us = min(d.watermark_us() for d in waiting)
+            return min(watermark_us - self._slack_us, clock_us - self._delay_us)
+        return min(max((d.max_event_us for d in heard), default=0), clock_us)
+
+
+def _by_end(segment: Segment) -> tuple[int, str, str]:
+    return segment.end_us, segment.signal, segment.device_id
 
 
 _NOBODY = SignalLife("", 0, 0, 0, False)

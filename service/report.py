@@ -112,6 +112,7 @@ def page(report: Report, people: dict[str, PatientData]) -> str:
         signals=[s for s in SIGNALS if any(_has(p, s) for p in report.patients)],
         patient_alerts=[a for a in report.alerts if a.kind != "technical"],
         technical_alerts=[a for a in report.alerts if a.kind == "technical"],
+        worst_news2=max((p.news2.lower for p in report.patients if p.news2), default=None),
         has_temp=any(p.medians["temp"] is not None for p in report.patients),
     )
 

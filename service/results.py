@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from alerts.envelope import cloud_event_json
 
 from alerts.alert import AlertEvent
+from alerts.envelope import cloud_event_json
 from features.catalog import CATALOG
 from models.score import Score
 from service.outputs import DeadLetter, FeatureRow
@@ -133,11 +133,7 @@ def feature_table(rows: list[FeatureRow]) -> pa.Table:
     for feature in CATALOG:
         name = feature.name
         columns[name] = pa.array([row.values.get(name) for row in rows], pa.float64())
-        for part, kind in (
-            ("quality", pa.float32()),
-            ("coverage", pa.float32()),
-            ("n", pa.int32()),
-        ):
+        for part, kind in _PARTS:
             cells = [getattr(row, part).get(name) for row in rows]
             columns[f"{name}_{part}"] = pa.array(cells, kind)
         reasons = [row.reason.get(name, "other_window") for row in rows]

@@ -7,8 +7,9 @@ each patient's alert machine hears its scores; and so on until nothing is left.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -60,6 +61,15 @@ class RefusedCommand(NamedTuple):
     refusal: Refused
 
 
+# A host may time the steps; the engine reads no clock. Called with segments, windows or a scorer.
+Timed = Callable[[str], AbstractContextManager[Any]]
+
+
+def untimed(step: str) -> AbstractContextManager[None]:
+    """Time nothing."""
+    return nullcontext()
+
+
 class Settled(NamedTuple):
     """What carrying out gave."""
 
@@ -67,11 +77,21 @@ class Settled(NamedTuple):
     refused: list[RefusedCommand]
 
 
-def settle(patients: Sequence[tuple[Patient, int]], scorers: Sequence[Scorer]) -> Settled:
+class _Judges(NamedTuple):
+    """Who scores, and what watches them."""
+
+    scorers: Sequence[Scorer]
+    timed: Timed
+
+
+def settle(
+    patients: Sequence[tuple[Patient, int]], scorers: Sequence[Scorer], timed: Timed = untimed
+) -> Settled:
     """Run every queued operation of `patients` (with their partitions); empties their queues."""
+    judges = _Judges(scorers, timed)
     out = Settled([], [])
     partition = {patient.patient_id: number for patient, number in patients}
-    primitives = _analysed([patient for patient, _ in patients])
+    primitives = _analysed([patient for patient, _ in patients], timed)
     queue = [patient for patient, _ in patients if patient.ops]
     while queue:
         due: list[tuple[Patient, WindowOp]] = []
@@ -80,15 +100,18 @@ def settle(patients: Sequence[tuple[Patient, int]], scorers: Sequence[Scorer]) -
             if window is not None:
                 due.append((patient, window))
         if due:
-            _windows(due, scorers, partition, out)
+            _windows(due, judges, partition, out)
         queue = [patient for patient in queue if patient.ops]
     return out
 
 
-def _analysed(patients: Sequence[Patient]) -> dict[int, Primitives]:
+def _analysed(patients: Sequence[Patient], timed: Timed) -> dict[int, Primitives]:
     """Primitives of every queued segment, by identity of the segment."""
     segments = [op.segment for p in patients for op in p.ops if isinstance(op, SegmentOp)]
-    found = analyse(segments) if segments else []
+    if not segments:
+        return {}
+    with timed("segments"):
+        found = analyse(segments)
     return {id(segment): made for segment, made in zip(segments, found, strict=True)}
 
 
@@ -140,34 +163,36 @@ def _tell(
 
 def _windows(
     due: Sequence[tuple[Patient, WindowOp]],
-    scorers: Sequence[Scorer],
+    judges: _Judges,
     partition: dict[str, int],
     out: Settled,
 ) -> None:
     rows = [(patient.rings, window) for patient, op in due for window in op.windows]
     owners = [(patient, op) for patient, op in due for _ in op.windows]
-    batch = extract(rows)
+    with judges.timed("windows"):
+        batch = extract(rows)
     for row, (patient, op) in zip(feature_rows(batch), owners, strict=True):
         caused = Caused(partition[patient.patient_id], op.cause.clock_us)
         emit = Emitted(op.cause.at, patient.patient_id, feature_output(row, caused))
         out.emitted.append(emit)
     scored = [i for i, (_, window) in enumerate(rows) if window.name == SCORED_WINDOW]
     chosen = [owners[i] for i in scored]
-    scores = _scores(_take(batch, scored), [patient for patient, _ in chosen], scorers)
+    scores = _scores(_take(batch, scored), [patient for patient, _ in chosen], judges)
     for (patient, op), own in zip(chosen, scores, strict=True):
         _judge(patient, op, own, partition[patient.patient_id], out)
     for patient, op in due:
         patient.rings.prune(op.windows[0].end_us - LONGEST_US)
 
 
-def _scores(
-    batch: FeatureBatch, patients: Sequence[Patient], scorers: Sequence[Scorer]
-) -> list[list[Score]]:
+def _scores(batch: FeatureBatch, patients: Sequence[Patient], judges: _Judges) -> list[list[Score]]:
     """Per row, the word of every scorer, in the scorers' order."""
     if not patients:
         return []
     aligned = align(batch, [patient.asof for patient in patients])
-    said = [scorer.score(aligned) for scorer in scorers]
+    said = []
+    for scorer in judges.scorers:
+        with judges.timed(scorer.name):
+            said.append(scorer.score(aligned))
     return [list(row) for row in zip(*said, strict=True)]
 
 

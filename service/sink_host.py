@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import threading
 
+from service import logs
 from service.config import Config
+from service.feed import sleeping, wait_for_schema
 from service.sink import Message, Sink, run_sink
+from service.topics import require_topics
+from streams.errors import BrokerError
 from streams.io.kafka_group import GroupConsumer
 from streams.io.store import Store
 from streams.records import Reason
@@ -19,42 +24,53 @@ log = logging.getLogger(__name__)
 
 
 def run(config: Config) -> None:
-    """Write until SIGTERM or SIGINT.
+    """Write until SIGTERM or SIGINT; waits for a database that is away, at the start too.
 
     Raises
     ------
+    ConfigError
+        If the topics are missing or differ from the configuration.
     StoreError
-        If the database cannot be used at the start, or refuses for good.
+        If the database has no schema, or refuses for good.
     BrokerError
         If Kafka is away at the start.
     """
-    with Store.connect(config.database_dsn()) as store:
-        store.migrate()
-        asyncio.run(_run(config, store))
+    require_topics(config)
+    stopping = threading.Event()
+    asyncio.run(_run(config, stopping))
 
 
-async def _run(config: Config, store: Store) -> None:
-    stopping = asyncio.Event()
+async def _run(config: Config, stopping: threading.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     kafka = config.kafka
     topics = [topic_name(short, kafka.prefix) for short in SINK_TOPICS]
-    sink = Sink(store, _refused)
-    async with GroupConsumer(kafka.bootstrap, f"{kafka.group}-sink", topics) as consumer:
-        await run_sink(_Polled(consumer), sink, stopping.is_set)
+    with Store(config.database_dsn(), sleep=sleeping(stopping)) as store:
+        await asyncio.to_thread(wait_for_schema, store, stopping)
+        sink = Sink(store, _refused)
+        async with GroupConsumer(kafka.bootstrap, f"{kafka.group}-sink", topics) as consumer:
+            logs.hear_clients()
+            await run_sink(_Polled(consumer), sink, stopping.is_set)
 
 
 class _Polled:
-    """The group consumer in the sink's words."""
+    """The group consumer in the sink's words; a broker that is away is waited for."""
 
     def __init__(self, consumer: GroupConsumer) -> None:
         self._consumer = consumer
 
     async def poll(self) -> list[Message]:
+        try:
+            rows = await self._consumer.poll()
+        except BrokerError as fault:
+            if not fault.retriable:
+                raise
+            log.warning("sink waits: %s", fault)
+            await asyncio.sleep(1.0)
+            return []
         return [
-            Message(row.topic, row.partition, row.offset, row.headers, row.value)
-            for row in await self._consumer.poll()
+            Message(row.topic, row.partition, row.offset, row.headers, row.value) for row in rows
         ]
 
     async def commit(self) -> None:

@@ -33,6 +33,7 @@ class PatientState(msgspec.Struct, array_like=True):
     clock_us: int
     cursor_us: int
     started: bool
+    covered_us: int
     devices: list[DeviceState]
     life: dict[str, SignalLife]
     rings: Any  # as `Rings.to_state` gives it
@@ -56,6 +57,7 @@ def pack(patient: Patient) -> bytes:
             patient.clock_us,
             patient.cursor_us,
             patient.started,
+            patient.covered_us,
             [device.state() for device in patient.devices.values()],
             patient.life,
             patient.rings.to_state(),
@@ -92,10 +94,23 @@ def unpack(state: bytes, timing: TimingSpec, context_us: dict[str, int], policy:
             f"needs {SNAPSHOT_VERSION}, {catalog_hash()}. Start from a topic prefix of its own, or "
             "run the build that wrote it."
         )
+    try:
+        return _rebuilt(kept, timing, context_us, policy)
+    except (ValueError, TypeError, KeyError) as error:
+        raise SnapshotMismatch(
+            "stored engine state does not fit this build's signals or waiting rules; keep both, or "
+            "start from a topic prefix of its own"
+        ) from error
+
+
+def _rebuilt(
+    kept: PatientState, timing: TimingSpec, context_us: dict[str, int], policy: Policy
+) -> Patient:
     machine = AlertMachine(policy, kept.patient_id, kept.machine)
     patient = Patient(kept.patient_id, timing, context_us, machine)
     patient.frontier, patient.clock_us = kept.frontier, kept.clock_us
     patient.cursor_us, patient.started = kept.cursor_us, kept.started
+    patient.covered_us = kept.covered_us
     patient.devices = {
         device.device_id: Device.from_state(kept.patient_id, device, timing, context_us)
         for device in kept.devices

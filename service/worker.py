@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from service.build import build_engine
+from service import logs
+from service.build import build_engine, load_policy
 from service.config import Config
 from service.http import HealthServer
 from service.metrics import Metrics
+from service.topics import require_topics
 from streams.io.faust_worker import WorkerSettings, run_worker
+
+STALE_S = 60.0  # twelve ticks: a live partition this far behind is not being watched
 
 
 def settings_of(config: Config) -> WorkerSettings:
@@ -31,19 +36,37 @@ def settings_of(config: Config) -> WorkerSettings:
     )
 
 
-def run_live(config: Config) -> int:
-    """Run the Faust worker until SIGTERM; returns its exit status.
+def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None) -> int:
+    """Run the Faust worker until SIGTERM or SIGINT; returns its exit status.
+
+    Parameters
+    ----------
+    config : Config
+        The whole configuration.
+    on_start : callable
+        Told one line that says who runs, on what, and where its health is served.
 
     Raises
     ------
     ConfigError
-        If a topic is missing or the HTTP port is taken.
+        If a topic is missing or differs, the policy is bad, or the HTTP port is taken.
     BrokerError
         If Kafka does not answer at the start.
     """
+    load_policy(config.policy)
+    settings = settings_of(config)
+    require_topics(config)
     metrics = Metrics(CollectorRegistry())
+    served = "no HTTP"
     with ExitStack() as stack:
         if config.worker.http_port >= 0:
             host, port = config.worker.http_host, config.worker.http_port
-            stack.enter_context(HealthServer(metrics, host, port))
-        return run_worker(settings_of(config), lambda: build_engine(config), metrics)
+            limit_s = STALE_S if settings.ticks == "wall" else None
+            server = stack.enter_context(HealthServer(metrics, host, port, limit_s))
+            served = f"http://{host}:{server.port}/metrics /healthz /readyz"
+        on_start(
+            f"worker {settings.instance} of group {settings.group} on {settings.bootstrap}, "
+            f"topics {settings.prefix}.*; {served}"
+        )
+        logs.hear_clients()
+        return run_worker(settings, lambda: build_engine(config, metrics.timed), metrics)

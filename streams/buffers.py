@@ -13,12 +13,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.ranges import Ranges, add, overlap
 from streams.records import MISSING_SAMPLE, Chunk, Reason
 from streams.segments import SEGMENT_US
 
 EPOCH_TOLERANCE_US = 100_000  # phone time stamps jitter by tens of ms; a restart is seconds
 MAX_EPOCHS = 4
+NEVER_US = 2**62
 _GRID_EPS = 1e-6  # samples; absorbs float noise when a sample lies exactly on a border
+_MOST_REACH_US = 1e6  # a sample of a slow signal says nothing of the minutes until the next
 
 
 class Epoch(msgspec.Struct, array_like=True):
@@ -39,6 +42,7 @@ class BufferState(msgspec.Struct, array_like=True):
     base: int
     data: bytes
     have: bytes
+    ranges: Ranges
 
 
 class Inserted(NamedTuple):
@@ -48,6 +52,7 @@ class Inserted(NamedTuple):
     duplicate: int
     late: int
     fault: Reason | None
+    end_us: int  # event time the chunk reaches: its last sample and that sample's own stretch
 
 
 class SignalBuffer:
@@ -55,13 +60,15 @@ class SignalBuffer:
 
     __slots__ = (
         "_capacity",
-        "_context_us",
         "_data",
         "_have",
+        "_reach_us",
         "base",
+        "context_us",
         "cut_us",
         "epochs",
         "fs_hz",
+        "ranges",
         "top",
         "unit",
     )
@@ -73,7 +80,9 @@ class SignalBuffer:
         self.cut_us: int | None = None  # start of the next segment; None before the first cut
         self.base = 0  # internal index of _data[0]
         self.top = 0  # one past the highest filled index
-        self._context_us = context_us
+        self.ranges: Ranges = []  # indexes received: tells a repetition from late data
+        self.context_us = context_us
+        self._reach_us = min(1e6 / fs_hz, _MOST_REACH_US)
         self._capacity = max(64, math.ceil(capacity_us * fs_hz / 1e6))
         self._data: NDArray[np.float32] = np.full(0, np.nan, np.float32)
         self._have: NDArray[np.bool_] = np.zeros(0, np.bool_)
@@ -83,15 +92,19 @@ class SignalBuffer:
         epoch = self._epoch_at(index)
         return epoch.start_us + (index - epoch.index) * 1e6 / self.fs_hz
 
-    def oldest_us(self) -> int | None:
-        """Event time of the oldest sample not yet cut; None if there is none."""
+    def settled(self) -> bool:
+        """Whether nothing stored is still waiting to be cut."""
         if not self.epochs or self.top <= self.base:
-            return None
-        first = self.base if self.cut_us is None else self._index_at(self.cut_us)
-        rest = self._have[max(0, first - self.base) : self.top - self.base]
-        if not rest.any():
-            return None
-        return math.floor(self.sample_us(max(first, self.base) + int(np.argmax(rest))))
+            return True
+        return self.cut_us is not None and self.sample_us(self.top - 1) < self.cut_us
+
+    def due_us(self) -> int:
+        """Watermark from which `cut` has something to do; never later than it really has."""
+        if not self.epochs:
+            return NEVER_US
+        if self.cut_us is None:
+            return math.floor(self.sample_us(self.epochs[0].index)) + self.context_us
+        return self.cut_us + SEGMENT_US + self.context_us
 
     def insert(self, chunk: Chunk, first: int, count: int, offset_us: int) -> Inserted:
         """Store samples `[first, first + count)` of `chunk`; what was there before stays.
@@ -100,34 +113,38 @@ class SignalBuffer:
         """
         start_us = chunk.start_us + offset_us + round(first * 1e6 / self.fs_hz)
         start = self._locate(chunk.first_sample + first, start_us)
-        raw = np.frombuffer(chunk.data, "<i2", count, 2 * first)
-        values = raw.astype(np.float32) * np.float32(chunk.scale) + np.float32(chunk.offset)
-        values[raw == MISSING_SAMPLE] = np.nan
-        late = self._late_samples(start, count)
-        start, values = start + late, values[late:]
-        if not len(values):
-            return Inserted(0, 0, late, Reason.TOO_LATE)
-        if not self._make_room(start, start + len(values)):
-            return Inserted(0, 0, late + len(values), Reason.TOO_LATE)
-        return self._write(start, values, late)
+        stop = start + count
+        end_us = round(self.sample_us(stop - 1) + self._reach_us)
+        past = self._past_samples(start, count)
+        repeated = overlap(self.ranges, start, start + past) if past else 0
+        late = past - repeated
+        if past == count:
+            fault = Reason.TOO_LATE if late else None
+            return Inserted(0, repeated, late, fault, end_us)
+        if not self._make_room(start + past, stop):
+            return Inserted(0, repeated, count - repeated, Reason.TOO_LATE, end_us)
+        raw = np.frombuffer(chunk.data, "<i2", count - past, 2 * (first + past))
+        old, clash = self._write(start + past, _values(raw, chunk.scale, chunk.offset))
+        self.ranges = add(self.ranges, start + past, stop)
+        fault = Reason.CONFLICT if clash else Reason.TOO_LATE if late else None
+        return Inserted(count - past - old, old + repeated, late, fault, end_us)
 
-    def _write(self, start: int, values: NDArray[np.float32], late: int) -> Inserted:
-        at = start - self.base
-        span = slice(at, at + len(values))
+    def _write(self, start: int, values: NDArray[np.float32]) -> tuple[int, bool]:
+        """Fill in what is not there yet; returns how much was, and whether it differed."""
+        span = slice(start - self.base, start - self.base + len(values))
         have = self._have[span]
-        old = int(np.count_nonzero(have))
-        fault = Reason.TOO_LATE if late else None
+        old = int(np.count_nonzero(have)) if start < self.top else 0
+        clash = False
         if old:
             kept = self._data[span]
             same = (kept == values) | (np.isnan(kept) & np.isnan(values))
-            if not np.all(same[have]):
-                fault = Reason.CONFLICT
+            clash = not np.all(same[have])
             kept[~have] = values[~have]
         else:
             self._data[span] = values
-        self._have[span] = True
+        have[:] = True
         self.top = max(self.top, start + len(values))
-        return Inserted(len(values) - old, old, late, fault)
+        return old, clash
 
     def cut(self, until_us: int) -> list[tuple[int, float, NDArray[np.float32]]]:
         """Segments whose core and right context end by `until_us` (event time), in order.
@@ -140,10 +157,10 @@ class SignalBuffer:
         due: list[tuple[int, float, NDArray[np.float32]]] = []
         if self.cut_us is None:
             first_us = self.sample_us(self.epochs[0].index)
-            if until_us < first_us + self._context_us:
+            if until_us < first_us + self.context_us:
                 return []
             self.cut_us = math.floor(first_us / SEGMENT_US) * SEGMENT_US
-        while self.cut_us + SEGMENT_US + self._context_us <= until_us:
+        while self.cut_us + SEGMENT_US + self.context_us <= until_us:
             segment = self._window(self.cut_us)
             if segment is not None:
                 due.append((self.cut_us, *segment))
@@ -160,12 +177,12 @@ class SignalBuffer:
             first = max(self._index_at(following), self.base) + hit
             target = math.floor(self.sample_us(first) / SEGMENT_US) * SEGMENT_US
         else:
-            target = (until_us - self._context_us) // SEGMENT_US * SEGMENT_US
+            target = (until_us - self.context_us) // SEGMENT_US * SEGMENT_US
         return max(following, target)
 
     def _window(self, core_us: int) -> tuple[float, NDArray[np.float32]] | None:
-        first = self._index_at(core_us - self._context_us)
-        count = round((SEGMENT_US + 2 * self._context_us) * self.fs_hz / 1e6)
+        first = self._index_at(core_us - self.context_us)
+        count = round((SEGMENT_US + 2 * self.context_us) * self.fs_hz / 1e6)
         samples = np.full(max(count, 1), np.nan, np.float32)
         lo, hi = max(first, self.base), min(first + len(samples), self.top)
         if lo >= hi:
@@ -202,10 +219,20 @@ class SignalBuffer:
             index = counter + epoch.shift
             expected_us = epoch.start_us + (index - epoch.index) * 1e6 / self.fs_hz
             if abs(start_us - expected_us) <= EPOCH_TOLERANCE_US:
-                if index < epoch.index and self.cut_us is None and epoch is self.epochs[0]:
-                    epoch.index, epoch.start_us = index, start_us
+                if index < epoch.index:
+                    self._anchor(epoch, index, start_us)
                 return index
         return self._open_epoch(counter, start_us)
+
+    def _anchor(self, epoch: Epoch, index: int, start_us: int) -> None:
+        """Let an epoch begin at its earliest chunk, while no segment has used it yet.
+
+        Otherwise the first chunk to arrive, not the first in time, would set its sample times.
+        """
+        unused = self.cut_us is None or start_us >= self.cut_us
+        before = [other.index for other in self.epochs if other.index < epoch.index]
+        if unused and index > max(before, default=index - 1):
+            epoch.index, epoch.start_us = index, start_us
 
     def _open_epoch(self, counter: int, start_us: int) -> int:
         if not self.epochs:
@@ -218,8 +245,9 @@ class SignalBuffer:
         del self.epochs[:-MAX_EPOCHS]
         return index
 
-    def _late_samples(self, start: int, count: int) -> int:
-        if self.cut_us is None:
+    def _past_samples(self, start: int, count: int) -> int:
+        """How many of `count` samples from `start` on lie before the next segment."""
+        if self.cut_us is None or self.sample_us(start) >= self.cut_us:
             return 0
         return min(count, max(0, self._index_at(self.cut_us) - start))
 
@@ -234,7 +262,7 @@ class SignalBuffer:
         if self.cut_us is None:
             low = min(start, self.base)
         else:
-            low = self._index_at(self.cut_us - self._context_us)
+            low = self._index_at(self.cut_us - self.context_us)
         if max(stop, self.top) - low > self._capacity or start < low:
             return False
         self._move(low)
@@ -261,6 +289,7 @@ class SignalBuffer:
             self.base,
             self._data[filled].tobytes(),
             np.packbits(self._have[filled]).tobytes(),
+            self.ranges,
         )
 
     @classmethod
@@ -268,6 +297,7 @@ class SignalBuffer:
         """The buffer that gave `state`."""
         buffer = cls(state.fs_hz, state.unit, context_us, capacity_us)
         buffer.epochs, buffer.cut_us, buffer.base = list(state.epochs), state.cut_us, state.base
+        buffer.ranges = state.ranges
         data = np.frombuffer(state.data, np.float32)
         buffer.top = state.base + len(data)
         if len(data):
@@ -277,3 +307,12 @@ class SignalBuffer:
             have = np.unpackbits(np.frombuffer(state.have, np.uint8), count=len(data))
             buffer._have[: len(data)] = have.astype(np.bool_)
         return buffer
+
+
+def _values(raw: NDArray[np.int16], scale: float, offset: float) -> NDArray[np.float32]:
+    values = raw * np.float32(scale)
+    values += np.float32(offset)
+    missing = raw == MISSING_SAMPLE
+    if missing.any():
+        values[missing] = np.nan
+    return values

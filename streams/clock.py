@@ -10,6 +10,23 @@ from typing import NamedTuple
 from streams.errors import ConfigError
 
 
+class Waits(NamedTuple):
+    """`TimingSpec` in µs.
+
+    `slab_us` is the lateness; `capacity_us` is the raw history a buffer must be able to hold:
+    segment, contexts, lateness, two slabs.
+    """
+
+    slab_us: int
+    future_us: int
+    hold_us: int
+    idle_us: int
+    silence_us: int
+    lag_us: int
+    backfill_us: int
+    capacity_us: int
+
+
 class TimingSpec(NamedTuple):
     """The waiting rules of the engine; every field is documented in `vigil.toml`."""
 
@@ -43,6 +60,15 @@ class TimingSpec(NamedTuple):
         return self.us(self.lateness_s)
 
     @property
-    def capacity_us(self) -> int:
-        """Raw history a buffer must be able to hold: segment, contexts, lateness, two slabs."""
-        return 30_000_000 + 4 * self.slab_us
+    def waits(self) -> Waits:
+        """The same in whole µs, for what is asked per chunk."""
+        return Waits(
+            self.slab_us,
+            self.us(self.future_s),
+            self.us(self.hold_s),
+            self.us(self.idle_s),
+            self.us(self.silence_s),
+            self.us(self.lag_s),
+            self.us(self.backfill_s),
+            30_000_000 + 4 * self.slab_us,
+        )

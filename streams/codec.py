@@ -31,6 +31,7 @@ MAX_TIME_US = 4_102_444_800_000_000  # 2100-01-01
 MIN_FS_HZ = 1 / 3600
 MAX_FS_HZ = 10_000.0
 MAX_SAMPLES = 1_000_000
+MAX_CHUNK_S = 3600  # a chunk is cut into stretches of the lateness: bounds the work of one
 MAX_ID_BYTES = 128
 MAX_UNIT_BYTES = 32
 MAX_TEXT_BYTES = 65_536
@@ -110,7 +111,11 @@ def decode(value: bytes, partition: int, offset: int, append_us: int) -> LogReco
         if envelope.kind == "bundle":
             return _salvage(envelope.body, value, (partition, offset, append_us))
         return _refuse(partition, offset, append_us, _rejected(Reason.BAD_FIELD, error, value))
-    return admit(record, partition, offset, append_us)
+    admitted = admit(record, partition, offset, append_us)
+    if envelope.kind == "bundle":
+        return admitted
+    exact = tuple(msgspec.structs.replace(r, original=value) for r in admitted.rejected)
+    return admitted._replace(rejected=exact, value=value)
 
 
 def admit(record: Record, partition: int, offset: int, append_us: int) -> LogRecord:
@@ -201,6 +206,8 @@ def chunk_fault(chunk: Chunk) -> tuple[Reason, str] | None:
         return Reason.BAD_SCALE, "scale over 1e6 or offset over 1e9"
     if size == 0 or size % 2 or size > 2 * MAX_SAMPLES:
         return Reason.BAD_LENGTH, "data must be 1..1,000,000 little-endian int16"
+    if size // 2 > MAX_CHUNK_S * chunk.fs_hz:
+        return Reason.BAD_LENGTH, f"a chunk may last {MAX_CHUNK_S} s at most"
     end_us = chunk.start_us + (size // 2) * 1e6 / chunk.fs_hz
     if not (_time_ok(chunk.start_us) and end_us < MAX_TIME_US):
         return Reason.BAD_TIME, "start_us must lie in the years 2000..2099"
@@ -218,12 +225,7 @@ def _fault(record: Record) -> tuple[Reason, str] | None:
         case ClinicalEvent():
             return _event_fault(record)
         case DeviceStatus():
-            ok = _id_ok(record.patient_id) and _id_ok(record.device_id)
-            if not (ok and len(record.status) <= MAX_ID_BYTES):
-                return Reason.BAD_FIELD, "an id is empty, unprintable or too long"
-            if not _time_ok(record.event_time_us) or abs(record.clock_offset_us) > 10**15:
-                return Reason.BAD_TIME, "event_time_us or clock_offset_us"
-            return None
+            return _status_fault(record)
         case AlertCommand():
             ids = (record.patient_id, record.command_id, record.occurrence_id, record.action)
             if not all(_id_ok(text) for text in ids) or len(record.reason) > MAX_TEXT_BYTES:
@@ -231,6 +233,19 @@ def _fault(record: Record) -> tuple[Reason, str] | None:
             return None if _time_ok(record.event_time_us) else (Reason.BAD_TIME, "event_time_us")
         case _:
             return Reason.UNKNOWN_KIND, "no such record type"
+
+
+def _status_fault(status: DeviceStatus) -> tuple[Reason, str] | None:
+    words = (status.signal, status.status, status.firmware)
+    if not (_id_ok(status.patient_id) and _id_ok(status.device_id)):
+        return Reason.BAD_FIELD, f"an id is empty, unprintable or over {MAX_ID_BYTES} bytes"
+    if max(map(len, words)) > MAX_ID_BYTES:
+        return Reason.BAD_FIELD, f"signal, status or firmware over {MAX_ID_BYTES} characters"
+    if status.battery_pct is not None and not math.isfinite(status.battery_pct):
+        return Reason.BAD_FIELD, "battery_pct must be finite or absent"
+    if not _time_ok(status.event_time_us) or abs(status.clock_offset_us) > 10**15:
+        return Reason.BAD_TIME, "event_time_us or clock_offset_us"
+    return None
 
 
 def _event_fault(event: ClinicalEvent) -> tuple[Reason, str] | None:

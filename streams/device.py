@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.buffers import BufferState, SignalBuffer
+from streams.buffers import BufferState, Inserted, SignalBuffer
 from streams.clock import TimingSpec
+from streams.codec import MIN_TIME_US
 from streams.records import Chunk, Reason
 from streams.segments import SEGMENT_US, Segment
 
@@ -36,13 +37,13 @@ class Ingested(NamedTuple):
 
     segments: list[Segment]
     faults: list[tuple[int, Reason]]  # index of the chunk in its bundle, why (part of) it failed
+    heard: dict[str, int]  # signals that brought something new, and the event time they reach
     duplicates: int  # samples that were there already
 
 
 class _Piece(NamedTuple):
     slab: int
-    start_us: float
-    end_us: float
+    start_us: int
     position: int  # of the chunk in its bundle
     chunk: Chunk
     first: int
@@ -63,8 +64,9 @@ class Device:
         self.off = False
         self.silent = False  # its silence has been told
         self.signals: dict[str, SignalBuffer] = {}
-        self._timing = timing
+        self._waits = timing.waits
         self._context_us = context_us
+        self._due_us = 0  # watermark below which `_cut` has nothing to do
 
     def ingest(
         self, chunks: Sequence[tuple[int, Chunk]], append_us: int, clock_us: int
@@ -74,47 +76,57 @@ class Device:
         Long stretches are stored in slabs of at most the lateness, cutting in between, so that
         a chunk of any length gives what its parts would have given.
         """
-        out = Ingested([], [], 0)
+        segments: list[Segment] = []
+        faults: list[tuple[int, Reason]] = []
+        heard: dict[str, int] = {}
         duplicates = 0
-        for slab in self._slabs(chunks, append_us, out.faults):
-            end_us = math.ceil(max(piece.end_us for piece in slab))
-            start_us = math.floor(min(piece.start_us for piece in slab))
-            out.segments.extend(self._cut(min(start_us, end_us - self._timing.slab_us)))
+        slab_us = self._waits.slab_us
+        for slab in self._slabs(chunks, append_us, faults):
+            # What is due without this slab must leave before a jump forward needs its room.
+            segments += self._cut(min(piece.start_us for piece in slab) - slab_us)
             for piece in slab:
-                duplicates += self._store(piece, out.faults)
-            self.max_event_us = max(self.max_event_us, end_us)
+                done = self._store(piece)
+                duplicates += done.duplicate
+                if done.fault is not None and (piece.position, done.fault) not in faults:
+                    faults.append((piece.position, done.fault))
+                if done.used:
+                    signal = piece.chunk.signal
+                    heard[signal] = max(heard.get(signal, 0), done.end_us)
+                    self.max_event_us = max(self.max_event_us, done.end_us)
+            segments += self._cut(self.max_event_us - slab_us)
+        if heard:
             self.off = False
             self.last_append_us = max(self.last_append_us, clock_us)
-            out.segments.extend(self._cut(self.max_event_us - self._timing.slab_us))
-        return out._replace(duplicates=duplicates)
+        return Ingested(segments, faults, heard, duplicates)
 
     def advance(self, clock_us: int) -> list[Segment]:
         """Segments that a quiet or switched-off device gives up waiting for."""
         quiet_us = clock_us - self.last_append_us
-        slack_us = max(self._context_us.values(), default=0)
-        if self.off or quiet_us > self._timing.us(self._timing.idle_s):
-            return self._cut(self.max_event_us + slack_us + SEGMENT_US)
-        if quiet_us > self._timing.us(self._timing.hold_s):
-            return self._cut(self.max_event_us + slack_us)
+        if self.off or quiet_us > self._waits.idle_us:
+            return self._give_up(self.max_event_us + SEGMENT_US)
+        if quiet_us > self._waits.hold_us:
+            return self._give_up(self.max_event_us)
         return []
 
     def active(self, clock_us: int) -> bool:
         """Whether more data is to be expected right now."""
-        quiet_us = clock_us - self.last_append_us
-        return not self.off and quiet_us <= self._timing.us(self._timing.hold_s)
+        return not self.off and clock_us - self.last_append_us <= self._waits.hold_us
+
+    def idle(self, clock_us: int) -> bool:
+        """Whether nothing is expected of it any more."""
+        return self.off or clock_us - self.last_append_us > self._waits.idle_us
 
     def lags(self, clock_us: int) -> bool:
         """Whether its event time is too far behind to hold the patient's windows back."""
-        return clock_us - self.max_event_us > self._timing.us(self._timing.lag_s)
+        return clock_us - self.max_event_us > self._waits.lag_us
 
     def watermark_us(self) -> int:
         """Event time before which nothing more is awaited."""
-        return self.max_event_us - self._timing.slab_us
+        return self.max_event_us - self._waits.slab_us
 
-    def oldest_us(self) -> int | None:
-        """Event time of the oldest sample still waiting to be cut; None if there is none."""
-        starts = [at for at in (b.oldest_us() for b in self.signals.values()) if at is not None]
-        return min(starts, default=None)
+    def cuts_us(self) -> list[int | None]:
+        """Where each signal's next segment begins: changes whenever `advance` did something."""
+        return [buffer.cut_us for buffer in self.signals.values()]
 
     def _slabs(
         self,
@@ -123,73 +135,99 @@ class Device:
         faults: list[tuple[int, Reason]],
     ) -> list[list[_Piece]]:
         pieces: list[_Piece] = []
+        taken: set[str] = set()  # signals of this record: what is not stored yet has a rate too
         for index, chunk in chunks:
-            fault = self._unfit(chunk, append_us)
+            fault = self._unfit(chunk, append_us, taken)
             if fault is not None:
                 faults.append((index, fault))
             else:
-                pieces.extend(self._pieces(index, chunk))
+                taken.add(chunk.signal)
+                self._add_pieces(index, chunk, pieces)
+        if len(pieces) < 2:
+            return [pieces] if pieces else []
         slabs: dict[int, list[_Piece]] = {}
         for piece in pieces:
             slabs.setdefault(piece.slab, []).append(piece)
         return [slabs[slab] for slab in sorted(slabs)]
 
-    def _unfit(self, chunk: Chunk, append_us: int) -> Reason | None:
-        end_us = chunk.start_us + self.offset_us + len(chunk.data) // 2 * 1e6 / chunk.fs_hz
-        if end_us > append_us + self._timing.us(self._timing.future_s):
+    def _unfit(self, chunk: Chunk, append_us: int, taken: set[str]) -> Reason | None:
+        start_us = chunk.start_us + self.offset_us
+        if start_us < MIN_TIME_US:
+            return Reason.BAD_TIME
+        last_us = start_us + (len(chunk.data) // 2 - 1) * 1e6 / chunk.fs_hz
+        if last_us > append_us + self._waits.future_us:
             return Reason.FUTURE
         buffer = self.signals.get(chunk.signal)
         if buffer is None:
             if len(self.signals) >= MAX_SIGNALS:
                 return Reason.TOO_MANY
-            self.signals[chunk.signal] = SignalBuffer(
-                chunk.fs_hz,
-                chunk.unit,
-                self._context_us[chunk.signal],
-                self._timing.capacity_us,
-            )
+            self._begin(chunk, None)
         elif buffer.fs_hz != chunk.fs_hz or buffer.unit != chunk.unit:
-            return Reason.RATE_CHANGED
+            if chunk.signal in taken or not buffer.settled():
+                return Reason.RATE_CHANGED
+            self._begin(chunk, buffer.cut_us)
         return None
 
-    def _pieces(self, index: int, chunk: Chunk) -> list[_Piece]:
-        count = len(chunk.data) // 2
-        step = max(1, math.floor(self._timing.slab_us * chunk.fs_hz / 1e6))
-        base_us = chunk.start_us + self.offset_us
-        pieces = []
-        for first in range(0, count, step):
-            size = min(step, count - first)
-            start_us = base_us + first * 1e6 / chunk.fs_hz
-            end_us = base_us + (first + size) * 1e6 / chunk.fs_hz
-            slab = math.floor(start_us / self._timing.slab_us)
-            pieces.append(_Piece(slab, start_us, end_us, index, chunk, first, size))
-        return pieces
+    def _begin(self, chunk: Chunk, cut_us: int | None) -> None:
+        """A buffer for a new signal, or for one that comes back at another rate or in a new unit.
 
-    def _store(self, piece: _Piece, faults: list[tuple[int, Reason]]) -> int:
+        That is possible once everything of the old one is cut: segments have one rate.
+        """
+        buffer = SignalBuffer(
+            chunk.fs_hz, chunk.unit, self._context_us[chunk.signal], self._waits.capacity_us
+        )
+        buffer.cut_us = cut_us
+        self.signals[chunk.signal] = buffer
+
+    def _add_pieces(self, index: int, chunk: Chunk, pieces: list[_Piece]) -> None:
+        count = len(chunk.data) // 2
+        slab_us = self._waits.slab_us
+        step = max(1, math.floor(slab_us * chunk.fs_hz / 1e6))
+        base_us = chunk.start_us + self.offset_us
+        for first in range(0, count, step):
+            start_us = base_us + round(first * 1e6 / chunk.fs_hz)
+            size = min(step, count - first)
+            pieces.append(_Piece(start_us // slab_us, start_us, index, chunk, first, size))
+
+    def _store(self, piece: _Piece) -> Inserted:
         buffer = self.signals[piece.chunk.signal]
-        done = buffer.insert(piece.chunk, piece.first, piece.size, self.offset_us)
-        if done.fault is not None and (piece.position, done.fault) not in faults:
-            faults.append((piece.position, done.fault))
-        return done.duplicate
+        if buffer.cut_us is None:
+            self._due_us = 0  # its first samples may move back
+        return buffer.insert(piece.chunk, piece.first, piece.size, self.offset_us)
 
     def _cut(self, until_us: int) -> list[Segment]:
-        segments = []
+        """Segments complete at a watermark of `until_us`."""
+        if until_us < self._due_us:
+            return []
+        segments: list[Segment] = []
         for signal, buffer in self.signals.items():
-            for start_us, first_us, samples in buffer.cut(until_us):
-                segments.append(
-                    Segment(
-                        self.patient_id,
-                        self.device_id,
-                        signal,
-                        start_us,
-                        start_us + SEGMENT_US,
-                        buffer.fs_hz,
-                        buffer.unit,
-                        first_us,
-                        samples,
-                    )
-                )
+            segments += self._segments(signal, buffer, until_us)
+        self._due_us = min(buffer.due_us() for buffer in self.signals.values())
         return segments
+
+    def _give_up(self, until_us: int) -> list[Segment]:
+        """Segments whose core ends by `until_us`, whatever their context lacks."""
+        segments: list[Segment] = []
+        for signal, buffer in self.signals.items():
+            segments += self._segments(signal, buffer, until_us + buffer.context_us)
+        self._due_us = 0
+        return segments
+
+    def _segments(self, signal: str, buffer: SignalBuffer, until_us: int) -> list[Segment]:
+        return [
+            Segment(
+                self.patient_id,
+                self.device_id,
+                signal,
+                start_us,
+                start_us + SEGMENT_US,
+                buffer.fs_hz,
+                buffer.unit,
+                first_us,
+                samples,
+            )
+            for start_us, first_us, samples in buffer.cut(until_us)
+        ]
 
     def state(self) -> DeviceState:
         """What the snapshot keeps."""
@@ -214,7 +252,7 @@ class Device:
         device.last_append_us = state.last_append_us
         device.off, device.silent = state.off, state.silent
         device.signals = {
-            name: SignalBuffer.from_state(kept, context_us[name], timing.capacity_us)
+            name: SignalBuffer.from_state(kept, context_us[name], timing.waits.capacity_us)
             for name, kept in state.signals.items()
         }
         return device

@@ -142,10 +142,15 @@ Record = SignalBundle | ClinicalEvent | DeviceStatus | AlertCommand | Tick
 
 
 class LogRecord(NamedTuple):
-    """One position of the log, decoded. `rejected` holds the parts that could not be."""
+    """One position of the log, decoded. `rejected` holds the parts that could not be.
+
+    `value` is what was decoded, for dead letters; empty for a record that never was bytes and
+    for bundles, whose chunks are refused one by one.
+    """
 
     partition: int
     offset: int
     append_us: int
     record: Record | None
     rejected: tuple[Rejected, ...] = ()
+    value: bytes = b""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -15,6 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from service.config import Config, load
 from service.progress import SILENT, Watcher
+from streams.errors import ConfigError
+
+if TYPE_CHECKING:
+    from streams.io.store import Store
 
 EXIT_REFUSED = 1  # done, but part of the input was refused
 EXIT_USAGE = 2
@@ -28,7 +33,7 @@ ERR = Console(stderr=True)
 
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Configuration file [default: vigil.toml if present]."),
+    typer.Option("--config", "-c", help="Configuration file; vigil.toml here if there is one."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Results as JSON on stdout.")]
 
@@ -39,9 +44,71 @@ def configured(path: Path | None, policy: Path | None = None) -> Config:
     return msgspec.structs.replace(config, policy=str(policy)) if policy else config
 
 
-def say(document: dict[str, Any] | list[Any]) -> None:
+def say(document: Mapping[str, Any] | list[Any]) -> None:
     """Print a JSON document on stdout."""
     typer.echo(json.dumps(document, indent=2, default=str))
+
+
+def tell(text: str) -> None:
+    """Print one line of results on stdout, whatever the terminal's width."""
+    typer.echo(plain(text))
+
+
+def warn(text: str) -> None:
+    """Print one line on stderr; an error stands out on a terminal."""
+    colour = typer.colors.RED if text.startswith("error:") else typer.colors.YELLOW
+    typer.echo(typer.style(plain(text), fg=colour) if ERR.is_terminal else plain(text), err=True)
+
+
+def plain(text: str) -> str:
+    r"""One line that cannot steer a terminal: control characters are shown, not obeyed.
+
+    Examples
+    --------
+    >>> print(plain("bed 7\x1b[2J\nnext"))
+    bed 7\x1b[2J next
+    """
+    kept = " ".join(text.split())
+    encoding = sys.stderr.encoding or "utf-8"
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in kept)
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def open_store(config: Config) -> Store:
+    """The database, or an error within about 10 s.
+
+    Raises
+    ------
+    ConfigError
+        If the address cannot be read.
+    StoreError
+        If the database does not answer or refuses the login.
+    """
+    from streams.io.store import Store
+    from streams.io.timescale import RetrySpec
+
+    dsn = config.database_dsn()
+    Store.connect(dsn, RetrySpec(attempts=2, first_s=0.5)).close()
+    return Store(dsn)
+
+
+def writable(folder: Path) -> None:
+    """Create an output folder and prove that it can be written, before any work is done.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot.
+    """
+    probe = folder / ".vigil-probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"--out {folder}: cannot be written ({error.strerror}); choose another folder"
+        ) from error
 
 
 @contextmanager

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.cli.common import (
-    ERR,
     EXIT_REFUSED,
-    OUT,
     AsJson,
     ConfigFile,
     configured,
+    open_store,
     progress,
     say,
+    tell,
+    warn,
 )
+
+if TYPE_CHECKING:
+    from service.replay import Inputs
+    from streams.io.ingest import IngestReport
 
 events_app = typer.Typer(
     help="Clinical events: labs, vitals, medication, notes.", no_args_is_help=True
@@ -33,32 +38,42 @@ def add_to(app: typer.Typer) -> None:
 
 @events_app.command("import")
 def import_events(
-    file: Annotated[Path, typer.Argument(help="CSV file of events.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV file of events.")],
     config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> int:
-    """Import a CSV of clinical events into the database; importing again changes nothing.
+    """Import a CSV of clinical events; importing it again changes nothing.
 
-    Columns: patient_id,event_time,known_time,code,value,unit,text,source. Times are ISO 8601 with
-    a zone. A bad row is reported with its line and reason; the others go in.
+    Columns: patient_id,event_time,known_time,code,value,unit,text,source.
+    Times are ISO 8601 with a zone. A bad row is told with its line and its
+    reason, the others go in. Exit code 1: some rows were refused.
+
+    Example: vigil events import labs.csv
     """
     from service import event_store
-    from streams.io.store import Store
 
     config = configured(config_file)
 
     def refuse(error: Any) -> None:
-        line = f"refused: {error.file}: line {error.line}: {error.column or 'row'}: {error.rule}"
-        ERR.print(line, style="yellow", markup=False, highlight=False)
+        warn(f"refused: {error.file}: line {error.line}: {error.column or 'row'}: {error.rule}")
 
-    with Store.connect(config.database_dsn()) as store:
+    with open_store(config) as store:
         store.migrate()
         report = event_store.import_events(store, file, on_error=refuse)
+    if report.changed:
+        shown = ", ".join(report.changed_ids[:3])
+        warn(
+            f"refused: {file}: {report.changed} rows differ from what is stored under the same id "
+            f"and version ({shown}); a correction needs a higher version"
+        )
     if as_json:
         say(report._asdict())
     else:
-        for name, value in report._asdict().items():
-            OUT.print(f"{name:>12}  {value}", markup=False, highlight=False)
+        refused = sum(report.refused.values())
+        tell(
+            f"{report.rows} rows: {report.inserted} new, {report.present} known already, "
+            f"{report.changed} changed and not written, {refused} refused"
+        )
     return EXIT_REFUSED if report.refused or report.changed else 0
 
 
@@ -69,42 +84,54 @@ def list_events(
     config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """List stored events in the order they became known."""
-    from itertools import islice
+    """List stored events in the order they became known.
 
-    from rich.table import Table
+    Example: vigil events list --patient p1 --json
+    """
+    from itertools import islice
 
     from service.event_store import listed
     from streams.codec import MAX_TIME_US
-    from streams.io.store import Store
 
-    with Store.connect(configured(config_file).database_dsn()) as store:
+    with open_store(configured(config_file)) as store:
         stored = store.stored_events([patient] if patient else None, 0, MAX_TIME_US)
         rows = [listed(event) for event in islice(stored, limit)]
     if as_json:
         say(rows)
         return
     shown = ("patient_id", "known_time", "event_time", "code", "value", "unit", "status")
-    table = Table(*shown)
     for row in rows:
-        table.add_row(*(str(row[name]) for name in shown))
-    OUT.print(table)
+        tell("  ".join(str(row[name]) for name in shown))
+    if not rows:
+        warn("no events; `vigil events import FILE` stores some")
 
 
 @events_app.command("feed")
 def feed(
     once: Annotated[bool, typer.Option("--once", help="Publish what waits, then end.")] = False,
     config_file: ConfigFile = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Publish new rows of the database to the patients' logs, until stopped."""
+    """Publish new rows of the database to the patients' logs, until stopped.
+
+    The feed is how a stored fact reaches the engine. It waits while the
+    database or the broker is away, and publishes every row once.
+
+    Example: vigil events feed --once
+    """
     from service.feed import run
 
     count = run(configured(config_file), once=once)
-    ERR.print(f"{count} events published", highlight=False)
+    if as_json:
+        say({"published": count})
+    else:
+        tell(f"{count} events published")
 
 
 def ingest(
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Recordings.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", help="Recordings: files or folders.")
+    ],
     events: Annotated[
         Path | None, typer.Option("--events", help="Clinical events CSV to play with them.")
     ] = None,
@@ -114,45 +141,68 @@ def ingest(
     config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> int:
-    """Play recordings onto Kafka as a gateway would, with their recorded times and ticks.
+    """Play recordings onto Kafka as a gateway would, with recorded times.
 
-    The topics must keep old records: create them with `vigil init --recorded-time`, and run the
-    worker with `worker.ticks = "recorded"`.
+    The log brings its own ticks. The topics must keep old records: create
+    them with `vigil init --recorded-time` under a prefix of their own, and
+    run the worker with `worker.ticks = "recorded"`.
+
+    Example: VIGIL_PREFIX=history vigil ingest recordings/ --speed max
     """
-    from service.replay import entries, load
-    from streams.errors import ConfigError
-    from streams.io.ingest import ingest as play
-    from streams.io.kafka_log import LogWriter
+    from service.replay import load
+    from service.topics import require_topics
 
     config = configured(config_file)
-    try:
-        factor = None if speed == "max" else float(speed)
-    except ValueError as error:
-        raise ConfigError(f"--speed {speed}: must be a number or max") from error
+    factor = _factor(speed)
+    require_topics(config, recorded_time=True)
     with progress() as watcher:
         inputs = load(sources, events, watcher=watcher)
-
-    async def write() -> Any:
-        async with LogWriter(config.kafka.bootstrap) as writer:
-            log = entries(inputs, config.kafka.partitions)
-            return await play(log, writer, prefix=config.kafka.prefix, speed=factor)
-
-    report = asyncio.run(write())
+    report = asyncio.run(_write(inputs, config, factor))
     for fault in inputs.faults:
-        ERR.print(f"refused: {fault}", style="yellow", markup=False, highlight=False)
+        warn(f"refused: {fault}")
     if as_json:
         say(report._asdict())
     else:
-        OUT.print(
+        tell(
             f"{report.records} records, {report.chunks} chunks, {report.ticks} ticks, "
-            f"{report.size_bytes} bytes in {report.seconds:.1f} s",
-            highlight=False,
+            f"{report.size_bytes} bytes in {report.seconds:.1f} s"
         )
     return EXIT_REFUSED if inputs.faults else 0
 
 
+def _factor(speed: str) -> float | None:
+    from streams.errors import ConfigError
+
+    if speed == "max":
+        return None
+    try:
+        factor = float(speed)
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor <= 1e6:
+        raise ConfigError(f"--speed {speed}: must be a number above 0, or max")
+    return factor
+
+
+async def _write(inputs: Inputs, config: Any, factor: float | None) -> IngestReport:
+    from service.replay import entries
+    from streams.io.ingest import ingest as play
+    from streams.io.kafka_log import LogWriter
+
+    async with LogWriter(config.kafka.bootstrap) as writer:
+        log = entries(inputs, config.kafka.partitions)
+        return await play(log, writer, prefix=config.kafka.prefix, speed=factor)
+
+
 def sink(config_file: ConfigFile = None) -> None:
-    """Write features, scores and alerts from Kafka into the database, until stopped."""
+    """Write features, scores and alerts from Kafka into the database.
+
+    Runs until stopped, as a process of its own: while the database is away
+    it waits, and no alert waits with it. A row is written once however
+    often the sink is started again.
+
+    Example: vigil sink --config vigil.toml
+    """
     from service.sink_host import run
 
     run(configured(config_file))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.common import ERR, OUT, AsJson, ConfigFile, configured
+from service.cli.common import OUT, AsJson, ConfigFile, configured, warn
 
 
 class LiveRunner(StrEnum):
@@ -48,8 +48,10 @@ def demo(
 ) -> int:
     """Watch a simulated ward: no services, alerts live, Ctrl-C ends it.
 
-    Two of the patients deteriorate. The board sorts by risk and says why each alert was raised.
-    With no terminal, or with --json, it prints lines instead.
+    Two of the patients deteriorate. The board sorts by risk and says why
+    each alert was raised. With no terminal, or with --json, it prints lines.
+
+    Example: vigil demo --patients 6 --speed 60
     """
     from service.demo import DemoSpec, run_demo
 
@@ -58,31 +60,44 @@ def demo(
 
 
 def run(
-    runner: Annotated[LiveRunner, typer.Option(help="faust: on Kafka.")] = LiveRunner.FAUST,
+    runner: Annotated[
+        LiveRunner, typer.Option(help="faust: on Kafka; embedded: the simulated ward, no broker.")
+    ] = LiveRunner.FAUST,
     config_file: ConfigFile = None,
 ) -> int:
-    """Run the always-on worker until SIGTERM: log in, features, scores and alerts out.
+    """Run the always-on worker: log in, features, scores and alerts out.
 
-    Serves /metrics, /healthz and /readyz. Start several with different worker.instance names to
-    share the partitions. `--runner embedded` is the demo's and replay's engine in one process:
-    it needs no broker and watches the simulated ward.
+    Runs until SIGTERM or Ctrl-C, then drains and hands its partitions over.
+    Serves /metrics, /healthz and /readyz. To share the partitions start
+    several, each with its own worker.instance and worker.http_port.
+
+    Example: vigil init && vigil run --config vigil.toml
     """
     if runner is LiveRunner.EMBEDDED:
-        ERR.print("no broker: watching the simulated ward", highlight=False)
+        warn("no broker: watching the simulated ward at its own pace until Ctrl-C")
         return demo(duration=86_400.0, speed=1.0)
     from service.worker import run_live
 
-    return run_live(configured(config_file))
+    return run_live(configured(config_file), on_start=warn)
 
 
 def subscribe(
     topic: Annotated[Listened, typer.Argument(help="What to listen to.")] = Listened.ALERTS,
-    start: Annotated[Start, typer.Option("--from", help="Where to start.")] = Start.LATEST,
+    start: Annotated[
+        Start | None, typer.Option("--from", help="Where to start; latest unless --once.")
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="End at the present end.")] = False,
     config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> int:
-    """Listen to alerts, scores or features, one line each; --json prints the records."""
+    """Listen to alerts, scores or features, one line each, until Ctrl-C.
+
+    --json prints whole records: alerts as CloudEvents, one document a line.
+    An alert's `id` is the same however often it is delivered.
+
+    Example: vigil subscribe alerts --from earliest --once --json
+    """
     from service.subscribe import follow
 
-    return follow(configured(config_file), topic.value, start.value, once=once, as_json=as_json)
+    chosen = start or (Start.EARLIEST if once else Start.LATEST)
+    return follow(configured(config_file), topic.value, chosen.value, once=once, as_json=as_json)

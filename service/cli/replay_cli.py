@@ -10,14 +10,16 @@ import msgspec
 import typer
 
 from service.cli.common import (
-    ERR,
     EXIT_REFUSED,
-    OUT,
     AsJson,
     ConfigFile,
     configured,
+    open_store,
     progress,
     say,
+    tell,
+    warn,
+    writable,
 )
 
 if TYPE_CHECKING:
@@ -36,12 +38,12 @@ def add_to(app: typer.Typer) -> None:
     app.command("replay", rich_help_panel="History")(replay)
 
 
-def replay(
+def replay(  # noqa: PLR0913 - one parameter per option
     sources: Annotated[
         list[Path],
         typer.Argument(
             metavar="SOURCE...",
-            help="Recordings: a file, a folder or a tar. WFDB, EDF, Parquet, CSV, Empatica E4, BIDMC.",
+            help="File, folder or tar: WFDB, EDF, Parquet, CSV, Empatica E4, BIDMC.",
         ),
     ],
     events: Annotated[
@@ -64,16 +66,23 @@ def replay(
     config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> int:
-    """Replay recordings through the live engine.
+    """Replay recordings through the live engine; the same bytes every time.
 
-    Writes features.parquet, scores.parquet, alerts.jsonl, dead_letters.jsonl, report.html,
-    report.json and run.json into the --out folder. The same inputs always give the same bytes.
-    Recordings without a date start at 2020-01-01T00:00:00Z; a CSV of events may use +SECONDS.
+    Writes features.parquet, scores.parquet, alerts.jsonl, run.json,
+    dead_letters.jsonl, report.html and report.json into the --out folder.
+    A recording without a date starts at 2020-01-01T00:00:00Z; in a CSV of
+    events +SECONDS counts from the patient's recording. What cannot be read
+    is told and left out: exit code 1.
+
+    Example: vigil replay recordings/ --events events.csv --out results
     """
+    from service.build import load_policy
     from service.report import write_report
     from service.results import write
 
     config = configured(config_file, policy)
+    load_policy(config.policy)
+    writable(out)
     with progress() as watcher:
         inputs = _inputs(sources, events, config, watcher)
         done = _run(inputs, config, runner, workers, watcher)
@@ -81,7 +90,7 @@ def replay(
         write(done.results, out, done.run)
         write_report(done, inputs, out)
     for fault in inputs.faults:
-        ERR.print(f"refused: {fault}", style="yellow", markup=False, highlight=False)
+        warn(f"refused: {fault}")
     summary = _summary(done, out)
     if as_json:
         say(summary)
@@ -96,14 +105,13 @@ def _inputs(sources: list[Path], events: str, config: Any, watcher: Any) -> Inpu
     if events != "timescale":
         return load(sources, Path(events) if events else None, watcher=watcher)
     from streams.codec import MAX_TIME_US
-    from streams.io.store import Store
 
     inputs = load(sources, None, watcher=watcher)
     patients = sorted({recording.patient_id for recording in inputs.recordings})
-    with Store.connect(config.database_dsn()) as store:
+    with open_store(config) as store:
         stored = store.stored_events(patients, 0, MAX_TIME_US)
-        events = tuple((row.effective_known_us, row.event) for row in stored)
-    return inputs._replace(events=events)
+        known = tuple((row.effective_known_us, row.event) for row in stored)
+    return inputs._replace(events=known)
 
 
 def _run(inputs: Inputs, config: Any, runner: Runner, workers: int, watcher: Any) -> Replayed:
@@ -150,4 +158,4 @@ def _show(summary: dict[str, Any]) -> None:
         "report": f"{summary['out']}/report.html",
     }
     for name, value in lines.items():
-        OUT.print(f"{name:>14}  {value}", markup=False, highlight=False)
+        tell(f"{name}: {value}")

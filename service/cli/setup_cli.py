@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from service.cli.common import EXIT_OPERATION, OUT, AsJson, ConfigFile, configured, say
+from service.cli.common import (
+    EXIT_OPERATION,
+    AsJson,
+    ConfigFile,
+    configured,
+    open_store,
+    say,
+    tell,
+)
 
 config_app = typer.Typer(help="The effective configuration.", no_args_is_help=True)
 policy_app = typer.Typer(help="Alert policies.", no_args_is_help=True)
@@ -29,8 +37,15 @@ def init(
         bool, typer.Option("--database/--no-database", help="Also set up the database.")
     ] = True,
     config_file: ConfigFile = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Create the topics and the database schema; running it again changes nothing."""
+    """Create the topics and the database schema; again changes nothing.
+
+    The partition count is fixed when the topics are created: it decides
+    where a patient's log is.
+
+    Example: VIGIL_KAFKA=broker:9092 vigil init --no-database
+    """
     from streams.io.kafka_admin import create_topics
 
     config = configured(config_file)
@@ -42,65 +57,84 @@ def init(
         kafka.replication,
         recorded_time=recorded_time,
     )
-    OUT.print(f"topics: {len(created)} created, the others were there", highlight=False)
+    edition = None
+    if not as_json:
+        tell(f"topics: {len(created)} created under {kafka.prefix}.*, the others were there")
     if database:
-        from streams.io.store import Store
-
-        with Store.connect(config.database_dsn()) as store:
+        with open_store(config) as store:
             edition = store.migrate()
-        OUT.print(f"database: schema ready on {edition}", highlight=False)
+        if not as_json:
+            tell(f"database: schema ready on {edition}")
+    if as_json:
+        say({"topics_created": created, "database": edition})
 
 
 def doctor(config_file: ConfigFile = None, as_json: AsJson = False) -> int:
-    """Check broker, topics, database, disk and clock; say what is wrong and what to do."""
+    """Check policy, broker, topics, database, clock and disk.
+
+    Every check stands alone and says what to do when it fails. Exit code 4:
+    at least one failed.
+
+    Example: vigil doctor --json
+    """
     from service.doctor import examine
 
     findings = examine(configured(config_file))
     if as_json:
         say([finding._asdict() for finding in findings])
-    else:
-        for finding in findings:
-            mark = "[green]ok[/]" if finding.ok else "[red]bad[/]"
-            OUT.print(mark, end=" ")
-            OUT.print(f"{finding.name}: {finding.detail}", markup=False, highlight=False)
-            if finding.remedy:
-                OUT.print(f"    do: {finding.remedy}", markup=False, highlight=False)
+        return 0 if all(finding.ok for finding in findings) else EXIT_OPERATION
+    for finding in findings:
+        tell(f"{'ok ' if finding.ok else 'BAD'} {finding.name}: {finding.detail}")
+        if finding.remedy:
+            typer.echo(f"    do: {finding.remedy}")
     return 0 if all(finding.ok for finding in findings) else EXIT_OPERATION
 
 
 @config_app.command("show")
 def show(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Print the effective configuration as TOML, secrets replaced by ***."""
+    """Print the effective configuration as TOML, secrets replaced by ***.
+
+    Example: vigil config show > vigil.toml
+    """
     from service.config import to_toml
 
     config = configured(config_file).redacted()
     if as_json:
         say(config)
     else:
-        OUT.print(to_toml(config), markup=False, highlight=False)
+        typer.echo(to_toml(config))
 
 
 @config_app.command("check")
-def check(config_file: ConfigFile = None) -> None:
-    """Check the configuration and the policy it names."""
+def check(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Check the configuration and the policy it names; connects to nothing.
+
+    Example: vigil config check --config vigil.toml
+    """
     from service.build import load_policy
 
     config = configured(config_file)
+    config.database_dsn()
     policy = load_policy(config.policy)
-    OUT.print(
-        f"configuration is valid; policy {policy.ref.id} {policy.ref.version}", highlight=False
-    )
+    if as_json:
+        say({"valid": True, "policy": {"id": policy.ref.id, "version": policy.ref.version}})
+    else:
+        tell(f"configuration is valid; policy {policy.ref.id} {policy.ref.version}")
 
 
 @policy_app.command("check")
 def check_policy(
-    file: Annotated[Path, typer.Argument(help="Policy file.")], as_json: AsJson = False
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Policy file.")],
+    as_json: AsJson = False,
 ) -> None:
-    """Check a policy file: unknown keys, impossible levels, missing tables."""
+    """Check a policy file: unknown keys, impossible levels, missing tables.
+
+    Example: vigil policy check ward.toml
+    """
     from service.build import load_policy
 
     policy = load_policy(str(file))
     if as_json:
         say({"id": policy.ref.id, "version": policy.ref.version, "digest": policy.digest})
     else:
-        OUT.print(f"{file}: valid, {policy.ref.id} {policy.ref.version}", highlight=False)
+        tell(f"{file}: valid, {policy.ref.id} {policy.ref.version}")

@@ -28,7 +28,7 @@ from streams.errors import BrokerError, ConfigError, VigilError
 from streams.io.host import Host, HostMetrics, RawRecord, SilentMetrics
 from streams.io.kafka_admin import check_topics
 from streams.io.kafka_log import LogWriter, Message, append_us_of
-from streams.io.kafka_read import Span, spans
+from streams.io.kafka_read import spans
 from streams.io.state_store import StateStore
 from streams.processor import Processor
 from streams.records import Tick
@@ -318,7 +318,7 @@ class _Worker:
         settings = self._settings
         found = await spans(settings.bootstrap, settings.group, self._topic, partitions)
         return {
-            partition: _checked(self._topic, partition, span) for partition, span in found.items()
+            partition: span.checked(self._topic, partition) for partition, span in found.items()
         }
 
     async def _on_revoked(self, app: Any, revoked: Iterable[TP], **_: Any) -> None:
@@ -336,19 +336,6 @@ class _Worker:
             for partition in partitions:
                 self._held.pop(partition, None)
             await self._host.drop(partitions)
-
-
-def _checked(topic: str, partition: int, span: Span) -> int:
-    """The replay point, if the log still has it; a silent reset would lose records."""
-    if not span.start <= span.replay_point <= span.end:
-        error = BrokerError(
-            f"{topic} partition {partition}: committed offset {span.replay_point} is outside "
-            f"the log [{span.start}, {span.end}]: records were deleted unread or the topic was "
-            "recreated; reset the group on purpose to go on"
-        )
-        error.retriable = False
-        raise error
-    return span.replay_point
 
 
 def _raw(message: Any) -> RawRecord:

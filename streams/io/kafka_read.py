@@ -133,6 +133,24 @@ class Span(NamedTuple):
         """First offset the group has not committed."""
         return self.start if self.committed is None else self.committed
 
+    def checked(self, topic: str, partition: int) -> int:
+        """The replay point, if the log still has it: a silent reset would lose records.
+
+        Raises
+        ------
+        BrokerError
+            Not retriable, if the committed offset lies outside the log.
+        """
+        if not self.start <= self.replay_point <= self.end:
+            error = BrokerError(
+                f"{topic} partition {partition}: committed offset {self.replay_point} is outside "
+                f"the log [{self.start}, {self.end}]: records were deleted unread or the topic "
+                "was recreated; reset the group on purpose to go on"
+            )
+            error.retriable = False
+            raise error
+        return self.replay_point
+
 
 async def spans(
     bootstrap: str, group: str, topic: str, partitions: Iterable[int] | None = None

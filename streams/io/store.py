@@ -80,6 +80,10 @@ class Store:
         query = "SELECT max(version) FROM schema_version"
         return int(self._line.rows("read the schema version", query)[0][0])
 
+    def now_us(self) -> int:
+        """The database's clock, µs UTC."""
+        return int(self._line.rows("read the clock", "SELECT clock_timestamp()")[0][0])
+
     def counts(self) -> dict[str, int]:
         """Rows per table."""
         names = [table.name for table in store_rows.TABLES]

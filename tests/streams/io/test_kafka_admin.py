@@ -9,7 +9,7 @@ import pytest
 from streams.errors import BrokerError, ConfigError
 from streams.io.kafka_admin import check_topics, create_topics, delete_topics, describe
 from streams.io.kafka_log import LogWriter, Message
-from streams.io.kafka_read import lag, read_topic
+from streams.io.kafka_read import Span, lag, read_topic
 from streams.topics import TOPICS
 
 
@@ -110,3 +110,14 @@ def test_every_call_says_in_one_line_that_the_broker_is_away() -> None:
 def test_an_address_that_is_none_is_refused_before_anything_is_tried(address: str) -> None:
     with pytest.raises(ConfigError, match="must be host:port"):
         create_topics(address)
+
+
+@pytest.mark.parametrize("span", [Span(5, 9, 4), Span(0, 3, 7)])
+def test_a_committed_offset_outside_the_log_stops_loudly(span: Span) -> None:
+    with pytest.raises(BrokerError, match="outside the log") as caught:
+        span.checked("vigil.in.v1", 3)
+    assert not caught.value.retriable
+
+
+def test_a_group_that_never_committed_starts_where_the_log_does() -> None:
+    assert Span(5, 9, None).checked("vigil.in.v1", 3) == 5

@@ -171,6 +171,28 @@ def test_a_worker_that_sleeps_past_its_session_and_wakes_changes_no_output(
     assert once_each(rows) == undisturbed(toy_processor, log)
 
 
+@pytest.mark.parametrize("count", [5, 100_000])
+def test_records_that_faust_skips_are_asked_for_again(
+    kafka_bootstrap: str,
+    kafka_prefix: str,
+    start_toy_worker: StartWorker,
+    toy_processor: Processor,
+    tmp_path: Path,
+    count: int,
+) -> None:
+    log = list(HistorySpec(PARTITIONS).build(chunks(2000)))
+
+    async def flow() -> None:
+        start_toy_worker(kafka_prefix, "one", "--skip", str(count))
+        await played(kafka_bootstrap, kafka_prefix, log, speed=12.0)
+        await drained(kafka_bootstrap, kafka_prefix)
+
+    asyncio.run(flow())
+    assert "asking again" in (tmp_path / "one-0.log").read_text()
+    rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
+    assert once_each(rows) == undisturbed(toy_processor, log)
+
+
 def test_sigterm_drains_within_five_seconds_and_leaves_nothing_to_repeat(
     kafka_bootstrap: str, kafka_prefix: str, start_toy_worker: StartWorker
 ) -> None:

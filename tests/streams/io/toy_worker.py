@@ -7,11 +7,13 @@ or out of order shows in every later output.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import sys
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -91,6 +93,28 @@ class ToyProcessor:
         self._changed.pop(partition, None)
 
 
+def skip_records(count: int) -> None:
+    """Make Faust skip records of every partition once, as it does after some rebalances."""
+    from streams.io import faust_worker
+
+    make_app = faust_worker._app
+
+    def sabotaged(settings: Any) -> Any:
+        app = make_app(settings)
+
+        def skip() -> None:
+            for part, offset in list(app.consumer._read_offset.items()):
+                app.consumer._read_offset[part] = (offset or 0) + count
+
+        async def assigned(app: Any, assigned: Any, **_: Any) -> None:
+            asyncio.get_running_loop().call_later(2.0, skip)
+
+        app.on_partitions_assigned.connect(assigned, weak=False)
+        return app
+
+    faust_worker._app = sabotaged
+
+
 def main() -> int:
     from streams.io.faust_worker import WorkerSettings, run_worker
 
@@ -102,7 +126,10 @@ def main() -> int:
     parser.add_argument("--ticks", default="recorded")
     parser.add_argument("--tick-s", type=float, default=5.0)
     parser.add_argument("--take", type=int, default=20)
+    parser.add_argument("--skip", type=int, default=0)
     options = parser.parse_args()
+    if options.skip:
+        skip_records(options.skip)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     settings = WorkerSettings(
         options.bootstrap,
