@@ -137,6 +137,7 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
 }
 
 _NAME = re.compile(r"[A-Za-z0-9.-]{1,200}")
+_GROUP = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _SERVER = re.compile(r"\s*[^\s:,]+:\d{1,5}\s*|\s*\[[0-9A-Fa-f:.]+\]:\d{1,5}\s*")
 
 
@@ -240,10 +241,16 @@ def _check(config: Config, place: str) -> None:
         (0.01 <= config.worker.within_s <= 10, "worker.within_s must be 0.01 to 10"),
         (-1 <= config.worker.http_port <= 65_535, "worker.http_port must be -1 to 65535"),
         (
-            config.kafka.prefix.isascii()
-            and len(config.kafka.prefix) <= 200
-            and config.kafka.prefix.replace(".", "").replace("-", "").isalnum(),
-            "kafka.prefix may hold up to 200 letters, digits, dots and dashes",
+            _NAME.fullmatch(config.kafka.prefix) is not None,
+            "kafka.prefix must be 1 to 200 letters, digits, dots and dashes",
+        ),
+        (
+            _GROUP.fullmatch(config.kafka.group) is not None,
+            "kafka.group must be 1 to 200 letters, digits, dots, dashes and underscores",
+        ),
+        (
+            all(_SERVER.fullmatch(server) for server in config.kafka.bootstrap.split(",")),
+            "kafka.bootstrap must be host:port[,host:port...]",
         ),
     )
     for ok, rule in rules:

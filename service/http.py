@@ -95,7 +95,7 @@ def _application(metrics: Metrics, stale_s: float | None) -> Any:
             headers = _JSON
         else:
             status, body = "404 Not Found", b"try /metrics, /healthz or /readyz\n"
-        start_response(status, headers)
+        start_response(status, list(headers))  # the server adds the length to the list it gets
         return [body]
 
     return application

@@ -191,20 +191,13 @@ class Patient:
         elif status.status == WORN:
             self._expect(device)
         self.ops.append(StatusOp(Cause(index, self.clock_us), status))
-        self._emit(index, device.advance(self.clock_us))
+        self._emit(index, [])
         return None
 
     def on_tick(self, index: int, now_us: int) -> None:
         """Let time pass: give up waiting, notice silence, run timers."""
         self._see(now_us)
-        segments: list[Segment] = []
-        for device in self.devices.values():
-            if device.active(self.clock_us):
-                continue
-            before = device.cuts_us()
-            segments += device.advance(self.clock_us)
-            self.dirty = self.dirty or device.cuts_us() != before
-        self._emit(index, segments)
+        self._emit(index, [])
         cause = Cause(index, self.clock_us)
         self._notice_silence(cause)
         if self.ops or self.machine.records():  # what is queued may yet raise something
@@ -220,8 +213,11 @@ class Patient:
                 device.silent = self.dirty = True
                 self.ops.append(SignalOp(cause, "", device.device_id, device.max_event_us))
         for signal, life in sorted(self.life.items()):
-            if life.silent or self.devices[life.device_id].silent or not self._overdue(life):
+            device = self.devices[life.device_id]
+            if life.silent or device.silent or not self._overdue(life):
                 continue
+            if device.last_append_us - life.append_us <= self._waits.hold_us:
+                continue  # it stopped with the others: the device is about to be told
             life.silent = self.dirty = True
             self.ops.append(SignalOp(cause, signal, life.device_id, life.event_us))
 
@@ -290,7 +286,12 @@ class Patient:
             life.event_us = max(life.event_us, end_us)
 
     def _emit(self, index: int, segments: list[Segment]) -> None:
-        """Queue segments and the windows they complete, in event-time order."""
+        """Queue segments, those that nobody waits for any more, and the windows they complete."""
+        for device in self.devices.values():
+            given_up = device.advance(self.clock_us)
+            if given_up is not None:
+                segments += given_up
+                self.dirty = True
         until_us = self._due_until_us()
         if not segments and self.cursor_us > until_us:
             return

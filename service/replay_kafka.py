@@ -157,7 +157,7 @@ async def _drive(
         watcher.stage("ingesting", None)
         async with LogWriter(kafka.bootstrap) as writer:
             report = await ingest(entries(inputs, kafka.partitions), writer, prefix=kafka.prefix)
-        watcher.stage("waiting for the workers", report.records + report.ticks)
+        watcher.stage("waiting for the workers", report.records)
         await finish(config, workers, watcher)
         return report, workers.restarts
     finally:

@@ -1,8 +1,8 @@
 """What a replay leaves behind: canonical order, files, digests. The same from every runner.
 
 Messages of an embedded run and messages read back from Kafka go through the same collector, so
-"byte for byte the same" is decided in one place: sort by append clock and patient, keep the first
-copy of each id, hash the lines.
+"byte for byte the same" is decided in one place: keep the first copy of each id, put each patient's
+lines in log order and patients by the time their lines speak of, hash the lines.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _JSON = msgspec.json.Encoder(order="deterministic")
 
 
 class Results(NamedTuple):
-    """Everything a run said, each id once, in log order."""
+    """Everything a run said, each id once; every patient's lines in log order."""
 
     features: list[FeatureRow]
     scores: list[Score]
@@ -61,9 +61,12 @@ class Collector:
         scores = [_SCORE.decode(value) for value in self._ordered("scores")]
         alerts = [_ALERT.decode(value) for value in self._ordered("alerts")]
         dead = [_LETTER.decode(value) for value in self._ordered("dlq")]
-        rows = _first(features, lambda r: (r.patient_id, r.window, r.end_us, r.revision))
-        scored = _first(scores, lambda s: (s.patient_id, s.scorer, s.end_us, s.revision))
-        raised = _first(alerts, lambda a: (a.occurrence_id, a.seq))
+        features = _first(features, lambda r: (r.patient_id, r.window, r.end_us, r.revision))
+        scores = _first(scores, lambda s: (s.patient_id, s.scorer, s.end_us, s.revision))
+        alerts = _first(alerts, lambda a: (a.occurrence_id, a.seq))
+        rows = _merged(features, lambda r: (r.known_us, r.patient_id))
+        scored = _merged(scores, lambda s: (s.known_us, s.patient_id))
+        raised = _merged(alerts, lambda a: (a.recorded_us, a.subject))
         letters = _first(dead, lambda d: (d.partition, d.offset, d.index, d.reason))
         digests = {
             "features_sha256": _digest(_JSON.encode(row) for row in rows),
@@ -83,6 +86,20 @@ def _first(items: list[T], key: Callable[[T], tuple[object, ...]]) -> list[T]:
     for item in items:
         kept.setdefault(key(item), item)
     return list(kept.values())
+
+
+def _merged(items: list[T], key: Callable[[T], tuple[int, str]]) -> list[T]:
+    """Items by time, then patient, without changing the order of a patient's own.
+
+    Not by the append clock of their causes: which chunk closes a window depends on chunk lengths.
+    """
+    newest_us: dict[str, int] = {}
+    keyed: list[tuple[int, str, int]] = []
+    for place, item in enumerate(items):
+        time_us, patient_id = key(item)
+        newest_us[patient_id] = max(newest_us.get(patient_id, time_us), time_us)
+        keyed.append((newest_us[patient_id], patient_id, place))
+    return [items[place] for _, _, place in sorted(keyed)]
 
 
 def _digest(lines: Iterable[bytes]) -> str:

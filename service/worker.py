@@ -15,6 +15,7 @@ from service.config import Config
 from service.http import HealthServer
 from service.metrics import Metrics
 from service.topics import require_topics
+from streams.errors import ConfigError
 from streams.io.faust_worker import WorkerSettings, run_worker
 
 STALE_S = 60.0  # twelve ticks: a live partition this far behind is not being watched
@@ -55,6 +56,7 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
     """
     load_policy(config.policy)
     settings = settings_of(config)
+    _make_folder(Path(settings.datadir or "."))
     require_topics(config)
     metrics = Metrics(CollectorRegistry())
     served = "no HTTP"
@@ -70,3 +72,13 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
         )
         logs.hear_clients()
         return run_worker(settings, lambda: build_engine(config, metrics.timed), metrics)
+
+
+def _make_folder(folder: Path) -> None:
+    """Faust makes no parents of its folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"worker.data_dir {folder}: cannot be made ({error.strerror}); set VIGIL_DATA_DIR"
+        ) from error

@@ -67,6 +67,7 @@ class Device:
         self._waits = timing.waits
         self._context_us = context_us
         self._due_us = 0  # watermark below which `_cut` has nothing to do
+        self._given_up_us = 0  # core end up to which `advance` already gave up since the last data
 
     def ingest(
         self, chunks: Sequence[tuple[int, Chunk]], append_us: int, clock_us: int
@@ -97,16 +98,16 @@ class Device:
         if heard:
             self.off = False
             self.last_append_us = max(self.last_append_us, clock_us)
+            self._given_up_us = 0
         return Ingested(segments, faults, heard, duplicates)
 
-    def advance(self, clock_us: int) -> list[Segment]:
-        """Segments that a quiet or switched-off device gives up waiting for."""
-        quiet_us = clock_us - self.last_append_us
-        if self.off or quiet_us > self._waits.idle_us:
-            return self._give_up(self.max_event_us + SEGMENT_US)
-        if quiet_us > self._waits.hold_us:
-            return self._give_up(self.max_event_us)
-        return []
+    def advance(self, clock_us: int) -> list[Segment] | None:
+        """Segments that a quiet or switched-off device gives up waiting for; None: nothing new."""
+        if self.active(clock_us):
+            return None
+        idle = self.idle(clock_us)
+        until_us = self.max_event_us + (SEGMENT_US if idle else 0)
+        return None if until_us <= self._given_up_us else self._give_up(until_us)
 
     def active(self, clock_us: int) -> bool:
         """Whether more data is to be expected right now."""
@@ -123,10 +124,6 @@ class Device:
     def watermark_us(self) -> int:
         """Event time before which nothing more is awaited."""
         return self.max_event_us - self._waits.slab_us
-
-    def cuts_us(self) -> list[int | None]:
-        """Where each signal's next segment begins: changes whenever `advance` did something."""
-        return [buffer.cut_us for buffer in self.signals.values()]
 
     def _slabs(
         self,
@@ -211,6 +208,7 @@ class Device:
         for signal, buffer in self.signals.items():
             segments += self._segments(signal, buffer, until_us + buffer.context_us)
         self._due_us = 0
+        self._given_up_us = until_us
         return segments
 
     def _segments(self, signal: str, buffer: SignalBuffer, until_us: int) -> list[Segment]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.fixtures_database", "tests.fixtures_kafka"]
+pytest_plugins = ["tests.fixtures_database", "tests.fixtures_kafka", "tests.fixtures_services"]
 
 settings.register_profile("vigil", deadline=None)  # shared machines stall; time is benchmarked
 settings.load_profile("vigil")

@@ -143,7 +143,7 @@ class _Worker:
         )(self._agent)
         self._app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         self._app.on_partitions_revoked.connect(self._on_revoked, weak=False)
-        started = asyncio.create_task(self._app.start())
+        started = asyncio.create_task(self._guard(self._app.start))
         tasks = [asyncio.create_task(self._guard(work)) for work in self._duties()]
         while not (self._stopping.is_set() or self._app.should_stop):
             with contextlib.suppress(TimeoutError):
@@ -309,7 +309,7 @@ class _Worker:
             else:
                 break
         self._restored.set()
-        self._metrics.ready(True)
+        self._metrics.ready(bool(self._host.positions))  # without partitions nobody is watched
         log.info("restored %d partitions", len(partitions))
 
     async def _replay_points(self, partitions: Sequence[int]) -> dict[int, int]:

@@ -172,6 +172,8 @@ class Host:
                     )
             self._next[partition] = start
             self._early.pop(partition, None)
+            # A partition that never moves must age from here, not be absent from the figures.
+            self._metrics.frontier(partition, _now_us())
 
     async def process(self, records: Iterable[RawRecord]) -> None:
         """Feed what is due and publish what it causes; returns when the broker has it.

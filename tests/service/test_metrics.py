@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -91,9 +92,48 @@ def test_health_is_alive_before_it_is_ready(metrics: Metrics, server: HealthServ
     assert get(server, "/healthz") == (200, "alive\n")
     assert get(server, "/readyz")[0] == 503
     metrics.ready(True)
-    assert get(server, "/readyz") == (200, "ready\n")
+    assert get(server, "/readyz")[0] == 200
     metrics.ready(False)
     assert get(server, "/readyz")[0] == 503
+    assert get(server, "/healthz") == (200, "alive\n")
+
+
+def test_readiness_says_which_check_fails(metrics: Metrics) -> None:
+    metrics.ready(True)
+    metrics.frontier(3, 930_000_000)
+    with HealthServer(metrics, port=0, stale_s=60.0) as server:
+        status, body = get(server, "/readyz")
+        assert status == 503
+        assert json.loads(body) == {
+            "ready": False,
+            "checks": [
+                {"name": "restored", "ok": True},
+                {"name": "frontier", "ok": False, "age_s": 70.0},
+            ],
+        }
+        metrics.frontier(3, 990_000_000)
+        assert get(server, "/readyz")[0] == 200
+
+
+def test_history_is_ready_however_old_its_log_is(metrics: Metrics, server: HealthServer) -> None:
+    metrics.ready(True)
+    metrics.frontier(3, 1_000_000)
+    assert get(server, "/readyz")[0] == 200
+
+
+def test_every_answer_is_whole_whatever_was_asked_before(server: HealthServer) -> None:
+    for path in ("/healthz", "/nowhere", "/readyz", "/nowhere", "/healthz"):
+        assert get(server, path)[1].endswith("\n")
+
+
+def test_steps_of_the_engine_are_timed_by_name(metrics: Metrics) -> None:
+    for step in ("segments", "windows", "news2"):
+        with metrics.timed(step):
+            pass
+    lines = exposed(metrics)
+    assert "vigil_segments_seconds_count 1.0" in lines
+    assert "vigil_window_features_seconds_count 1.0" in lines
+    assert 'vigil_score_seconds_count{model="news2"} 1.0' in lines
 
 
 def test_metrics_are_served_and_nothing_else(metrics: Metrics, server: HealthServer) -> None:

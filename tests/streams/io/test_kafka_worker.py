@@ -196,7 +196,7 @@ def test_records_that_faust_skips_are_asked_for_again(
 def test_sigterm_drains_within_five_seconds_and_leaves_nothing_to_repeat(
     kafka_bootstrap: str, kafka_prefix: str, start_toy_worker: StartWorker
 ) -> None:
-    log = list(HistorySpec(PARTITIONS).build(chunks(500)))
+    log = list(HistorySpec(PARTITIONS, tick_us=0).build(chunks(500)))
 
     async def flow() -> float:
         worker = start_toy_worker(kafka_prefix, "one", "--checkpoint-s", "600")
