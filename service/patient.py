@@ -102,7 +102,7 @@ class SignalLife(msgspec.Struct, array_like=True):
     device_id: str
     append_us: int
     event_us: int
-    interval_us: int  # between its last two arrivals
+    interval_us: int  # length of its last chunk: how often it can be expected
     silent: bool
 
 
@@ -280,8 +280,7 @@ class Patient:
                 life.silent = False
                 cause = Cause(index, self.clock_us)
                 self.ops.append(SignalOp(cause, signal, life.device_id, 0))
-            elif self.clock_us > life.append_us:
-                life.interval_us = self.clock_us - life.append_us
+            life.interval_us = round(len(chunk.data) // 2 * 1e6 / chunk.fs_hz)
             life.device_id, life.append_us = device.device_id, self.clock_us
             life.event_us = max(life.event_us, end_us)
 

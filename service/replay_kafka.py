@@ -132,9 +132,7 @@ def replay_kafka(
     own = msgspec.structs.replace(config, kafka=kafka)
     began_s = time.perf_counter()
     watcher.stage("creating topics", None)
-    create_topics(
-        kafka.bootstrap, prefix, kafka.partitions, kafka.replication, recorded_time=True
-    )
+    create_topics(kafka.bootstrap, prefix, kafka.partitions, kafka.replication, recorded_time=True)
     try:
         with tempfile.TemporaryDirectory(prefix="vigil-replay-") as folder:
             report, restarts = asyncio.run(_drive(inputs, own, Path(folder), workers, watcher))

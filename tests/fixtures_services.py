@@ -156,9 +156,7 @@ class OwnService:
     def act(self, action: str) -> None:
         """Call `deploy/services` for it and wait."""
         command = [sys.executable, str(ROOT / "deploy" / "services"), action, self.name]
-        subprocess.run(
-            command, env=self.environment, check=True, timeout=120, capture_output=True
-        )
+        subprocess.run(command, env=self.environment, check=True, timeout=120, capture_output=True)
 
 
 @pytest.fixture

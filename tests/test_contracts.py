@@ -245,7 +245,8 @@ def shuffled(log: Sequence[LogRecord], seed: int) -> list[LogRecord]:
     """The same chunks in the same places of the log, some of them up to the lateness too late."""
     rng = random.Random(seed)
     rows = plain(log)
-    end_us = min(us for _, us, what in rows if isinstance(what, DeviceStatus) and what.status == "off")
+    ends = [us for _, us, what in rows if isinstance(what, DeviceStatus) and what.status == "off"]
+    end_us = min(ends)
     for where in sorted({row[0] for row in rows}):
         slots = [
             place

@@ -134,7 +134,11 @@ def test_recorded_history_is_refused_by_topics_that_would_delete_it(
     vigil: Vigil, kafka_bootstrap: str, tmp_path: Path
 ) -> None:
     config = vigil.configure(
-        kafka={"bootstrap": kafka_bootstrap, "prefix": f"age-{uuid.uuid4().hex[:8]}", "partitions": 4}
+        kafka={
+            "bootstrap": kafka_bootstrap,
+            "prefix": f"age-{uuid.uuid4().hex[:8]}",
+            "partitions": 4,
+        }
     )
     try:
         assert vigil.run("init", "--no-database").returncode == 0
