@@ -102,7 +102,7 @@ class SignalLife(msgspec.Struct, array_like=True):
     device_id: str
     append_us: int
     event_us: int
-    interval_us: int  # length of its last chunk: how often it can be expected
+    interval_us: int  # its sampling period: it cannot be expected more often
     silent: bool
 
 
@@ -209,7 +209,7 @@ class Patient:
             own = [life for life in self.life.values() if life.device_id == device.device_id]
             if device.silent or device.off or not own:
                 continue
-            if self._overdue(max(own, key=lambda life: life.append_us)):
+            if all(self._overdue(life) for life in own):
                 device.silent = self.dirty = True
                 self.ops.append(SignalOp(cause, "", device.device_id, device.max_event_us))
         for signal, life in sorted(self.life.items()):
@@ -222,7 +222,16 @@ class Patient:
             self.ops.append(SignalOp(cause, signal, life.device_id, life.event_us))
 
     def _overdue(self, life: SignalLife) -> bool:
-        return self.clock_us - life.append_us > self._patience_us(life)
+        """Its last sample is too old, and nothing came lately either.
+
+        Judged by event time, so that a chunk that arrived late within the lateness does not move
+        the alert; arrival counts too, so that a device with a slow clock is not called silent.
+        """
+        patience_us = self._patience_us(life)
+        return (
+            self.clock_us - life.event_us > patience_us
+            and self.clock_us - life.append_us > patience_us - self._waits.slab_us
+        )
 
     def _return(self, device: Device, index: int) -> None:
         """A silent device speaks again; each of its signals gets time to follow."""
@@ -280,7 +289,7 @@ class Patient:
                 life.silent = False
                 cause = Cause(index, self.clock_us)
                 self.ops.append(SignalOp(cause, signal, life.device_id, 0))
-            life.interval_us = round(len(chunk.data) // 2 * 1e6 / chunk.fs_hz)
+            life.interval_us = round(1e6 / device.signals[signal].fs_hz)
             life.device_id, life.append_us = device.device_id, self.clock_us
             life.event_us = max(life.event_us, end_us)
 
