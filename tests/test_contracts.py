@@ -242,7 +242,10 @@ def test_duplicates_anywhere_change_nothing(case: Case, seed: int) -> None:
 
 
 def shuffled(log: Sequence[LogRecord], seed: int) -> list[LogRecord]:
-    """The same chunks in the same places of the log, some of them up to the lateness too late."""
+    """The same chunks in the same places of the log, some of them up to the lateness too late.
+
+    The patient with an outage keeps its order: around silence the time of arrival is the finding.
+    """
     rng = random.Random(seed)
     rows = plain(log)
     ends = [us for _, us, what in rows if isinstance(what, DeviceStatus) and what.status == "off"]
@@ -251,7 +254,10 @@ def shuffled(log: Sequence[LogRecord], seed: int) -> list[LogRecord]:
         slots = [
             place
             for place, (number, append_us, record) in enumerate(rows)
-            if number == where and isinstance(record, SignalBundle) and append_us < end_us - 10 * S
+            if number == where
+            and isinstance(record, SignalBundle)
+            and append_us < end_us - 10 * S
+            and all(chunk.patient_id != "lost" for chunk in record.chunks)
         ]
         due_us = [rows[place][1] + rng.choice((0, rng.random())) * LATENESS_US for place in slots]
         content = [rows[place][2] for _, place in sorted(zip(due_us, slots, strict=True))]
