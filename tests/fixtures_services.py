@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -160,13 +161,21 @@ class OwnService:
 
 
 @pytest.fixture
-def private_broker(kafka_bootstrap: str, tmp_path: Path) -> Iterator[OwnService]:
+def services_state() -> Iterator[str]:
+    """A folder that a server's own user may enter, which pytest's folders are not."""
+    with tempfile.TemporaryDirectory(prefix="vigil-services-") as folder:
+        Path(folder).chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
+def private_broker(kafka_bootstrap: str, services_state: str) -> Iterator[OwnService]:
     """A Kafka broker that may be stopped: no other test uses it."""
     port, controller = free_ports(2)
     environment = os.environ | {
         "VIGIL_KAFKA_PORT": str(port),
         "VIGIL_KAFKA_CONTROLLER_PORT": str(controller),
-        "VIGIL_SERVICES_STATE": str(tmp_path / "broker"),
+        "VIGIL_SERVICES_STATE": services_state,
         "VIGIL_SERVICES_MODE": "native",
     }
     service = OwnService(f"127.0.0.1:{port}", "kafka", environment)
@@ -176,13 +185,13 @@ def private_broker(kafka_bootstrap: str, tmp_path: Path) -> Iterator[OwnService]
 
 
 @pytest.fixture
-def private_database(database_server: str, tmp_path: Path) -> Iterator[OwnService]:
+def private_database(database_server: str, services_state: str) -> Iterator[OwnService]:
     """A database that may be stopped: no other test uses it."""
     (port,) = free_ports(1)
     environment = os.environ | {
         "VIGIL_PG_PORT": str(port),
         "VIGIL_PG_ENGINE": "plain",
-        "VIGIL_SERVICES_STATE": str(tmp_path / "database"),
+        "VIGIL_SERVICES_STATE": services_state,
         "VIGIL_SERVICES_MODE": "native",
     }
     service = OwnService(f"postgresql://vigil@127.0.0.1:{port}/vigil", "timescale", environment)

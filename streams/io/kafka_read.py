@@ -215,11 +215,15 @@ class LogReader:
 
     async def __aenter__(self) -> Self:
         await start_client(self._consumer, self._bootstrap)
-        parts = [
-            part
-            for topic in self._topics
-            for part in await partitions_of_topic(self._consumer, topic)
-        ]
+        try:
+            parts = [
+                part
+                for topic in self._topics
+                for part in await partitions_of_topic(self._consumer, topic)
+            ]
+        except BrokerError:  # nobody calls __aexit__ for an entry that failed
+            await stop_client(self._consumer)
+            raise
         self._consumer.assign(parts)
         seek: Callable[..., Any] = self._consumer.seek_to_beginning
         if self._start == "latest":
