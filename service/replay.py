@@ -22,16 +22,10 @@ from service.event_csv import EventError, parse_events
 from service.history import KnownEvent, history, patients_of, spec_for
 from service.progress import SILENT, Watcher
 from service.results import Collector, Results
-from streams.codec import MAX_ID_BYTES, id_ok
 from streams.errors import SourceError
 from streams.history import LogEntry
 from streams.io.files.recording import DEFAULT_BASE_US, Recording
 from streams.io.files.registry import open_source
-
-_BAD_ID = (
-    f"the patient or device id is empty, unprintable or over {MAX_ID_BYTES} bytes; "
-    "give the recording another id"
-)
 
 
 class Inputs(NamedTuple):
@@ -60,11 +54,8 @@ def load(
     watcher.stage("reading recordings", None)
     for source in sources:
         for recording in open_source(source, base_us, on_error=lambda e: faults.append(str(e))):
+            recordings.append(recording)
             watcher.step(1)
-            if id_ok(recording.patient_id) and id_ok(recording.device_id):
-                recordings.append(recording)
-            else:  # every chunk of it would be refused
-                faults.append(f"{Path(recording.source).name}: {_BAD_ID}")
     if not recordings:
         detail = f": {faults[0]}" if faults else ""
         raise SourceError(f"no recording could be read from {_names(sources)}{detail}")

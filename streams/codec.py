@@ -145,7 +145,7 @@ def _rejected(reason: Reason, error: BaseException, original: bytes) -> Rejected
 
 def _patient(record: Record) -> str:
     patient_id = getattr(record, "patient_id", "")
-    return patient_id if isinstance(patient_id, str) and id_ok(patient_id) else ""
+    return patient_id if isinstance(patient_id, str) and _id_ok(patient_id) else ""
 
 
 def _sort_chunks(
@@ -158,7 +158,7 @@ def _sort_chunks(
         if fault is None:
             good.append(chunk)
         else:
-            patient_id = chunk.patient_id if id_ok(chunk.patient_id) else ""
+            patient_id = chunk.patient_id if _id_ok(chunk.patient_id) else ""
             original = _ENCODER.encode(chunk)
             bad.append(Rejected(fault[0], fault[1], index, original, patient_id))
 
@@ -181,14 +181,7 @@ def _salvage(body: msgspec.Raw, value: bytes, where: tuple[int, int, int]) -> Lo
     return LogRecord(*where, SignalBundle(tuple(good)) if good else None, tuple(bad))
 
 
-def id_ok(text: str) -> bool:
-    """Whether a text can be the id of a patient, a device or an event.
-
-    Examples
-    --------
-    >>> id_ok("p1"), id_ok(""), id_ok("p\\n1"), id_ok("p" * 10_000)
-    (True, False, False, False)
-    """
+def _id_ok(text: str) -> bool:
     return (
         0 < len(text) <= MAX_ID_BYTES
         and text.isprintable()
@@ -203,7 +196,7 @@ def _time_ok(time_us: int) -> bool:
 def chunk_fault(chunk: Chunk) -> tuple[Reason, str] | None:
     """Why a chunk cannot be used, or None. Stateless; the signal table is the engine's."""
     size = len(chunk.data)
-    if not (id_ok(chunk.patient_id) and id_ok(chunk.device_id) and id_ok(chunk.signal)):
+    if not (_id_ok(chunk.patient_id) and _id_ok(chunk.device_id) and _id_ok(chunk.signal)):
         return Reason.BAD_FIELD, f"an id is empty, unprintable or over {MAX_ID_BYTES} bytes"
     if not MIN_FS_HZ <= chunk.fs_hz <= MAX_FS_HZ:  # also false for NaN
         return Reason.BAD_RATE, f"fs_hz must be {MIN_FS_HZ:.5f}..{MAX_FS_HZ:.0f}"
@@ -235,7 +228,7 @@ def _fault(record: Record) -> tuple[Reason, str] | None:
             return _status_fault(record)
         case AlertCommand():
             ids = (record.patient_id, record.command_id, record.occurrence_id, record.action)
-            if not all(id_ok(text) for text in ids) or len(record.reason) > MAX_TEXT_BYTES:
+            if not all(_id_ok(text) for text in ids) or len(record.reason) > MAX_TEXT_BYTES:
                 return Reason.BAD_FIELD, "an id is empty, unprintable or too long"
             return None if _time_ok(record.event_time_us) else (Reason.BAD_TIME, "event_time_us")
         case _:
@@ -244,7 +237,7 @@ def _fault(record: Record) -> tuple[Reason, str] | None:
 
 def _status_fault(status: DeviceStatus) -> tuple[Reason, str] | None:
     words = (status.signal, status.status, status.firmware)
-    if not (id_ok(status.patient_id) and id_ok(status.device_id)):
+    if not (_id_ok(status.patient_id) and _id_ok(status.device_id)):
         return Reason.BAD_FIELD, f"an id is empty, unprintable or over {MAX_ID_BYTES} bytes"
     if max(map(len, words)) > MAX_ID_BYTES:
         return Reason.BAD_FIELD, f"signal, status or firmware over {MAX_ID_BYTES} characters"
@@ -257,7 +250,7 @@ def _status_fault(status: DeviceStatus) -> tuple[Reason, str] | None:
 
 def _event_fault(event: ClinicalEvent) -> tuple[Reason, str] | None:
     ids = (event.event_id, event.patient_id, event.code)
-    if not all(id_ok(text) for text in ids):
+    if not all(_id_ok(text) for text in ids):
         return Reason.BAD_FIELD, f"an id is empty, unprintable or over {MAX_ID_BYTES} bytes"
     if event.status not in STATUSES or not 0 <= event.version < MAX_VERSION:
         return Reason.BAD_FIELD, f"status must be one of {', '.join(STATUSES)}; version >= 0"
