@@ -1,48 +1,16 @@
-"""THE table of features: name, unit, source, window, minimum, range, definition.
+"""THE table of features: name, unit, source, windows, minimum, range, definition.
 
-Extraction, models, reports and documentation read it; nothing else lists features. Its hash names
-it in every artifact and run.
+Extraction, models, reports and documentation read it; nothing else lists features. The rows stand
+in `features.tables`, one file a family. Its hash names it in every artifact and run.
 """
 
 from __future__ import annotations
 
 import hashlib
-from enum import IntEnum
-from typing import NamedTuple
 
+from features.feature import Feature, FeatureReason
 
-class FeatureReason(IntEnum):
-    """Why a feature has no value (`OK`: it has one). A value is NaN exactly when not `OK`."""
-
-    OK = 0
-    GAP = 1  # too little of the window was recorded
-    FLAT = 2
-    CLIP = 3
-    NOISE = 4
-    TOO_FEW_BEATS = 5
-    TOO_SHORT = 6  # the recording has not lasted long enough yet
-    ARTEFACT_PCT = 7
-    LOW_QUALITY = 8
-    UNDEFINED = 9
-    NO_SIGNAL = 10  # the patient has no such signal
-    OTHER_WINDOW = 11  # this feature is computed over another window length
-
-
-class Feature(NamedTuple):
-    """One column. `id` changes whenever the formula, a band or a parameter changes."""
-
-    name: str
-    id: str
-    unit: str
-    signal: str  # primary source signal
-    window: str  # "60s" or "300s"
-    minimum: str  # what the window must hold, in words
-    lo: float  # declared range; a value outside is a bug
-    hi: float
-    label: str  # for people
-    definition: str
-    source: str  # citation
-
+__all__ = ["CATALOG", "INDEX", "Feature", "FeatureReason", "catalog_hash"]
 
 _TASK_FORCE = "Task Force of the ESC and NASPE (1996), Circulation 93:1043"
 _RATE_MIN = "5 intervals, coverage 0.5: 20 would hide a heart slower than 40/min"
@@ -56,7 +24,7 @@ CATALOG: tuple[Feature, ...] = (
         "hrv.hr_mean/2",
         "1/min",
         "ecg",
-        "60s",
+        ("60s",),
         _RATE_MIN,
         10,
         350,
@@ -69,7 +37,7 @@ CATALOG: tuple[Feature, ...] = (
         "hrv.sdnn/1",
         "ms",
         "ecg",
-        "300s",
+        ("300s",),
         _HRV_MIN,
         0,
         4200,
@@ -82,7 +50,7 @@ CATALOG: tuple[Feature, ...] = (
         "hrv.rmssd/1",
         "ms",
         "ecg",
-        "300s",
+        ("300s",),
         _HRV_MIN,
         0,
         5800,
@@ -95,7 +63,7 @@ CATALOG: tuple[Feature, ...] = (
         "hrv.pnn50/1",
         "%",
         "ecg",
-        "300s",
+        ("300s",),
         _HRV_MIN,
         0,
         100,
@@ -108,7 +76,7 @@ CATALOG: tuple[Feature, ...] = (
         "hrv.lf/1",
         "ms2",
         "ecg",
-        "300s",
+        ("300s",),
         _SPEC_MIN,
         0,
         2e7,
@@ -121,7 +89,7 @@ CATALOG: tuple[Feature, ...] = (
         "hrv.hf/1",
         "ms2",
         "ecg",
-        "300s",
+        ("300s",),
         _SPEC_MIN,
         0,
         2e7,
@@ -134,7 +102,7 @@ CATALOG: tuple[Feature, ...] = (
         "hrv.lf_hf/1",
         "1",
         "ecg",
-        "300s",
+        ("300s",),
         _SPEC_MIN,
         0,
         1e6,
@@ -147,7 +115,7 @@ CATALOG: tuple[Feature, ...] = (
         "ppg.pulse_rate/2",
         "1/min",
         "ppg",
-        "60s",
+        ("60s",),
         _RATE_MIN,
         10,
         350,
@@ -160,7 +128,7 @@ CATALOG: tuple[Feature, ...] = (
         "resp.rate_wave/1",
         "1/min",
         "resp",
-        "60s",
+        ("60s",),
         "coverage 0.5",
         2,
         90,
@@ -173,7 +141,7 @@ CATALOG: tuple[Feature, ...] = (
         "spo2.mean/1",
         "%",
         "spo2",
-        "60s",
+        ("60s",),
         "10 s of valid samples",
         0,
         100,
@@ -186,7 +154,7 @@ CATALOG: tuple[Feature, ...] = (
         "hr.mean/1",
         "1/min",
         "hr",
-        "60s",
+        ("60s",),
         "10 s of valid samples",
         0,
         400,
@@ -199,7 +167,7 @@ CATALOG: tuple[Feature, ...] = (
         "pulse.mean/1",
         "1/min",
         "pulse",
-        "60s",
+        ("60s",),
         "10 s of valid samples",
         0,
         400,
@@ -212,7 +180,7 @@ CATALOG: tuple[Feature, ...] = (
         "resp_rate.mean/1",
         "1/min",
         "resp_rate",
-        "60s",
+        ("60s",),
         "10 s of valid samples",
         0,
         150,
@@ -225,7 +193,7 @@ CATALOG: tuple[Feature, ...] = (
         "temp.mean/1",
         "Cel",
         "temp",
-        "60s",
+        ("60s",),
         "10 s of valid samples",
         0,
         60,
@@ -238,7 +206,7 @@ CATALOG: tuple[Feature, ...] = (
         "acc.enmo/1",
         "mg",
         "acc_x",
-        "60s",
+        ("60s",),
         "coverage 0.5, all three axes",
         0,
         20000,
