@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import beats, quality, respiration, runs
+from features.axes import Triple
 from features.catalog import FeatureReason
+from features.movement import enmo_mg
 from features.primitives import Primitives
 from features.runs import Bools, Floats, Ints
-from features.signals import CONTEXT_S, SIGNALS, Signal, SignalKind
+from features.signals import CONTEXT_S, MOTION, SIGNALS, Signal, SignalKind
 from streams.segments import Segment
 
-__all__ = ["CONTEXT_S", "SIGNALS", "analyse"]
+__all__ = ["CONTEXT_S", "SIGNALS", "analyse", "analyse_motion"]
 
 Micros = NDArray[np.int64]
 
@@ -109,12 +111,78 @@ def analyse(segments: Sequence[Segment]) -> list[Primitives]:
     return [out[i] for i in range(len(segments))]
 
 
+def analyse_motion(triples: Sequence[Triple]) -> list[Primitives]:
+    """Movement of each triple of axes, as the signal `acc`, in the order of the triples.
+
+    Parameters
+    ----------
+    triples : sequence of Triple
+        Of any patients, rates and lengths, mixed.
+
+    Returns
+    -------
+    list of Primitives
+        One per triple, without events; `stats` as `features.layout.SEGMENT_NUMBERS`. Samples
+        count where all three axes have one; axes of unlike rate or length give a gap.
+    """
+    groups: dict[tuple[str, float, int, int], list[int]] = {}
+    for i, triple in enumerate(triples):
+        lengths = {(axis.fs_hz, len(axis.samples), axis.unit) for axis in triple}
+        x = triple.x
+        n = len(x.samples) if len(lengths) == 1 and runs.is_rate(x.fs_hz) else 0
+        groups.setdefault((x.unit, x.fs_hz, n, x.end_us - x.start_us), []).append(i)
+    out: dict[int, Primitives] = {}
+    for group in groups.values():
+        for first in range(0, len(group), _MOST_ROWS):
+            some = group[first : first + _MOST_ROWS]
+            out.update(zip(some, _analyse_axes([triples[i] for i in some]), strict=True))
+    return [out[i] for i in range(len(triples))]
+
+
+def _analyse_axes(triples: list[Triple]) -> list[Primitives]:
+    """Movement of triples that share rate and length."""
+    x = triples[0].x
+    if len({len(axis.samples) for axis in triples[0]}) > 1 or not runs.is_rate(x.fs_hz):
+        return [_nothing(triple.x)._replace(signal=MOTION) for triple in triples]
+    blocks = [_block([triple[axis] for triple in triples]) for axis in range(3)]
+    scale = _G_PER_UNIT.get(x.unit, 1.0)
+    valid = np.logical_and.reduce([_plausible(block, scale) for block in blocks])
+    axes = [np.where(valid, block.x * scale, np.nan) for block in blocks]
+    n = valid.sum(axis=1)
+    enmo = np.where(valid, np.nan_to_num(enmo_mg(*axes)), 0.0).sum(axis=1) / np.maximum(n, 1)
+    coverage = n / np.maximum(blocks[0].core.sum(axis=1), 1)
+    recorded = np.logical_and.reduce(
+        [(block.core & ~np.isnan(block.x)).any(axis=1) for block in blocks]
+    )
+    out = []
+    for i, triple in enumerate(triples):
+        some, any_valid = bool(recorded[i]), bool(n[i])
+        lost = FeatureReason.LOW_QUALITY if some else FeatureReason.GAP
+        out.append(
+            _nothing(triple.x)._replace(
+                signal=MOTION,
+                coverage=float(coverage[i]),
+                quality=1.0 if any_valid else 0.0,
+                reason=FeatureReason.OK if any_valid else lost,
+                stats=np.array([enmo[i], n[i]], np.float32),
+            )
+        )
+    return out
+
+
+def _plausible(block: _Block, scale: float) -> Bools:
+    """Core samples of an axis that are within what its sensor can measure."""
+    x = block.x * scale
+    return block.core & (x >= block.signal.lo) & (x <= block.signal.hi)
+
+
 def _analyse_block(segments: list[Segment]) -> list[Primitives]:
     """Primitives of segments that share signal, rate and length."""
     block = _block(segments)
-    if not runs.is_rate(block.fs_hz) or not block.core.any():
+    handler = _BY_KIND.get(block.signal.kind)  # none for one axis of three: `analyse_motion`
+    if handler is None or not runs.is_rate(block.fs_hz) or not block.core.any():
         return [_nothing(segment) for segment in segments]
-    events, verdict = _BY_KIND[block.signal.kind](block)
+    events, verdict = handler(block)
     found = events.found
     borders = np.searchsorted(found.row, np.arange(len(segments) + 1)).tolist()
     out = []
@@ -240,9 +308,8 @@ def _with_breaths(block: _Block) -> tuple[_Events, _Verdict]:
 
 
 def _with_samples(block: _Block) -> tuple[_Events, _Verdict]:
-    """The valid samples of scalars and accelerometer axes."""
-    is_acc = block.signal.kind is SignalKind.ACC
-    x = block.x * _G_PER_UNIT.get(block.segments[0].unit, 1.0) if is_acc else block.x
+    """The valid samples of scalars."""
+    x = block.x
     recorded = block.core & ~np.isnan(x)
     valid = recorded & (x >= block.signal.lo) & (x <= block.signal.hi)
     row, column = np.nonzero(valid)
@@ -315,6 +382,6 @@ _BY_KIND: Final[dict[SignalKind, Callable[[_Block], tuple[_Events, _Verdict]]]] 
     SignalKind.ECG: _with_beats,
     SignalKind.PPG: _with_beats,
     SignalKind.RESP: _with_breaths,
-    SignalKind.ACC: _with_samples,
+    SignalKind.RR: _with_samples,
     SignalKind.SCALAR: _with_samples,
 }

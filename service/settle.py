@@ -16,9 +16,11 @@ import numpy as np
 from alerts.alert import AlertEvent
 from alerts.commands import Refused
 from features.align import FeatureBatch, align
-from features.analyse import analyse
+from features.analyse import analyse, analyse_motion
+from features.axes import Triple
 from features.extract import extract
 from features.primitives import Primitives
+from features.signals import AXES
 from models.score import Score, Scorer
 from service.outputs import (
     Caused,
@@ -40,6 +42,7 @@ from service.patient import (
 )
 from streams.processor import Output
 from streams.records import AlertCommand
+from streams.segments import Segment
 from streams.windows import LONGEST_US
 
 SCORED_WINDOW = "60s"
@@ -106,13 +109,26 @@ def settle(
 
 
 def _analysed(patients: Sequence[Patient], timed: Timed) -> dict[int, Primitives]:
-    """Primitives of every queued segment, by identity of the segment."""
-    segments = [op.segment for p in patients for op in p.ops if isinstance(op, SegmentOp)]
-    if not segments:
+    """Primitives by identity of the queued segment they come from.
+
+    Those of movement hang on the axis that completes a triple; the other two leave none.
+    """
+    segments: list[Segment] = []
+    triples: list[tuple[int, Triple]] = []
+    for patient in patients:
+        axes = patient.memory.axes.copy()
+        for op in patient.ops:
+            if isinstance(op, SegmentOp) and op.segment.signal not in AXES:
+                segments.append(op.segment)
+            elif isinstance(op, SegmentOp) and (triple := axes.add(op.segment)):
+                triples.append((id(op.segment), triple))
+    if not segments and not triples:
         return {}
     with timed("segments"):
-        found = analyse(segments)
-    return {id(segment): made for segment, made in zip(segments, found, strict=True)}
+        found = dict(zip(map(id, segments), analyse(segments), strict=True))
+        moved = analyse_motion([triple for _, triple in triples])
+        found.update(zip((key for key, _ in triples), moved, strict=True))
+    return found
 
 
 def _run_to_window(
@@ -123,7 +139,10 @@ def _run_to_window(
         if isinstance(op, WindowOp):
             return op
         if isinstance(op, SegmentOp):
-            patient.rings.insert(primitives[id(op.segment)])
+            if op.segment.signal in AXES:
+                patient.memory.axes.add(op.segment)
+            if id(op.segment) in primitives:
+                patient.memory.rings.insert(primitives[id(op.segment)])
         else:
             _tell(patient, op, _events(patient, op, out), partition, out)
     return None
@@ -167,7 +186,7 @@ def _windows(
     partition: dict[str, int],
     out: Settled,
 ) -> None:
-    rows = [(patient.rings, window) for patient, op in due for window in op.windows]
+    rows = [(patient.memory, window) for patient, op in due for window in op.windows]
     owners = [(patient, op) for patient, op in due for _ in op.windows]
     with judges.timed("windows"):
         batch = extract(rows)
@@ -181,7 +200,7 @@ def _windows(
     for (patient, op), own in zip(chosen, scores, strict=True):
         _judge(patient, op, own, partition[patient.patient_id], out)
     for patient, op in due:
-        patient.rings.prune(op.windows[0].end_us - LONGEST_US)
+        patient.memory.rings.prune(op.windows[0].end_us - LONGEST_US)
 
 
 def _scores(batch: FeatureBatch, patients: Sequence[Patient], judges: _Judges) -> list[list[Score]]:
