@@ -16,6 +16,7 @@ from features.catalog import FeatureReason
 from features.intervals import Bools, Floats, Ints, row_sums
 from features.rings import Rings
 from features.signal_ring import Shape, SignalRing, View
+from streams.segments import SEGMENT_US
 from streams.windows import Window
 
 _N_REASONS = len(FeatureReason)
@@ -179,6 +180,33 @@ def select(events: Events, chosen: Bools) -> Events:
         events.run[chosen],
         events.extra[chosen],
     )
+
+
+def dense(rows: Rows, segments: Segments, lead_us: int = 0) -> NDArray[np.float64]:
+    """Numbers of the segments that passed, by their place in the window.
+
+    Parameters
+    ----------
+    rows : Rows
+        B windows of one length.
+    segments : Segments
+        Theirs; what begins off the grid of whole segments is left out.
+    lead_us : int
+        How far before the window the result begins, a multiple of 10 s.
+
+    Returns
+    -------
+    (B, S, m) float64
+        NaN where there is no segment or it failed.
+    """
+    length_us = int((rows.end_us - rows.start_us).max(initial=0)) + lead_us
+    n_slots = length_us // SEGMENT_US
+    out = np.full((rows.start_us.size, n_slots, segments.stats.shape[1]), np.nan)
+    since_us = segments.start_us - (rows.start_us - lead_us)[segments.row]
+    slot = since_us // SEGMENT_US
+    kept = segments.ok & (slot >= 0) & (slot < n_slots) & (since_us % SEGMENT_US == 0)
+    out[segments.row[kept], slot[kept]] = segments.stats[kept]
+    return out
 
 
 def lost_to(rows: Rows, support: Support, enough: Bools) -> NDArray[np.uint8]:

@@ -23,6 +23,17 @@ _SHAPES: Final = {
     name: Shape(len(EVENT_NUMBERS.get(kind, ())), len(SEGMENT_NUMBERS.get(kind, ())))
     for name, kind in _KINDS.items()
 }
+# What is needed from before the longest window: intervals for the rhythm that the first ones are
+# judged by, saturation for the level that a fall is measured from.
+_LEADS_US: Final = {
+    SignalKind.ECG: 60_000_000,
+    SignalKind.RR: 60_000_000,
+}
+
+
+def lead_of(signal: str) -> int:
+    """How far before a window the segments of a signal are wanted, µs."""
+    return _LEADS_US.get(_KINDS.get(signal, SignalKind.SCALAR), 0)
 
 
 def shape_of(signal: str) -> Shape:

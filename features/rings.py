@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import FeatureReason
-from features.layout import shape_of
+from features.layout import lead_of, shape_of
 from features.primitives import Primitives
 from features.signal_ring import SignalRing, View
 from features.signals import ECG, is_lead
@@ -52,10 +52,10 @@ class Rings:
             self._first_us[p.signal] = p.start_us
 
     def prune(self, before_us: int) -> None:
-        """Forget segments that end at or before `before_us`."""
+        """Forget segments that end at or before `before_us`, less what a signal must see more."""
         for signal, devices in list(self._rings.items()):
             for device_id, ring in list(devices.items()):
-                ring.prune(before_us)
+                ring.prune(before_us - lead_of(signal))
                 if not len(ring):
                     del devices[device_id]
             if not devices:
