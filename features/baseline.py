@@ -16,10 +16,14 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from features.beat_windows import Column
+from features.feature import FeatureReason
 from features.intervals import Bools, Floats
-from features.population import N_COEFFICIENTS, POPULATION, TRACKED
+from features.population import N_COEFFICIENTS, POPULATION, TRACKED, USUAL
 
 N_TRACKED: Final = len(TRACKED)
+CIRCADIAN_OF: Final = "temp_mean_c"
+CIRCADIAN_RESIDUAL: Final = "temp_circ_resid_c"
 _UPPER: Final = np.triu_indices(N_COEFFICIENTS)
 N_COVARIANCE: Final = _UPPER[0].size
 # Deviations an hour apart tell something new; a minute apart they mostly repeat themselves.
@@ -99,7 +103,8 @@ def update(
     state : BaselineState
         Of B patients.
     values : (B, F) float64
-        Features in the order of `TRACKED`, of the same window; NaN where missing.
+        Features in the order of `TRACKED`, of the same window; NaN where missing, and
+        what lies outside a feature's range is.
     moment : Moment
         Windows of one patient come in order of time.
     ok : (B, F) bool
@@ -121,7 +126,7 @@ def update(
     logarithm; its centre is given in milliseconds.
     Checked against: ``tests/features/test_baseline.py``.
     """
-    seen = _scaled(values)
+    seen = _scaled(np.where((values >= POPULATION.lo) & (values <= POPULATION.hi), values, np.nan))
     basis = _basis(moment)
     covariance = _full(state.covariance)
     active = np.nan_to_num(moment.active) > 0.5
@@ -147,6 +152,48 @@ def update(
     prior = _dot(POPULATION.spread[None] ** 2, basis[:, None, :] ** 2)
     personal = np.clip(1.0 - doubt / prior, 0.0, 1.0)
     return new, Deviation(z, _unscaled(centre), cusum[:, :, 0], cusum[:, :, 1], personal)
+
+
+def baseline_columns(
+    deviation: Deviation, values: Floats, reason: NDArray[np.uint8]
+) -> dict[str, Column]:
+    """Baseline features by catalogue name.
+
+    Parameters
+    ----------
+    deviation : Deviation
+    values, reason : (B, F)
+        The features that went into `update` and why they may have no value.
+
+    Returns
+    -------
+    dict of str to Column
+        `<stem>_z`, `<stem>_baseline_<unit>`, `<stem>_cusum_up`, `<stem>_cusum_down` of every
+        tracked feature, and `temp_circ_resid_c`: temperature less its baseline. Quality is how
+        personal the baseline is; the reason is the feature's own.
+    """
+    out = {}
+    for i, usual in enumerate(USUAL):
+        known = ~np.isnan(deviation.z[:, i])
+        why = np.where(known, FeatureReason.OK, reason[:, i]).astype(np.uint8)
+        why[~known & (why == FeatureReason.OK)] = FeatureReason.UNDEFINED
+        fields = {
+            f"{usual.stem}_z": deviation.z[:, i],
+            f"{usual.stem}_baseline_{usual.unit}": deviation.centre[:, i],
+            f"{usual.stem}_cusum_up": deviation.cusum_up[:, i],
+            f"{usual.stem}_cusum_down": deviation.cusum_down[:, i],
+        }
+        if usual.feature == CIRCADIAN_OF:
+            fields[CIRCADIAN_RESIDUAL] = values[:, i] - deviation.centre[:, i]
+        for name, value in fields.items():
+            out[name] = Column(
+                np.where(known, value, np.nan),
+                deviation.personal[:, i],
+                known.astype(np.float64),
+                known.astype(np.int64),
+                why,
+            )
+    return out
 
 
 class _Evidence(NamedTuple):
@@ -244,9 +291,10 @@ def _scaled(values: Floats) -> Floats:
 
 
 def _unscaled(centre: Floats) -> Floats:
-    """Back to the feature's unit."""
+    """Back to the feature's unit and into its range."""
     power = np.exp(np.clip(np.where(POPULATION.logarithmic, centre, 0.0), -20.0, 20.0))
-    return np.where(POPULATION.logarithmic, power, centre)
+    plain = np.where(POPULATION.logarithmic, power, centre)
+    return np.clip(plain, POPULATION.lo, POPULATION.hi)
 
 
 def _full(packed: Floats) -> Floats:

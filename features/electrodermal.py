@@ -96,7 +96,7 @@ def conductance_columns(steps: Floats, moving: Bools, quality: Floats) -> dict[s
     inside = peak >= lead
     row, peak = row[inside], peak[inside] - lead
     counted = np.bincount(row[rest[row, peak]], minlength=len(steps))
-    rate = divided(counted * 1.0, resting / (60.0 * HZ))
+    rate = divided(counted.astype(np.float64), resting / (60.0 * HZ))
     return {
         "eda_tonic_us": column(row_mean(tonic[:, lead:]), quality, n / length, n),
         "eda_scr_rate_per_min": column(rate, quality, resting / length, counted),

@@ -193,7 +193,7 @@ def hour_columns(rows: Floats, quality: Floats) -> dict[str, Column]:
     total = {name: row_total(value) for name, value in part.items()}
     valid_s = total["valid_s"]
     watched_h = total["watched_s"] / 3600.0
-    middle_h = (np.arange(rows.shape[1]) + 0.5) * (ROW_S / 3600.0)
+    middle_h = (np.arange(rows.shape[1], dtype=np.float64) + 0.5) * (ROW_S / 3600.0)
     seen = np.where(valid_s > 0, 0.0, np.nan)
     values = {
         "spo2_mean_pct": divided(total["sum_pct"], valid_s),

@@ -31,6 +31,8 @@ class Usual(NamedTuple):
     scatter: float  # within a person, around all that
     resolution: float  # the scatter is never below
     logarithmic: bool
+    lo: float  # the feature's declared range, which the centre keeps
+    hi: float
     source: str
 
 
@@ -39,9 +41,25 @@ _NATARAJAN = "Natarajan et al. (2021), npj Digit Med 4:136; widened for patients
 
 # THE table of tracked features, in the order of the state.
 USUAL: Final = (
-    Usual("ecg_hr_bpm", "ecg_hr", "bpm", 74, 13, 15, 8, 5, 4, 6, 1.0, False, _QUER),
-    Usual("ppg_pulse_rate_bpm", "ppg_pulse_rate", "bpm", 74, 13, 15, 8, 5, 4, 6, 1.0, False, _QUER),
-    Usual("hr_mean_bpm", "hr_mean", "bpm", 74, 13, 15, 8, 5, 4, 6, 1.0, False, _QUER),
+    Usual("ecg_hr_bpm", "ecg_hr", "bpm", 74, 13, 15, 8, 5, 4, 6, 1.0, False, 10, 350, _QUER),
+    Usual(
+        "ppg_pulse_rate_bpm",
+        "ppg_pulse_rate",
+        "bpm",
+        74,
+        13,
+        15,
+        8,
+        5,
+        4,
+        6,
+        1.0,
+        False,
+        10,
+        350,
+        _QUER,
+    ),
+    Usual("hr_mean_bpm", "hr_mean", "bpm", 74, 13, 15, 8, 5, 4, 6, 1.0, False, 10, 350, _QUER),
     Usual(
         "ecg_rmssd_ms",
         "ecg_rmssd",
@@ -55,10 +73,26 @@ USUAL: Final = (
         0.3,
         0.05,
         True,
+        0,
+        5800,
         "Nunan et al. (2010), Pacing Clin Electrophysiol 33:1407: median of means 42 ms; widened",
     ),
     Usual(
-        "resp_rate_per_min", "resp_rate", "per_min", 16, 3, 4, 3, 1, 1, 2, 0.5, False, _NATARAJAN
+        "resp_rate_per_min",
+        "resp_rate",
+        "per_min",
+        16,
+        3,
+        4,
+        3,
+        1,
+        1,
+        2,
+        0.5,
+        False,
+        2,
+        90,
+        _NATARAJAN,
     ),
     Usual(
         "spo2_mean_pct",
@@ -73,6 +107,8 @@ USUAL: Final = (
         0.9,
         0.5,
         False,
+        50,
+        100,
         "Natarajan et al. (2021), npj Digit Med 4:136; own scatter of oximeters, 2 % Arms",
     ),
     Usual(
@@ -88,6 +124,8 @@ USUAL: Final = (
         0.35,
         0.1,
         False,
+        15,
+        45,
         "own: wide enough for skin (33) and core (37 °C), which share the signal's name",
     ),
     Usual(
@@ -103,6 +141,8 @@ USUAL: Final = (
         12,
         2.0,
         False,
+        0,
+        2000,
         "own: within-person trend only, the offset depends on the device and the site",
     ),
 )
@@ -120,6 +160,8 @@ class Population(NamedTuple):
     scatter: Floats  # (F,)
     resolution: Floats  # (F,)
     logarithmic: NDArray[np.bool_]  # (F,)
+    lo: Floats  # (F,)
+    hi: Floats  # (F,)
 
 
 def _population() -> Population:
@@ -139,6 +181,8 @@ def _population() -> Population:
         np.array([u.scatter for u in USUAL]),
         np.array([u.resolution for u in USUAL]),
         np.array([u.logarithmic for u in USUAL]),
+        np.array([u.lo for u in USUAL], np.float64),
+        np.array([u.hi for u in USUAL], np.float64),
     )
 
 

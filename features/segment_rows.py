@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.beat_windows import Column
 from features.feature import FeatureReason
-from features.intervals import Bools, Floats
+from features.intervals import Floats
 
 # Half of a window: the least that may speak for all of it.
 LEAST_COVERAGE: Final = 0.5
@@ -83,7 +84,9 @@ def divided(upper: Floats, lower: Floats) -> Floats:
     return out
 
 
-def column(value: Floats, quality: Floats, coverage: Floats, n: Floats | Bools) -> Column:
+def column(
+    value: Floats, quality: Floats, coverage: Floats, n: NDArray[np.float64 | np.integer | np.bool_]
+) -> Column:
     """A feature of B windows, with the reason where it has no value.
 
     Parameters

@@ -58,6 +58,6 @@ def slope_column(row_medians: Floats, quality: Floats) -> Column:
         Least-squares slope in °C/h over at least six rows.
     """
     n = (~np.isnan(row_medians)).sum(axis=1)
-    middle_h = (np.arange(row_medians.shape[1]) + 0.5) * _ROW_H
+    middle_h = (np.arange(row_medians.shape[1], dtype=np.float64) + 0.5) * _ROW_H
     slope = np.where(n >= _FEWEST_SLOPE_ROWS, row_slope(middle_h, row_medians), np.nan)
     return column(slope, quality, n / max(row_medians.shape[1], 1), n)

@@ -19,81 +19,13 @@ from features.beat_windows import Column
 from features.intervals import Bools, Floats, Ints
 from features.runs import bridge, is_rate
 from features.segment_rows import column, divided
+from features.spectrum_specs import LARGEST_DEVIATION, Band, SpectrumSpec
 
 Bins = NDArray[np.float32]
 
-# Beyond any unit of any device; its power still fits a float32.
-LARGEST_DEVIATION: Final = 1e9
 _FINE_HZ: Final = 0.1  # resolution of a 10 s segment
 _EDGE_SHARE: Final = 0.95
 _ROUNDING: Final = 1e-6  # of a bin: keeps k * 0.1 Hz on its own side of an edge
-
-
-class Band(NamedTuple):
-    """Half-open band `[low_hz, high_hz)`; both are borders of bins."""
-
-    name: str
-    low_hz: float
-    high_hz: float
-
-
-class SpectrumSpec(NamedTuple):
-    """How the spectrum of one kind of signal is kept and what is read from it."""
-
-    signal: str  # prefix of its features
-    unit: str  # of its power
-    suffix: str  # of its power, in feature names
-    bin_hz: float  # a multiple of 0.1
-    n_bins: int  # from 0 Hz
-    shape_from_hz: float  # peak, centroid, edge and entropy leave out what lies below
-    bands: tuple[Band, ...]
-
-
-# THE table of spectra. Bins hold band powers exactly, because every edge is a border of bins, and
-# what shape needs to a bin's width: 320-480 bytes per segment instead of 2.5 kB at 125 Hz.
-SPECTRA: Final[dict[str, SpectrumSpec]] = {
-    # QRS 5-15 Hz over 5-40 Hz and baseline below 1 Hz are the usual signal quality bands
-    # (Li, Mark, Clifford 2008, Physiol Meas 29:15).
-    "ecg": SpectrumSpec(
-        "ecg",
-        "mV2",
-        "mv2",
-        0.5,
-        80,
-        0.5,
-        (
-            Band("base", 0.0, 1.0),
-            Band("low", 1.0, 5.0),
-            Band("qrs", 5.0, 15.0),
-            Band("high", 15.0, 40.0),
-        ),
-    ),
-    # 30-240 pulses a minute, then their harmonics.
-    "ppg": SpectrumSpec(
-        "ppg",
-        "1",
-        "power",
-        0.1,
-        80,
-        0.5,
-        (Band("base", 0.0, 0.5), Band("pulse", 0.5, 4.0), Band("high", 4.0, 8.0)),
-    ),
-    # Steps 0.5-3 Hz; tremor 3-8 Hz (Parkinsonian 4-6 Hz) and above.
-    "acc": SpectrumSpec(
-        "acc",
-        "g2",
-        "g2",
-        0.1,
-        120,
-        0.3,
-        (
-            Band("base", 0.0, 0.5),
-            Band("gait", 0.5, 3.0),
-            Band("tremor", 3.0, 8.0),
-            Band("high", 8.0, 12.0),
-        ),
-    ),
-}
 
 
 class Shape(NamedTuple):
@@ -185,7 +117,7 @@ def _centred(x: Floats, fs_hz: float) -> tuple[NDArray[np.float32], Bools]:
     if gap.any():
         x = bridge(x, fs_hz)
         gap = np.isnan(x)
-    good = ~gap.any(axis=1)
+    good: Bools = ~np.asarray(gap.any(axis=1))
     x = x if good.all() else np.where(good[:, None], x, 0.0)
     centred = x - x.mean(axis=1, keepdims=True)
     sane = np.maximum(centred.max(axis=1), -centred.min(axis=1)) <= LARGEST_DEVIATION
@@ -280,7 +212,7 @@ def _peak(part: Floats) -> Floats:
     step = np.zeros(part.shape[0])
     inner = (at > 0) & (at < last) & (bend > 0)
     np.divide(0.5 * (right - left), bend, out=step, where=inner)
-    return at + np.clip(step, -0.5, 0.5)
+    return np.asarray(at + np.clip(step, -0.5, 0.5), np.float64)
 
 
 def spectral_columns(bins: Bins, quality: Floats, spec: SpectrumSpec) -> dict[str, Column]:

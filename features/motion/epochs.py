@@ -14,7 +14,8 @@ from features.intervals import Bools, Floats
 from features.motion.steps import steps_of
 from features.runs import is_rate
 from features.segment_rows import divided
-from features.waveform_spectra import SPECTRA, Bins, axes_bins
+from features.spectrum_specs import SPECTRA
+from features.waveform_spectra import Bins, axes_bins
 
 # Below this SD of every axis a device lies still: van Hees et al. (2014), J Appl Physiol 117:738.
 STILL_SD_G: Final = 0.013
@@ -23,6 +24,7 @@ COUNT_BAND_HZ: Final = (0.3, 3.0)
 _COUNT_DEAD_G: Final = 0.068
 _COUNT_STEP_G: Final = 0.01664
 _COUNTS_PER_S: Final = 10.0
+_LARGEST_G: Final = 64.0 * 3.0**0.5  # the signals' range on three axes
 # A full-scale sine of 8 g on three axes; anything above is no acceleration of a person.
 MOST_COUNTS: Final = 1e5
 
@@ -74,21 +76,22 @@ def epoch(x_g: Floats, y_g: Floats, z_g: Floats, fs_hz: float) -> MotionEpochs:
     if n_samples == 0 or n_rows == 0 or not is_rate(fs_hz):
         return _nothing(n_rows)
     norm = np.sqrt(axes[0] ** 2 + axes[1] ** 2 + axes[2] ** 2)
-    known = ~np.isnan(norm)
+    known = norm <= _LARGEST_G
     whole = bool(known.all())
+    if not whole:
+        axes = tuple(np.where(known, a, np.nan) for a in axes)
+        norm = np.where(known, norm, np.nan)
     n = known.sum(axis=1).astype(np.float64)
-    away, mean_norm = _deviation(norm, known, n, whole)
+    away = _deviation(norm, known, n, whole)
     over = norm - 1.0
     np.maximum(over, 0.0, out=over)
     enmo = divided(_total(over, known, whole), n) * 1000.0
     mad = divided(np.abs(away).sum(axis=1), n) * 1000.0
-    mean, sd, low, high = (
-        np.ascontiguousarray(np.stack(part, axis=1))
-        for part in zip(*(_axis(a, known, n, whole) for a in axes), strict=True)
-    )
+    each = [_axis(a, known, n, whole) for a in axes]
+    mean, sd, low, high = (np.stack([axis[i] for axis in each], axis=1) for i in range(4))
     bins = axes_bins(axes, fs_hz, SPECTRA["acc"])
     steps = steps_of(away, fs_hz)
-    blank = np.where(n > 0, 0.0, np.nan)
+    known_as = np.where(n > 0, 0.0, np.nan)  # adds nothing, or makes it unknown
     return MotionEpochs(
         n,
         n / n_samples,
@@ -98,9 +101,11 @@ def epoch(x_g: Floats, y_g: Floats, z_g: Floats, fs_hz: float) -> MotionEpochs:
         sd,
         low,
         high,
-        (sd.max(axis=1) < STILL_SD_G) + blank,
+        (sd.max(axis=1) < STILL_SD_G) + known_as,
         counts_of(bins),
-        *(part + blank for part in steps),
+        steps.steps + known_as,
+        steps.intervals + known_as,
+        steps.gait_s + known_as,
         bins,
     )
 
@@ -111,14 +116,15 @@ def counts_of(bins: Bins) -> Floats:
     low, high = (round(edge / spec.bin_hz) for edge in COUNT_BAND_HZ)
     power = np.ascontiguousarray(bins[:, low:high], np.float64).sum(axis=1)
     live = np.maximum(np.sqrt(power) - _COUNT_DEAD_G, 0.0)
-    return np.minimum(live / _COUNT_STEP_G * _COUNTS_PER_S * 10.0, MOST_COUNTS)
+    counts = live / _COUNT_STEP_G * _COUNTS_PER_S * 10.0
+    return np.asarray(np.minimum(counts, MOST_COUNTS), np.float64)
 
 
-def _deviation(norm: Floats, known: Bools, n: Floats, whole: bool) -> tuple[Floats, Floats]:
-    """Norm less its mean in the epoch, 0 where unknown, and that mean."""
+def _deviation(norm: Floats, known: Bools, n: Floats, whole: bool) -> Floats:
+    """Norm less its mean in the epoch, 0 where unknown."""
     mean = divided(_total(norm, known, whole), n)
     away = norm - mean[:, None]
-    return (away if whole else np.where(known, away, 0.0)), mean
+    return away if whole else np.where(known, away, 0.0)
 
 
 def _axis(a: Floats, known: Bools, n: Floats, whole: bool) -> tuple[Floats, ...]:
@@ -147,7 +153,18 @@ def _nothing(n_rows: int) -> MotionEpochs:
     zero = np.zeros(n_rows)
     bins = np.full((n_rows, SPECTRA["acc"].n_bins), np.nan, np.float32)
     return MotionEpochs(
-        zero, zero, blank, blank, vector, vector, vector, vector, *(blank,) * 5, bins
+        zero,
+        zero,
+        blank,
+        blank,
+        vector,
+        vector,
+        vector,
+        vector,
+        blank,
+        blank,
+        blank,
+        blank,
+        blank,
+        bins,
     )
-
-
