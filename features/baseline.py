@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.beat_windows import Column
+from features.column import Column
 from features.feature import FeatureReason
 from features.intervals import Bools, Floats
 from features.population import N_COEFFICIENTS, POPULATION, TRACKED, USUAL

@@ -9,6 +9,16 @@ from __future__ import annotations
 import hashlib
 
 from features.feature import Feature, FeatureReason
+from features.tables import (
+    baseline,
+    derived,
+    device,
+    electrodermal,
+    motion,
+    oximetry,
+    spectra,
+    temperature,
+)
 
 __all__ = ["CATALOG", "INDEX", "Feature", "FeatureReason", "catalog_hash"]
 
@@ -18,7 +28,7 @@ _HRV_MIN = "100 NN, coverage 0.5, at most 20 % artefacts"
 _SPEC_MIN = "as SDNN, coverage 0.9"
 
 # Ranges follow from NN of 200..6000 ms (`features.intervals`): a value outside is a bug.
-CATALOG: tuple[Feature, ...] = (
+_SPINE: tuple[Feature, ...] = (
     Feature(
         "ecg_hr_bpm",
         "hrv.hr_mean/2",
@@ -136,84 +146,18 @@ CATALOG: tuple[Feature, ...] = (
         "rate of breaths in the respiration wave",
         "",
     ),
-    Feature(
-        "spo2_mean_pct",
-        "spo2.mean/1",
-        "%",
-        "spo2",
-        ("60s",),
-        "10 s of valid samples",
-        0,
-        100,
-        "SpO2",
-        "mean of valid samples",
-        "",
-    ),
-    Feature(
-        "hr_mean_bpm",
-        "hr.mean/1",
-        "1/min",
-        "hr",
-        ("60s",),
-        "10 s of valid samples",
-        0,
-        400,
-        "Heart rate (device)",
-        "mean of valid samples",
-        "",
-    ),
-    Feature(
-        "pulse_mean_bpm",
-        "pulse.mean/1",
-        "1/min",
-        "pulse",
-        ("60s",),
-        "10 s of valid samples",
-        0,
-        400,
-        "Pulse rate (device)",
-        "mean of valid samples",
-        "",
-    ),
-    Feature(
-        "resp_device_per_min",
-        "resp_rate.mean/1",
-        "1/min",
-        "resp_rate",
-        ("60s",),
-        "10 s of valid samples",
-        0,
-        150,
-        "Respiration rate (device)",
-        "mean of valid samples",
-        "",
-    ),
-    Feature(
-        "temp_mean_c",
-        "temp.mean/1",
-        "Cel",
-        "temp",
-        ("60s",),
-        "10 s of valid samples",
-        0,
-        60,
-        "Temperature",
-        "mean of valid samples",
-        "",
-    ),
-    Feature(
-        "acc_enmo_mg",
-        "acc.enmo/1",
-        "mg",
-        "acc_x",
-        ("60s",),
-        "coverage 0.5, all three axes",
-        0,
-        20000,
-        "Movement (ENMO)",
-        "1000 * mean(max(|a| - 1 g, 0))",
-        "van Hees et al. (2013), PLoS One 8:e61691",
-    ),
+)
+
+CATALOG: tuple[Feature, ...] = (
+    *_SPINE,
+    *device.FEATURES,
+    *oximetry.FEATURES,
+    *temperature.FEATURES,
+    *electrodermal.FEATURES,
+    *motion.FEATURES,
+    *derived.FEATURES,
+    *baseline.FEATURES,
+    *spectra.FEATURES,
 )
 
 INDEX: dict[str, int] = {feature.name: i for i, feature in enumerate(CATALOG)}

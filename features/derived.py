@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.beat_windows import Column
+from features.column import Column
 from features.intervals import Bools, Floats
 from features.segment_rows import column, divided
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from features.beat_windows import Column
+from features.column import Column
 from features.intervals import Bools, Floats
 from features.runs import is_rate, spans
 from features.segment_rows import column, divided, row_mean

@@ -12,19 +12,42 @@ from typing import Final
 import numpy as np
 
 from features.align import FeatureBatch
-from features.beat_windows import Column
-from features.catalog import CATALOG, INDEX
-from features.families import breathing, device, motion, rates, variability
+from features.catalog import CATALOG
+from features.families import (
+    breathing,
+    device,
+    motion,
+    rates,
+    saturation,
+    skin,
+    spectra,
+    variability,
+)
 from features.families.table import Columns, Row
-from features.feature import VALUED, FeatureReason
-from features.intervals import Ints
+from features.feature import FeatureReason
+from features.store import store
+from streams.windows import WINDOWS
 
 _Family = Callable[[Sequence[Row]], Columns]
 _FAMILIES: Final[dict[str, tuple[_Family, ...]]] = {
-    "60s": (rates.columns, breathing.columns, device.columns, motion.columns),
-    "300s": (variability.columns,),
+    "60s": (
+        rates.columns,
+        breathing.columns,
+        device.columns,
+        saturation.columns,
+        skin.columns,
+        motion.columns,
+        spectra.columns,
+    ),
+    "300s": (variability.columns, saturation.columns, skin.columns, motion.long_columns),
 }
-_RANGES: Final = np.array([(feature.lo, feature.hi) for feature in CATALOG], np.float64)
+_ABSENT: Final = {
+    spec.name: [
+        FeatureReason.NO_SIGNAL if spec.name in feature.windows else FeatureReason.OTHER_WINDOW
+        for feature in CATALOG
+    ]
+    for spec in WINDOWS
+}
 
 
 def extract(rows: Sequence[Row]) -> FeatureBatch:
@@ -39,7 +62,8 @@ def extract(rows: Sequence[Row]) -> FeatureBatch:
     -------
     FeatureBatch
         [B, F]. A row depends on its own memory and window only, bit for bit, and only on segments
-        that end by the window's end. Features of another window length are `OTHER_WINDOW`.
+        that end by the window's end. Features of another window length are `OTHER_WINDOW`, those
+        that `features.follow` fills `NO_SIGNAL`.
 
     Notes
     -----
@@ -52,6 +76,7 @@ def extract(rows: Sequence[Row]) -> FeatureBatch:
     >>> from features.memory import Memory
     >>> from streams.windows import Window
     >>> batch = extract([(Memory(), Window("p", "60s", 0, 60_000_000, 0))])
+    >>> from features.catalog import INDEX
     >>> FeatureReason(batch.reason[0, INDEX["ecg_hr_bpm"]]).name
     'NO_SIGNAL'
     """
@@ -62,25 +87,12 @@ def extract(rows: Sequence[Row]) -> FeatureBatch:
         np.zeros(shape, np.float32),
         np.zeros(shape, np.float32),
         np.zeros(shape, np.int32),
-        np.full(shape, FeatureReason.OTHER_WINDOW, np.uint8),
+        np.array([_ABSENT[window.name] for _, window in rows], np.uint8).reshape(shape),
     )
     with np.errstate(all="ignore"):
         for name, families in _FAMILIES.items():
             at = np.flatnonzero([window.name == name for _, window in rows])
             chosen = [rows[i] for i in at.tolist()]
             for family in families if chosen else ():
-                for feature, column in family(chosen).items():
-                    _store(batch, at, INDEX[feature], column)
+                store(batch, at, family(chosen))
     return batch
-
-
-def _store(batch: FeatureBatch, at: Ints, j: int, column: Column) -> None:
-    """Write a column into its rows; what is outside its range or no number has no value."""
-    low, high = _RANGES[j]
-    given = np.isin(column.reason, VALUED)
-    sound = given & (column.value >= low) & (column.value <= high)
-    batch.value[at, j] = np.where(sound, column.value, np.nan)
-    batch.quality[at, j] = column.quality
-    batch.coverage[at, j] = column.coverage
-    batch.n[at, j] = column.n
-    batch.reason[at, j] = np.where(given & ~sound, FeatureReason.UNDEFINED, column.reason)

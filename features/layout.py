@@ -8,12 +8,29 @@ from __future__ import annotations
 
 from typing import Final
 
+from features import electrodermal, oximetry
+from features.motion.windows import Number
 from features.signal_ring import Shape
 from features.signals import MOTION, SIGNALS, SignalKind
+from features.spectrum_specs import SPECTRA
+
+
+def _bins(signal: str) -> tuple[str, ...]:
+    """Names of the bins of a segment's spectrum."""
+    return tuple(f"bin_{i}" for i in range(SPECTRA[signal].n_bins))
+
 
 EVENT_NUMBERS: Final[dict[SignalKind, tuple[str, ...]]] = {}
 SEGMENT_NUMBERS: Final[dict[SignalKind, tuple[str, ...]]] = {
-    SignalKind.MOTION: ("enmo_mg", "n"),
+    SignalKind.ECG: _bins("ecg"),
+    SignalKind.PPG: _bins("ppg"),
+    SignalKind.SPO2: tuple(f"second_{i}" for i in range(oximetry.SEGMENT_S)),
+    SignalKind.TEMP: ("median_c",),
+    SignalKind.EDA: tuple(f"half_second_{i}" for i in range(electrodermal.SEGMENT_STEPS)),
+    SignalKind.MOTION: (
+        *(number.name.lower() for number in Number),
+        *_bins("acc"),
+    ),
 }
 _PLAIN: Final = Shape(0, 0)
 _KINDS: Final = {name: signal.kind for name, signal in SIGNALS.items()} | {
@@ -28,6 +45,8 @@ _SHAPES: Final = {
 _LEADS_US: Final = {
     SignalKind.ECG: 60_000_000,
     SignalKind.RR: 60_000_000,
+    SignalKind.SPO2: oximetry.LEAD_S * 1_000_000,
+    SignalKind.EDA: electrodermal.LEAD_S * 1_000_000,
 }
 
 

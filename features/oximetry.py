@@ -10,10 +10,11 @@ from typing import Final
 
 import numpy as np
 
-from features.beat_windows import Column
+from features.column import Column
 from features.intervals import Bools, Floats
 from features.runs import is_rate
 from features.segment_rows import (
+    LEAST_COVERAGE,
     column,
     divided,
     row_extreme,
@@ -27,6 +28,7 @@ from features.segment_rows import (
 LOWEST_PCT: Final = 50.0
 HIGHEST_PCT: Final = 100.0
 SEGMENT_S: Final = 10
+SPOT_S: Final = 10  # a single measurement of a slow device stands for this long
 _MEDIAN_S: Final = 3  # one odd second in three is taken away
 _BLOCK_S: Final = 12  # of the delta index and of what counts as the level before a fall
 _BASELINE_S: Final = 120
@@ -113,7 +115,8 @@ def level_columns(seconds: Floats, length_s: int, quality: Floats) -> dict[str, 
     -------
     dict of str to Column
         `spo2_mean_pct`, `spo2_min_pct`, `spo2_t90_s`, `spo2_t88_s` (seconds strictly below 90
-        and 88 %) of the smoothed values; at least half of the window.
+        and 88 %) of the smoothed values. Ten seconds are enough for the first two, as some
+        devices measure once a minute; the others need half of the window.
     """
     window = np.ascontiguousarray(smoothed(seconds)[:, seconds.shape[1] - length_s :])
     n = (~np.isnan(window)).sum(axis=1)
@@ -124,7 +127,10 @@ def level_columns(seconds: Floats, length_s: int, quality: Floats) -> dict[str, 
         "spo2_t90_s": (window < 90.0).sum(axis=1) + known,
         "spo2_t88_s": (window < 88.0).sum(axis=1) + known,
     }
-    return {name: column(value, quality, n / length_s, n) for name, value in values.items()}
+    least = {name: LEAST_COVERAGE if "_t" in name else SPOT_S / length_s for name in values}
+    return {
+        name: column(value, quality, n / length_s, n, least[name]) for name, value in values.items()
+    }
 
 
 def saturation_row(seconds: Floats) -> Floats:

@@ -1,65 +1,51 @@
 """States that follow one patient from window to window, kept per patient, worked on in batches.
 
-A state is a NamedTuple of arrays `[B, ...]`, or one such array; a patient's own is one row of it.
 Not here: what the states mean (the modules that make them).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-State = TypeVar("State", bound=tuple[NDArray[np.float64], ...])
-_FLOAT: Final = "<f8"
+from features.intervals import Floats
+from features.state_rows import packed, unpacked
+
+State = TypeVar("State", bound=tuple[Any, ...])
 
 
 class Personal:
-    """Named states of one patient; one that was never written is fresh."""
+    """Named states of one patient, each a vector; one that was never written is fresh."""
 
-    __slots__ = ("_rows",)
+    __slots__ = ("_vectors",)
 
     def __init__(self) -> None:
-        self._rows: dict[str, tuple[NDArray[np.float64], ...]] = {}
+        self._vectors: dict[str, Floats] = {}
 
-    def row(self, name: str) -> tuple[NDArray[np.float64], ...] | None:
-        """The patient's row of a state, one array per field; None before the first."""
-        return self._rows.get(name)
+    def vector(self, name: str) -> Floats | None:
+        """A state; None before it was first written."""
+        return self._vectors.get(name)
 
-    def put(self, name: str, row: tuple[NDArray[np.float64], ...]) -> None:
-        """Keep a row."""
-        self._rows[name] = row
+    def put(self, name: str, vector: Floats) -> None:
+        """Keep a state."""
+        self._vectors[name] = vector
 
-    def to_state(self) -> dict[str, list[bytes]]:
+    def to_state(self) -> dict[str, bytes]:
         """Everything, as values MessagePack can hold."""
-        return {
-            name: [np.ascontiguousarray(part, _FLOAT).tobytes() for part in row]
-            for name, row in sorted(self._rows.items())
-        }
+        return {name: v.astype("<f8").tobytes() for name, v in sorted(self._vectors.items())}
 
     @classmethod
-    def from_state(cls, state: Any, fresh: dict[str, tuple[NDArray[np.float64], ...]]) -> Personal:
-        """What gave the state; `fresh` says which states there are and how large.
-
-        Raises
-        ------
-        ValueError, KeyError
-            If a state is unknown or of another size.
-        """
+    def from_state(cls, state: dict[str, bytes]) -> Personal:
+        """What gave the state; ValueError if it is no vectors."""
         personal = cls()
-        for name, parts in state.items():
-            like = fresh[name]
-            personal._rows[name] = tuple(
-                np.frombuffer(part, _FLOAT).reshape(one.shape)
-                for part, one in zip(parts, like, strict=True)
-            )
+        personal._vectors = {name: np.frombuffer(v, "<f8") for name, v in state.items()}
         return personal
 
 
 def gathered(people: Sequence[Personal], name: str, fresh: Callable[[int], State]) -> State:
-    """The state of several patients, as one batch.
+    """One state of several patients, as a batch.
 
     Parameters
     ----------
@@ -72,13 +58,19 @@ def gathered(people: Sequence[Personal], name: str, fresh: Callable[[int], State
     -------
     State
         `[B, ...]` arrays.
+
+    Raises
+    ------
+    ValueError
+        If a state is not of this size: it was written by another version.
     """
     new = fresh(1)
-    rows = [person.row(name) or tuple(part[0] for part in new) for person in people]
-    return type(new)(*(np.stack(part) for part in zip(*rows, strict=True)))
+    nothing = packed(new)[0]
+    found = [person.vector(name) for person in people]
+    return unpacked(np.stack([nothing if v is None else v for v in found]), new)
 
 
-def scattered(people: Sequence[Personal], name: str, state: State) -> None:
-    """Give every patient its row of a batch back."""
-    for i, person in enumerate(people):
-        person.put(name, tuple(part[i].copy() for part in state))
+def scattered(people: Sequence[Personal], name: str, state: tuple[Any, ...]) -> None:
+    """Give every patient its part of a batch back."""
+    for person, vector in zip(people, packed(state), strict=True):
+        person.put(name, vector.copy())

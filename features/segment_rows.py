@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from features.beat_windows import Column
+from features.column import Column
 from features.feature import FeatureReason
 from features.intervals import Floats
 
@@ -99,15 +99,17 @@ def column(
         0-1, share of the window that was recorded and usable.
     n : (B,) number
         Samples, segments or events the value rests on.
+    least : float
+        Coverage that may speak for the window.
 
     Returns
     -------
     Column
-        Below a coverage of 0.5 `GAP`; `UNDEFINED` where enough was recorded and the value is NaN
+        Below that coverage `GAP`; `UNDEFINED` where enough was recorded and the value is NaN
         all the same. The value is NaN exactly where the reason is not `OK`.
     """
     reason = np.where(np.isnan(value), FeatureReason.UNDEFINED, FeatureReason.OK).astype(np.uint8)
-    reason[~(coverage >= LEAST_COVERAGE)] = FeatureReason.GAP
+    reason[~(coverage >= least)] = FeatureReason.GAP
     known = reason == FeatureReason.OK
     return Column(
         np.where(known, value, np.nan),

@@ -16,6 +16,9 @@ class SignalKind(StrEnum):
     RESP = "resp"  # a wave with breaths
     ACC = "acc"  # one axis of an accelerometer
     SCALAR = "scalar"  # a number measured now and then
+    SPO2 = "spo2"
+    TEMP = "temp"
+    EDA = "eda"
     RR = "rr"  # intervals between beats, on a grid: see `streams.beat_grid`
     MOTION = "motion"  # made here from the three axes, never sent
 
@@ -56,12 +59,12 @@ _TABLE: Final = (
     Signal("acc_x", SignalKind.ACC, "g", 0.0, -64.0, 64.0, "Acceleration, x"),
     Signal("acc_y", SignalKind.ACC, "g", 0.0, -64.0, 64.0, "Acceleration, y"),
     Signal("acc_z", SignalKind.ACC, "g", 0.0, -64.0, 64.0, "Acceleration, z"),
-    Signal("spo2", SignalKind.SCALAR, "%", 0.0, 1.0, 100.0, "SpO2"),
+    Signal("spo2", SignalKind.SPO2, "%", 0.0, 1.0, 100.0, "SpO2"),
     Signal("hr", SignalKind.SCALAR, "1/min", 0.0, 10.0, 350.0, "Heart rate (device)"),
     Signal("pulse", SignalKind.SCALAR, "1/min", 0.0, 10.0, 350.0, "Pulse rate (device)"),
     Signal("resp_rate", SignalKind.SCALAR, "1/min", 0.0, 1.0, 150.0, "Breathing rate (device)"),
-    Signal("temp", SignalKind.SCALAR, "Cel", 0.0, 10.0, 50.0, "Temperature"),
-    Signal("eda", SignalKind.SCALAR, "uS", 0.0, 0.0, 200.0, "Skin conductance"),
+    Signal("temp", SignalKind.TEMP, "Cel", 0.0, 10.0, 50.0, "Temperature"),
+    Signal("eda", SignalKind.EDA, "uS", 0.0, 0.0, 200.0, "Skin conductance"),
 )
 
 SIGNALS: Final[dict[str, Signal]] = {signal.name: signal for signal in _TABLE}

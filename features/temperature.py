@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from features.beat_windows import Column
+from features.column import Column
 from features.intervals import Floats
 from features.segment_rows import column, row_median, row_slope
 
@@ -38,9 +38,10 @@ def segment_median(x: Floats) -> Floats:
 
 
 def temperature_column(medians: Floats, quality: Floats) -> Column:
-    """`temp_mean_c` of windows from `(B, S)` segment medians: their median; half of them."""
+    """`temp_mean_c` of windows from `(B, S)` segment medians: their median; one is enough."""
     n = (~np.isnan(medians)).sum(axis=1)
-    return column(row_median(medians), quality, n / max(medians.shape[1], 1), n)
+    total = max(medians.shape[1], 1)
+    return column(row_median(medians), quality, n / total, n, 1.0 / total)
 
 
 def slope_column(row_medians: Floats, quality: Floats) -> Column:

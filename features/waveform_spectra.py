@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from features.beat_windows import Column
+from features.column import Column
 from features.intervals import Bools, Floats, Ints
 from features.runs import bridge, is_rate
 from features.segment_rows import column, divided

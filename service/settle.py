@@ -13,12 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from alerts.alert import AlertEvent
+from alerts.alert import AlertEvent, Kind
 from alerts.commands import Refused
-from features.align import FeatureBatch, align
-from features.analyse import analyse, analyse_motion
+from features.align import Facts, FeatureBatch, attach
+from features.analyse import analyse
+from features.analysis.motion import analyse_motion
 from features.axes import Triple
 from features.extract import extract
+from features.families.table import Row
+from features.follow import Care, follow
 from features.primitives import Primitives
 from features.signals import AXES
 from models.score import Score, Scorer
@@ -190,24 +193,40 @@ def _windows(
     owners = [(patient, op) for patient, op in due for _ in op.windows]
     with judges.timed("windows"):
         batch = extract(rows)
+        facts = _facts(rows, owners)
+        alerted = [_alerted(patient) for patient, _ in owners]
+        follow(rows, batch, [Care(a, *known) for a, known in zip(alerted, facts, strict=True)])
     for row, (patient, op) in zip(feature_rows(batch), owners, strict=True):
         caused = Caused(partition[patient.patient_id], op.cause.clock_us)
         emit = Emitted(op.cause.at, patient.patient_id, feature_output(row, caused))
         out.emitted.append(emit)
     scored = [i for i, (_, window) in enumerate(rows) if window.name == SCORED_WINDOW]
     chosen = [owners[i] for i in scored]
-    scores = _scores(_take(batch, scored), [patient for patient, _ in chosen], judges)
+    scores = _scores(_take(batch, scored), [facts[i] for i in scored], judges)
     for (patient, op), own in zip(chosen, scores, strict=True):
         _judge(patient, op, own, partition[patient.patient_id], out)
     for patient, op in due:
         patient.memory.rings.prune(op.windows[0].end_us - LONGEST_US)
 
 
-def _scores(batch: FeatureBatch, patients: Sequence[Patient], judges: _Judges) -> list[list[Score]]:
+def _alerted(patient: Patient) -> bool:
+    """Whether an alert on the patient's own state is open."""
+    return any(record.kind is Kind.PHYSIOLOGICAL for record in patient.machine.records())
+
+
+def _facts(rows: Sequence[Row], owners: Sequence[tuple[Patient, WindowOp]]) -> list[Facts]:
+    """Clinical facts of each window's patient, as known at its decision."""
+    return [
+        patient.asof.at(window.end_us, window.known_us)
+        for (_, window), (patient, _) in zip(rows, owners, strict=True)
+    ]
+
+
+def _scores(batch: FeatureBatch, facts: Sequence[Facts], judges: _Judges) -> list[list[Score]]:
     """Per row, the word of every scorer, in the scorers' order."""
-    if not patients:
+    if not facts:
         return []
-    aligned = align(batch, [patient.asof for patient in patients])
+    aligned = attach(batch, facts)
     said = []
     for scorer in judges.scorers:
         with judges.timed(scorer.name):

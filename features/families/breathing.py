@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from features.beat_windows import LEAST_COVERAGE, Column
+from features.beat_windows import LEAST_COVERAGE
 from features.catalog import FeatureReason
+from features.column import Column
 from features.families.table import Columns, Row, look_up
 from features.gather import Rows, events_of, lost_to
 from features.intervals import Floats

@@ -7,13 +7,13 @@ from typing import Final
 
 import numpy as np
 
-from features.beat_windows import Column
-from features.catalog import CATALOG
+from features.column import Column
 from features.families.table import Columns, Row, look_up, split
 from features.gather import events_of, lost_to
 from features.intervals import row_sums
+from features.tables.device import FEATURES
 
-_MEANS: Final = {feature.name: feature.signal for feature in CATALOG if ".mean/" in feature.id}
+_MEANS: Final = {feature.name: feature.signal for feature in FEATURES}
 _SHORTEST_MEAN_US: Final = 9_999_000  # 10 s, less what rounding of sample times may cost
 
 

@@ -1,4 +1,4 @@
-"""Movement from the epochs of three axes."""
+"""Movement, posture, steps and sleep from the epochs of three axes."""
 
 from __future__ import annotations
 
@@ -7,27 +7,37 @@ from typing import Final
 
 import numpy as np
 
-from features.beat_windows import LEAST_COVERAGE, Column
-from features.families.table import Columns, Row, look_up
-from features.gather import lost_to
-from features.intervals import row_sums
-from features.layout import SEGMENT_NUMBERS
-from features.signals import MOTION, SignalKind
+from features.families.table import Columns, Row, all_explained, look_up
+from features.gather import dense
+from features.intervals import Floats
+from features.motion.windows import Number, motion_columns, sleep_column
+from features.signals import MOTION
+from features.spectrum_specs import SPECTRA
+from features.waveform_spectra import spectral_columns
 
-_NUMBERS: Final = SEGMENT_NUMBERS[SignalKind.MOTION]
-_ENMO, _N = _NUMBERS.index("enmo_mg"), _NUMBERS.index("n")
+N_NUMBERS: Final = len(Number)
 
 
 def columns(rows: Sequence[Row]) -> Columns:
-    """Movement in 60-s windows."""
-    table, segments, support = look_up(rows, [MOTION])
-    inside = segments.ok & (segments.start_us >= table.start_us[segments.row])
-    row, n_rows = segments.row[inside], len(rows)
-    weight = segments.stats[inside, _N].astype(np.float64)
-    n = row_sums(weight, row, n_rows)
-    total = row_sums(segments.stats[inside, _ENMO] * weight, row, n_rows)
-    reason = lost_to(table, support, (n > 0) & (support.usable >= LEAST_COVERAGE))
-    value = total / np.maximum(n, 1)
-    return {
-        "acc_enmo_mg": Column(value, support.quality, support.usable, n.astype(np.int64), reason)
-    }
+    """Movement in 60-s windows, its spectrum included."""
+    found = look_up(rows, [MOTION])
+    table = dense(found.rows, found.segments)
+    made = motion_columns(table[:, :, :N_NUMBERS], found.support.quality)
+    bins = table[:, :, N_NUMBERS:]
+    made |= spectral_columns(bins.astype(np.float32), found.support.quality, SPECTRA["acc"])
+    return all_explained(found, made)
+
+
+def long_columns(rows: Sequence[Row]) -> Columns:
+    """Movement and sleep in 300-s windows."""
+    found = look_up(rows, [MOTION])
+    numbers = dense(found.rows, found.segments)[:, :, :N_NUMBERS]
+    made = motion_columns(numbers, found.support.quality)
+    made["acc_sleep"] = sleep_column(numbers, found.support.quality)
+    return all_explained(found, made)
+
+
+def epochs(rows: Sequence[Row]) -> Floats:
+    """`(B, S, 21)` epochs of windows, for what looks back further."""
+    found = look_up(rows, [MOTION])
+    return dense(found.rows, found.segments)[:, :, :N_NUMBERS]

@@ -7,8 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.beat_windows import Column
-from features.gather import Request, Rows, Segments, Support, rows_of, segments_of, support_of
+from features.column import Column
+from features.feature import FeatureReason
+from features.gather import (
+    Request,
+    Rows,
+    Segments,
+    Support,
+    lost_to,
+    rows_of,
+    segments_of,
+    support_of,
+)
 from features.layout import shape_of
 from features.memory import Memory
 from streams.windows import Window
@@ -48,6 +58,18 @@ def look_up(rows: Sequence[Row], signals: Sequence[str], context_us: int = 0) ->
     ]
     table, segments = rows_of(asked), segments_of(views, shape_of(signals[0]))
     return Found(table, segments, support_of(table, segments))
+
+
+def explained(found: Found, column: Column) -> Column:
+    """A column that knows only `GAP` for what was lost, with what it was really lost to."""
+    lost = column.reason == FeatureReason.GAP
+    why = lost_to(found.rows, found.support, ~lost)
+    return column._replace(reason=np.where(lost, why, column.reason).astype(np.uint8))
+
+
+def all_explained(found: Found, columns: Columns) -> Columns:
+    """`explained` for each."""
+    return {name: explained(found, column) for name, column in columns.items()}
 
 
 def split(column: Column, names: Sequence[str]) -> Columns:

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from features.beat_windows import Column
+from features.column import Column
 from features.feature import FeatureReason
 from features.intervals import Floats
 from features.motion.windows import HIGH, LOW, MEAN, SD, Number

@@ -6,6 +6,7 @@ from typing import Final
 
 from features.feature import Feature
 
+_SPOT: Final = "10 s of values of 50-100 %; half of the hour"
 _HALF: Final = "half of the window, values of 50-100 %"
 _WATCHED: Final = "half of the hour with 120 s known before"
 
@@ -16,7 +17,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         "%",
         "spo2",
         ("60s", "300s", "3600s"),
-        _HALF,
+        _SPOT,
         50,
         100,
         "SpO2",
@@ -29,7 +30,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         "%",
         "spo2",
         ("60s", "300s", "3600s"),
-        _HALF,
+        _SPOT,
         50,
         100,
         "SpO2, lowest",

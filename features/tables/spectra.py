@@ -11,7 +11,7 @@ _MIN: Final = "half of the 10 s segments, each without a gap"
 _WELCH: Final = "Welch (1967), IEEE Trans Audio Electroacoust 15:70"
 _INOUYE: Final = "Inouye et al. (1991), Electroencephalogr Clin Neurophysiol 79:204"
 _MOST_POWER: Final = 1.01 * LARGEST_DEVIATION**2
-_SOURCE_SIGNAL: Final = {"ecg": "ecg", "ppg": "ppg", "acc": "acc_x"}
+_SOURCE_SIGNAL: Final = {"ecg": "ecg", "ppg": "ppg", "acc": "acc"}
 _LABEL: Final = {"ecg": "ECG", "ppg": "Pulse wave", "acc": "Movement"}
 
 

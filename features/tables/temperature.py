@@ -13,7 +13,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         "Cel",
         "temp",
         ("60s", "300s"),
-        "half of the 10 s segments, values of 15-45 °C",
+        "10 s of values of 15-45 °C",
         15,
         45,
         "Temperature",

@@ -262,11 +262,9 @@ def test_a_wave_without_breaths_has_no_rate() -> None:
 @pytest.mark.parametrize(
     ("name", "signal", "value"),
     [
-        ("spo2_mean_pct", "spo2", 97.0),
         ("hr_mean_bpm", "hr", 80.0),
         ("pulse_mean_bpm", "pulse", 81.0),
         ("resp_device_per_min", "resp_rate", 16.0),
-        ("temp_mean_c", "temp", 36.8),
     ],
 )
 def test_numbers_of_devices_are_averaged(name: str, signal: str, value: float) -> None:
@@ -275,17 +273,38 @@ def test_numbers_of_devices_are_averaged(name: str, signal: str, value: float) -
     assert look(of, name)[:3] == (pytest.approx(value), OK, 60)
 
 
-def test_ten_seconds_of_samples_are_enough_and_less_is_not() -> None:
-    whole = segments(np.arange(60.0), 97.0, "spo2")
-    assert look(rings(whole[2:3]), "spo2_mean_pct", window(60))[1] == OK
-    most = whole[2]._replace(coverage=0.9)
-    assert look(rings([most], [whole[0]._replace(coverage=0.0)]), "spo2_mean_pct")[1] == (
-        FeatureReason.GAP
-    )
+def measured(signal: str, value: float) -> list[Primitives]:
+    """A minute of a number that leaves no events."""
+    stats = np.full(shape_of(signal).n_stats, value, np.float32)
+    return segments(np.empty(0), signal=signal, stats=stats)
+
+
+@pytest.mark.parametrize(
+    ("name", "signal", "value", "n"),
+    [("spo2_mean_pct", "spo2", 97.0, 60), ("temp_mean_c", "temp", 36.8, 6)],
+)
+def test_numbers_of_segments_become_levels(name: str, signal: str, value: float, n: int) -> None:
+    of = rings(measured(signal, value))
+    assert look(of, name)[:3] == (pytest.approx(value), OK, n)
+
+
+@pytest.mark.parametrize("name", ["spo2_mean_pct", "hr_mean_bpm", "temp_mean_c"])
+def test_ten_seconds_of_samples_are_enough(name: str) -> None:
+    signal = CATALOG[INDEX[name]].signal
+    events = signal == "hr"
+    whole = segments(np.arange(60.0), 97.0, "hr") if events else measured(signal, 97.0)
+    assert look(rings(whole[2:3]), name)[1] == OK
+    missing = whole[2]._replace(reason=FeatureReason.GAP, coverage=0.0)
+    assert look(rings(whole[:0], [missing]), name)[1] == FeatureReason.GAP
+
+
+def test_less_than_ten_seconds_is_not() -> None:
+    most = segments(np.arange(60.0), 80.0, "hr")[2]._replace(coverage=0.9)
+    assert look(rings([most]), "hr_mean_bpm")[1] == FeatureReason.GAP
 
 
 def test_a_value_outside_its_declared_range_is_undefined() -> None:
-    of = rings(segments(np.arange(60.0), 101.0, "spo2"))
+    of = rings(measured("spo2", 101.0))
     assert look(of, "spo2_mean_pct")[1] == FeatureReason.UNDEFINED
 
 
@@ -293,6 +312,7 @@ def epochs(enmo_mg: float, n: int, **changes: Any) -> list[Primitives]:
     """A minute of movement, n samples in each 10 s."""
     stats = np.full(SEGMENT_SHAPE.n_stats, np.nan, np.float32)
     stats[NUMBERS.index("enmo_mg")], stats[NUMBERS.index("n")] = enmo_mg, n
+    stats[NUMBERS.index("coverage")] = 1.0
     return segments(np.empty(0), signal=MOTION, stats=stats, **changes)
 
 
