@@ -18,7 +18,14 @@ from features.waveform_spectra import (
 )
 
 RNG = np.random.default_rng(7)
-KINDS = [("ecg", 250.0), ("ecg", 360.0), ("ppg", 125.0), ("ppg", 64.0), ("acc", 32.0), ("acc", 25.0)]
+KINDS = [
+    ("ecg", 250.0),
+    ("ecg", 360.0),
+    ("ppg", 125.0),
+    ("ppg", 64.0),
+    ("acc", 32.0),
+    ("acc", 25.0),
+]
 
 
 def tone(hz: float, amplitude: float, fs_hz: float, offset: float = 0.0) -> np.ndarray:

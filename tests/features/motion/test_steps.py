@@ -45,9 +45,7 @@ def test_four_peaks_are_gestures_and_five_are_steps() -> None:
 
 
 def test_a_turn_of_rhythm_ends_a_bout_and_both_are_counted() -> None:
-    wave = np.concatenate(
-        [gait(90, 32.0, seconds=5.0), gait(150, 32.0, seconds=5.0)], axis=1
-    )
+    wave = np.concatenate([gait(90, 32.0, seconds=5.0), gait(150, 32.0, seconds=5.0)], axis=1)
     assert steps_of(wave, 32.0).steps[0] == pytest.approx(7.5 + 12.5, abs=2)
 
 
