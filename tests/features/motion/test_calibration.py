@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.motion.calibration import calibration, fresh, learned
+from features.motion.calibration import calibration, corrected, fresh, learned
 from features.motion.epochs import epoch
 
 GAIN, OFFSET_G = np.array([1.04, 0.97, 1.01]), np.array([0.03, -0.02, 0.05])
@@ -30,6 +30,18 @@ def test_gain_and_offset_are_found_from_many_postures() -> None:
     assert found.gain[0] == pytest.approx(GAIN, abs=0.003)
     assert found.offset_g[0] == pytest.approx(OFFSET_G, abs=0.003)
     assert found.epochs[0] == 300
+
+
+def test_corrected_axes_at_rest_have_no_movement_left() -> None:
+    state = fresh(1)
+    for mean in rest(300, 3):
+        state = learned(state, mean[None], np.ones(1))
+    found = calibration(state)
+    raw = np.repeat(rest(40, 4).T[:, :, None], 320, axis=2)
+    many = found._replace(gain=found.gain.repeat(40, 0), offset_g=found.offset_g.repeat(40, 0))
+    x, y, z = corrected((raw[0], raw[1], raw[2]), many)
+    assert epoch(*raw, 32.0).enmo_mg.max() > 50
+    assert epoch(x, y, z, 32.0).enmo_mg.max() < 15
 
 
 def test_a_device_never_seen_or_never_still_is_left_as_it_is() -> None:

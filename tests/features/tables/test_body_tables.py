@@ -12,18 +12,18 @@ from features import baseline as personal
 from features.beat_windows import Column
 from features.derived import fresh as derived_fresh
 from features.derived import heart_over_steps, shock_index, unexplained
-from features.electrodermal import conductance_columns
+from features.electrodermal import conductance_columns, half_seconds_of
 from features.feature import FeatureReason
 from features.motion.day import motion_row, night_columns, nonwear_column
 from features.motion.epochs import epoch
 from features.motion.windows import motion_columns, numbers_of, sleep_column
 from features.night_signal import fresh as night_fresh
 from features.night_signal import night
-from features.oximetry import hour_columns, level_columns, saturation_row
+from features.oximetry import hour_columns, level_columns, saturation_row, seconds_of
 from features.segment_rows import column
 from features.spectrum_specs import SPECTRA
 from features.tables import baseline, derived, electrodermal, motion, oximetry, spectra, temperature
-from features.temperature import slope_column, temperature_column
+from features.temperature import segment_median, slope_column, temperature_column
 from features.waveform_spectra import segment_bins, spectral_columns
 
 TABLES = (baseline, derived, electrodermal, motion, oximetry, spectra, temperature)
@@ -113,6 +113,24 @@ def test_every_row_is_computed_and_everything_computed_has_a_row_and_keeps_its_r
             assert (values.value[known] <= row.hi).all(), (name, values.value[known].max())
             assert ((values.quality >= 0) & (values.quality <= 1)).all(), name
             assert ((values.coverage >= 0) & (values.coverage <= 1)).all(), name
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_segments_of_any_rate_length_and_content_raise_nothing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(0, 5)), int(rng.integers(0, 400)))
+    fs_hz = float(rng.choice([0.0, -1.0, np.nan, np.inf, 1e-9, 0.1, 1.0, 4.0, 25.0, 33.3, 1e6]))
+    odd = np.array([np.nan, 0.0, 1.0, -1.0, 1e30, -1e30, 1e-310, 97.0, 64.0])
+    axes = rng.choice(odd, (3, *shape))
+    epochs = epoch(axes[0], axes[1], axes[2], fs_hz)
+    numbers = numbers_of(epochs)
+    assert numbers.shape == (shape[0], 21)
+    motion_columns(numbers[:, None], np.ones(shape[0]))
+    assert seconds_of(axes[0], fs_hz).shape == (shape[0], 10)
+    assert half_seconds_of(axes[0], fs_hz).shape == (shape[0], 20)
+    assert segment_median(axes[0]).shape == (shape[0],)
+    for spec in SPECTRA.values():
+        spectral_columns(segment_bins(axes[0], fs_hz, spec)[:, None], np.ones(shape[0]), spec)
 
 
 def test_names_and_ids_are_unique_and_windows_known() -> None:
