@@ -46,7 +46,7 @@ def row_median(x: Floats) -> Floats:
     at = np.arange(x.shape[0])
     low = ordered[at, np.maximum(n - 1, 0) // 2]
     high = ordered[at, np.minimum(n // 2, x.shape[1] - 1)]
-    return np.asarray(np.where(n > 0, low + (high - low) / 2.0, np.nan), np.float64)
+    return np.asarray(np.where(n > 0, (low + high) / 2.0, np.nan), np.float64)
 
 
 def row_extreme(x: Floats, *, largest: bool) -> Floats:

@@ -25,7 +25,7 @@ Bins = NDArray[np.float32]
 
 _FINE_HZ: Final = 0.1  # resolution of a 10 s segment
 _EDGE_SHARE: Final = 0.95
-_ROUNDING: Final = 1e-6  # of a bin: keeps k * 0.1 Hz on its own side of an edge
+_TOLERANCE: Final = 0.25  # of a line: a rate a little off keeps its lines in their bins
 
 
 class Shape(NamedTuple):
@@ -51,7 +51,8 @@ def segment_bins(x: Floats, fs_hz: float, spec: SpectrumSpec) -> Bins:
     -------
     (B, n_bins) float32
         Power in units². A row is NaN unless all of its samples are there (holes of 20 ms are
-        bridged); bins above half the sampling rate are NaN.
+        bridged), and so are bins above half the sampling rate and all rows of segments too short
+        to resolve the bins (10 s for bins of 0.1 Hz).
 
     Notes
     -----
@@ -72,6 +73,8 @@ def axes_bins(axes: Sequence[Floats], fs_hz: float, spec: SpectrumSpec) -> Bins:
     if n < 4 or n_rows == 0 or not is_rate(fs_hz):
         return out
     plan = _plan(n, fs_hz, spec)
+    if plan.n_known == 0:
+        return out
     power = np.zeros((n_rows, plan.n_known), np.float32)
     good = np.ones(n_rows, np.bool_)
     for x in axes:
@@ -99,11 +102,13 @@ def _plan(n: int, fs_hz: float, spec: SpectrumSpec) -> _Plan:
     # Density 2 |X|² / (fs Σw²) times resolution fs / n.
     scale = np.sqrt(2.0 / (n * (hann**2).sum()))
     step = fs_hz / n / spec.bin_hz
-    place = (np.arange(n // 2 + 1) * step + _ROUNDING).astype(np.intp)
+    place = ((np.arange(n // 2 + 1) + _TOLERANCE) * step).astype(np.intp)
     n_known = min(int(place[-1]) + 1, spec.n_bins)
     # A bin that half the rate cuts in two is not known, unless it begins there.
     if fs_hz / 2.0 < n_known * spec.bin_hz - spec.bin_hz * step and n_known > 1:
         n_known -= 1
+    if np.diff(place[: np.searchsorted(place, n_known)]).max(initial=0) > 1:
+        n_known = 0  # too short a segment: bins without a line
     n_lines = int(np.searchsorted(place, n_known))
     first = np.searchsorted(place, np.arange(n_known))
     return _Plan(

@@ -99,3 +99,11 @@ def calibration(state: Floats) -> Calibration:
         np.clip(offset, -_LARGEST_CHANGE, _LARGEST_CHANGE),
         state[:, -1].copy(),
     )
+
+
+def corrected(axes: tuple[Floats, Floats, Floats], found: Calibration) -> tuple[Floats, ...]:
+    """Three axes `(B, n)` in g with each row's own gain and offset applied."""
+    return tuple(
+        np.ascontiguousarray(found.gain[:, i, None] * axis + found.offset_g[:, i, None])
+        for i, axis in enumerate(axes)
+    )
