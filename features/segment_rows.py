@@ -85,7 +85,11 @@ def divided(upper: Floats, lower: Floats) -> Floats:
 
 
 def column(
-    value: Floats, quality: Floats, coverage: Floats, n: NDArray[np.float64 | np.integer | np.bool_]
+    value: Floats,
+    quality: Floats,
+    coverage: Floats,
+    n: NDArray[np.float64 | np.integer | np.bool_],
+    least: float = LEAST_COVERAGE,
 ) -> Column:
     """A feature of B windows, with the reason where it has no value.
 

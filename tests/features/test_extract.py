@@ -291,8 +291,8 @@ def test_numbers_of_segments_become_levels(name: str, signal: str, value: float,
 @pytest.mark.parametrize("name", ["spo2_mean_pct", "hr_mean_bpm", "temp_mean_c"])
 def test_ten_seconds_of_samples_are_enough(name: str) -> None:
     signal = CATALOG[INDEX[name]].signal
-    events = signal == "hr"
-    whole = segments(np.arange(60.0), 97.0, "hr") if events else measured(signal, 97.0)
+    events, level = signal == "hr", 97.0 if signal == "spo2" else 37.0
+    whole = segments(np.arange(60.0), 40.0, "hr") if events else measured(signal, level)
     assert look(rings(whole[2:3]), name)[1] == OK
     missing = whole[2]._replace(reason=FeatureReason.GAP, coverage=0.0)
     assert look(rings(whole[:0], [missing]), name)[1] == FeatureReason.GAP
