@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from features.catalog import FeatureReason
 from features.intervals import Bools, Floats, Ints, row_sums
 from features.rings import Rings
-from features.signal_ring import Shape, SignalRing, View
+from features.signal_ring import SEGMENT, Shape, SignalRing, View
 from streams.segments import SEGMENT_US
 from streams.windows import Window
 
 _N_REASONS = len(FeatureReason)
+_RECORD = np.dtype((np.void, SEGMENT.itemsize))
 _PLAIN = Shape(0, 0)
 _NOTHING = SignalRing(_PLAIN).view(0, 0)
 
@@ -91,7 +92,9 @@ def rows_of(requests: Sequence[Request]) -> Rows:
 def segments_of(found: Sequence[View | None], shape: Shape = _PLAIN) -> Segments:
     """Flat table of the segments found for each row; `shape` is that of their signal."""
     kept = [_NOTHING if view is None else view.kept for view in found]
-    segments = _joined([part.segments for part in kept])
+    # As plain bytes: joining records would compare their fields one by one.
+    records = _joined([part.segments.view(_RECORD) for part in kept])
+    segments: NDArray[np.void] = records.view(SEGMENT)
     row = np.repeat(np.arange(len(kept)), [len(part.segments) for part in kept])
     reason = segments["reason"]
     n_events = segments["n_events"].astype(np.int64)
