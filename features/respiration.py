@@ -40,9 +40,10 @@ __all__ = [
 
 MIN_SAMPLES: Final = 2
 # A rate from ECG and PPG comes with the probability that it is right within 2/min: one that is
-# more likely wrong than right is not reported. A chest wave of noise seldom reaches its gate.
+# more likely wrong than right is not reported. At the wave's gate 96 % of BIDMC's windows pass
+# (the two annotators disagree in the others) and 0, 7 and 4 % of white, low-passed, brown noise.
 LEAST_PROBABLE: Final = 0.5
-LEAST_WAVE_QUALITY: Final = 0.4
+LEAST_WAVE_QUALITY: Final = 0.5
 FEWEST_CV_INTERVALS: Final = 5
 
 

@@ -25,6 +25,7 @@ N_RATES: Final = RATES_PER_MIN.size
 LEAST_COVERAGE: Final = 0.5
 _LEAST_SAMPLES: Final = round(16 * WAVE_HZ)  # one breath at 4/min, two at 8/min
 _NEGLIGIBLE: Final = 1e-9  # of the largest value: below it a series is rounding
+_NEAR: Final = 0.3  # of a rate: where breaths of that mean rate put their power
 _PEAK_BINS: Final = 2  # on both sides: the main lobe of a 60-s Hann window
 
 
@@ -63,13 +64,15 @@ def spectra(x: Floats) -> Spectra:
     return Spectra(scaled, present, covered)
 
 
-def purity(x: Floats) -> Floats:
-    """Share of the 4-90/min power of each row that lies within 1/min of its peak, (B,) 0-1."""
+def share_near(x: Floats, per_min: Floats) -> Floats:
+    """Share of the 4-90/min power of each row within 30 % of a rate, (B,) 0-1; 0 for NaN."""
     power, _, varies = _power(x)
     band = np.ascontiguousarray(power[:, _LOWEST : _HIGHEST_OF_WAVE + 1])
+    rates = np.arange(_LOWEST, _HIGHEST_OF_WAVE + 1) * STEP_PER_MIN
+    wanted = np.nan_to_num(per_min)[:, None]
+    near = np.where(np.abs(rates - wanted) <= _NEAR * wanted, band, 0.0).sum(axis=1)
     total = band.sum(axis=1)
-    peak = around_peak(band).sum(axis=1)
-    return np.where(varies & (total > 0), peak / np.where(total > 0, total, 1.0), 0.0)
+    return np.where(varies & (total > 0), near / np.where(total > 0, total, 1.0), 0.0)
 
 
 def around_peak(y: Floats) -> Floats:

@@ -16,10 +16,10 @@ from features.runs import Bools, Floats, Ints
 STATE_SIZE: Final = 1 + N_RATES  # end of the last window in µs, then the probability of each rate
 
 _HOP_S: Final = 10.0
-# In 10 s a rate moves by about 1/min (mean absolute, two-sided exponential), and in 3 of 100
-# steps to anywhere breathing usually is. Set on BIDMC, where 0.5-1 and 1-3 % do equally well, at
-# the quick end: after a sudden change the new rate is found within about 30 s.
-_DRIFT_PER_MIN: Final = 1.0
+# In 10 s a rate moves by about 0.7/min (mean absolute, two-sided exponential), and in 3 of 100
+# steps to anywhere breathing usually is. Set on BIDMC, where 0.5-1 and 1-3 % do about equally
+# well: after a sudden change the new rate is found within 30-40 s.
+_DRIFT_PER_MIN: Final = 0.7
 _JUMP: Final = 0.03
 # Windows of 60 s every 10 s share samples: each brings about a third of new evidence.
 _FRESH: Final = 0.35
