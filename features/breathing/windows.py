@@ -23,6 +23,8 @@ WAVE_WINS: Final = 0.6
 # Share of the wave's power near the counted rate: 0.83 is usual in breathing (2 % of windows have
 # less than 0.4), in white, low-passed and brown noise 0.19, 0.32 and 0.23.
 _PURE: Final = 0.6
+LOWEST_COUNTED_PER_MIN: Final = 2.0  # two breaths in a minute
+HIGHEST_COUNTED_PER_MIN: Final = 90.0  # beyond the band's edge: no lung, a heart or a hand
 _ECG_NAMES: Final = ("r_peak", "r_trough", "rr_interval")
 _PPG_NAMES: Final = ("pulse_baseline", "pulse_amplitude", "pulse_interval")
 
@@ -86,7 +88,10 @@ def evidence_of(windows: Windows) -> Evidence:
     covered = np.isfinite(windows.wave).sum(axis=1) / max(windows.wave.shape[1], 1)
     near = spectrum.share_near(windows.wave, counted.rate_per_min)
     pure = np.minimum(near / _PURE, 1.0)
-    quality = np.where(covered >= spectrum.LEAST_COVERAGE, counted.regular * pure, 0.0)
+    rate = counted.rate_per_min
+    real = (rate >= LOWEST_COUNTED_PER_MIN) & (rate <= HIGHEST_COUNTED_PER_MIN)
+    real &= covered >= spectrum.LEAST_COVERAGE
+    quality = np.where(real, counted.regular * pure, 0.0)
     shape = windows.wave.shape
     ecg, ecg_covered = _sources(_ECG_NAMES, series.ecg_series(windows.ecg), shape)
     ppg, ppg_covered = _sources(_PPG_NAMES, series.ppg_series(windows.ppg), shape)
