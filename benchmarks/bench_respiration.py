@@ -100,7 +100,7 @@ def fused(found: Evidence, data: Labelled) -> tuple[Floats, Floats]:
 
 def alone(found: Evidence) -> tuple[Floats, Floats]:
     """Rate and quality of every window without history."""
-    fresh = tracking.fresh_state(len(found.has_ecg))
+    fresh = tracking.fresh_state(len(found.wave_quality))
     result = windows.fuse(found, fresh, np.zeros(len(fresh), np.int64))
     return result.rate_per_min, result.quality
 

@@ -68,15 +68,15 @@ def rate_columns(asked: Windows, state: Floats) -> tuple[dict[str, Column], Floa
 
     Notes
     -----
-    `n` is the number of breath intervals where the wave was used, else of ECG or PPG sources.
+    `n` is the number of breath intervals where the wave was used, else of beats.
     Checked against: ``tests/features/test_respiration.py``.
     """
     found = windows.evidence_of(asked)
     fused = windows.fuse(found, state, asked.end_us)
     by_wave = fused.source == RespSource.WAVE
-    n_sources = found.has_ecg.astype(np.int64) + found.has_ppg
-    n = np.where(by_wave, found.wave.n, n_sources)
-    covered = np.where(by_wave, found.wave_coverage, found.beat_coverage)
+    n = np.where(by_wave, found.wave.n, found.ecg.n + found.ppg.n)
+    beats_covered = np.maximum(found.ecg.coverage, found.ppg.coverage)
+    covered = np.where(by_wave, found.wave_coverage, beats_covered)
     least = np.where(by_wave, LEAST_WAVE_QUALITY, LEAST_PROBABLE)
     why = _reason(np.isfinite(fused.rate_per_min), fused.quality >= least, covered)
     source = fused.source.astype(np.float64)
@@ -88,13 +88,10 @@ def rate_columns(asked: Windows, state: Floats) -> tuple[dict[str, Column], Floa
             found.wave.rate_per_min, found.wave_quality, found.wave_coverage, found.wave.n, wave_why
         ),
     }
-    for name, rate, known in (
-        ("resp_ecg_rate_per_min", found.ecg, found.has_ecg),
-        ("resp_ppg_rate_per_min", found.ppg, found.has_ppg),
-    ):
-        why = _reason(known, rate.quality >= LEAST_PROBABLE, found.beat_coverage)
-        columns[name] = _column(
-            rate.per_min, rate.quality, found.beat_coverage, known.astype(np.int64), why
+    for signal, one in (("ecg", found.ecg), ("ppg", found.ppg)):
+        why = _reason(one.known, one.quality >= LEAST_PROBABLE, one.coverage)
+        columns[f"resp_{signal}_rate_per_min"] = _column(
+            one.per_min, one.quality, one.coverage, one.n, why
         )
     return columns, fused.state
 

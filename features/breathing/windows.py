@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from features.breathing import fusion, series, spectrum, tracking, wave
-from features.breathing.fusion import Rate
 from features.breathing.series import EcgBeats, Pulses, Series
 from features.breathing.wave import WAVE_HZ, WaveRate
 from features.runs import Bools, Floats, Ints
@@ -48,18 +47,25 @@ class Windows(NamedTuple):
     end_us: Ints  # (B,) int64
 
 
+class FromBeats(NamedTuple):
+    """What the beats of one signal say by themselves, (B,) each."""
+
+    per_min: Floats  # NaN where they say nothing
+    quality: Floats  # 0-1, probability that it is right within 2/min
+    known: Bools  # at least one source is there
+    coverage: Floats  # 0-1, share of the window with beats
+    n: Ints  # beats
+
+
 class Evidence(NamedTuple):
-    """What windows say by themselves; (B,) each but the likelihoods (B, N_RATES)."""
+    """What windows say by themselves."""
 
     wave: WaveRate
-    wave_quality: Floats
-    ecg: Rate  # NaN, 0 where the ECG says nothing
-    ppg: Rate
-    log_likelihood: Floats  # of ECG and PPG together
-    has_ecg: Bools
-    has_ppg: Bools
-    wave_coverage: Floats
-    beat_coverage: Floats  # the best of ECG and PPG
+    wave_quality: Floats  # (B,)
+    wave_coverage: Floats  # (B,)
+    ecg: FromBeats
+    ppg: FromBeats
+    log_likelihood: Floats  # (B, N_RATES) of ECG and PPG together
 
 
 class Fused(NamedTuple):
@@ -95,19 +101,14 @@ def evidence_of(windows: Windows) -> Evidence:
     shape = windows.wave.shape
     ecg, ecg_covered = _sources(_ECG_NAMES, series.ecg_series(windows.ecg), shape)
     ppg, ppg_covered = _sources(_PPG_NAMES, series.ppg_series(windows.ppg), shape)
-    ecg_rate, has_ecg = _alone(ecg)
-    ppg_rate, has_ppg = _alone(ppg)
     together, _ = fusion.evidence([*ecg, *ppg])
     return Evidence(
         counted,
         quality,
-        ecg_rate,
-        ppg_rate,
-        together,
-        has_ecg,
-        has_ppg,
         covered,
-        np.maximum(ecg_covered, ppg_covered),
+        _alone(ecg, ecg_covered, windows.ecg.row),
+        _alone(ppg, ppg_covered, windows.ppg.row),
+        together,
     )
 
 
@@ -165,18 +166,20 @@ def _said(found: Evidence) -> tuple[Floats, Bools]:
     """Likelihood of every rate from all sources, and which rows have any."""
     wave_wins = found.wave_quality >= WAVE_WINS
     said = fusion.wave_evidence(found.wave.rate_per_min, wave_wins)
-    return found.log_likelihood + said, found.has_ecg | found.has_ppg | wave_wins
+    return found.log_likelihood + said, found.ecg.known | found.ppg.known | wave_wins
 
 
 def _chosen(found: Evidence, probability: Floats, state: Floats) -> Fused:
     """The wave's own rate or the one followed, whichever is to be believed."""
-    by_beats = found.has_ecg | found.has_ppg
+    by_beats = found.ecg.known | found.ppg.known
     followed = fusion.best_rate(probability)
     followed_quality = np.where(by_beats, followed.quality, 0.0)
     use_wave = found.wave_quality >= np.minimum(WAVE_WINS, followed_quality)
     use_wave &= found.wave_quality > 0
-    source = np.where(found.has_ecg, RespSource.ECG, 0) + np.where(found.has_ppg, RespSource.PPG, 0)
-    source = np.where(found.has_ecg & found.has_ppg, RespSource.ECG_PPG, source)
+    source = np.where(found.ecg.known, RespSource.ECG, 0) + np.where(
+        found.ppg.known, RespSource.PPG, 0
+    )
+    source = np.where(found.ecg.known & found.ppg.known, RespSource.ECG_PPG, source)
     rate = np.where(by_beats, followed.per_min, np.nan)
     return Fused(
         np.where(use_wave, found.wave.rate_per_min, rate),
@@ -200,9 +203,15 @@ def _sources(
     return out, covered
 
 
-def _alone(sources: list[fusion.Source]) -> tuple[Rate, Bools]:
-    """Rate from some of the sources and no history; NaN, 0 where none is present."""
+def _alone(sources: list[fusion.Source], covered: Floats, row: Ints) -> FromBeats:
+    """Rate from some of the sources and no history."""
     likelihood, n = fusion.evidence(sources)
     rate = fusion.best_rate(fusion.normalised(likelihood + fusion.LOG_PRIOR))
     known = n > 0
-    return Rate(np.where(known, rate.per_min, np.nan), np.where(known, rate.quality, 0.0)), known
+    return FromBeats(
+        np.where(known, rate.per_min, np.nan),
+        np.where(known, rate.quality, 0.0),
+        known,
+        covered,
+        np.bincount(row, minlength=covered.size),
+    )
