@@ -165,15 +165,11 @@ def sources(asked: Windows) -> dict[str, Source]:
 
 
 def terms(every: dict[str, Source], names: Sequence[str]) -> Floats:
-    """What the weights multiply: (n, N_RATES, 7), the mean of the sources first."""
-    chosen = [every[name] for name in names]
-    count = np.maximum(sum(one.present.astype(int) for one in chosen), 1)
-    mean = sum(one.power for one in chosen) / count[:, None]
-    found = np.any([one.present for one in chosen], axis=0)
-    first = np.where(found[:, None], np.log((mean + fusion.FLOOR) / (1 + fusion.FLOOR)), 0.0)
-    none = np.zeros_like(first)
+    """What the weights multiply: (n, N_RATES, 9), the shared terms first."""
+    shared, _ = fusion.shared_terms([every[name] for name in names])
+    none = np.zeros_like(shared[0])
     products = [every[name].log_power if name in names else none for name in (*ECG, *PPG)]
-    return np.stack([first, *products], axis=2)
+    return np.stack([*shared, *products], axis=2)
 
 
 def fit(x: Floats, rate_per_min: Floats, weight: Floats) -> Floats:

@@ -164,7 +164,7 @@ def left_out(records: Sequence[Record], whole: Labelled) -> None:
         line(f"{name}, each alone", *rate, data)
     used = [one.chosen(np.ones(one.rate_per_min.size, np.bool_)) for one in known.values()]
     weights = fit(*(np.concatenate(part) for part in zip(*extra, *used, strict=True)))
-    shipped = [fusion.MEAN_WEIGHT, *fusion.SOURCE_WEIGHTS.values()]
+    shipped = [*fusion.SHARED_WEIGHTS.values(), *fusion.SOURCE_WEIGHTS.values()]
     print("weights fitted on all:", weights.round(2).tolist(), "shipped:", shipped)
 
 

@@ -22,6 +22,8 @@ _HIGHEST: Final = 90  # 45/min
 _HIGHEST_OF_WAVE: Final = 180  # 90/min: the chest wave is not sampled by heart beats
 RATES_PER_MIN: Final = np.arange(_LOWEST, _HIGHEST + 1) * STEP_PER_MIN
 N_RATES: Final = RATES_PER_MIN.size
+N_BINS: Final = _HIGHEST_OF_WAVE + 1
+_BINS_PER_MIN: Final = np.arange(N_BINS) * STEP_PER_MIN
 LEAST_COVERAGE: Final = 0.5
 _LEAST_SAMPLES: Final = round(16 * WAVE_HZ)  # one breath at 4/min, two at 8/min
 _NEGLIGIBLE: Final = 1e-9  # of the largest value: below it a series is rounding
@@ -30,9 +32,9 @@ _PEAK_BINS: Final = 2  # on both sides: the main lobe of a 60-s Hann window
 
 
 class Spectra(NamedTuple):
-    """Relative power density of each row's series over `RATES_PER_MIN`."""
+    """Relative power density of each row's series in bins of 0.5/min."""
 
-    power: Floats  # (B, N_RATES), mean 1; 0 in an absent row
+    power: Floats  # (B, N_BINS) from 0 to 90/min, mean 1 over the rates; 0 in an absent row
     present: Bools  # (B,) enough of the series is known and it varies
     coverage: Floats  # (B,) 0-1, share of the window that is known
 
@@ -56,19 +58,35 @@ def spectra(x: Floats) -> Spectra:
     over 4-45/min.
     """
     power, known, varies = _power(x)
-    band = power[:, _LOWEST : _HIGHEST + 1] * RATES_PER_MIN
-    mean = band.mean(axis=1, keepdims=True)
+    band = power[:, :N_BINS] * _BINS_PER_MIN
+    mean = at_rates(band).mean(axis=1, keepdims=True)
     covered = known.mean(axis=1) if x.shape[1] else np.zeros(len(x))
     present = varies & (mean[:, 0] > 0) & (covered >= LEAST_COVERAGE)
     scaled = np.where(present[:, None], band / np.where(mean > 0, mean, 1.0), 0.0)
     return Spectra(scaled, present, covered)
 
 
+def at_rates(bins: Floats) -> Floats:
+    """Values at `RATES_PER_MIN` from values in all bins, (B, N_RATES)."""
+    return np.ascontiguousarray(bins[:, _LOWEST : _HIGHEST + 1])
+
+
+def at_double(bins: Floats) -> Floats:
+    """Values at twice each rate, (B, N_RATES)."""
+    return np.ascontiguousarray(bins[:, 2 * _LOWEST : 2 * _HIGHEST + 1 : 2])
+
+
+def at_half(bins: Floats) -> Floats:
+    """Values at half of each rate, between two bins their mean, (B, N_RATES)."""
+    at = np.arange(_LOWEST, _HIGHEST + 1)
+    return np.asarray((bins[:, at // 2] + bins[:, (at + 1) // 2]) / 2.0, np.float64)
+
+
 def share_near(x: Floats, per_min: Floats) -> Floats:
     """Share of the 4-90/min power of each row within 30 % of a rate, (B,) 0-1; 0 for NaN."""
     power, _, varies = _power(x)
-    band = np.ascontiguousarray(power[:, _LOWEST : _HIGHEST_OF_WAVE + 1])
-    rates = np.arange(_LOWEST, _HIGHEST_OF_WAVE + 1) * STEP_PER_MIN
+    band = np.ascontiguousarray(power[:, _LOWEST:N_BINS])
+    rates = _BINS_PER_MIN[_LOWEST:]
     wanted = np.nan_to_num(per_min)[:, None]
     near = np.where(np.abs(rates - wanted) <= _NEAR * wanted, band, 0.0).sum(axis=1)
     total = band.sum(axis=1)

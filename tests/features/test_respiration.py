@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from features.analyse import analyse
 from features.breathing import recording
+from features.breathing.series import EcgBeats, Pulses
 from features.breathing.tracking import fresh_state
+from features.breathing.windows import Windows
 from features.catalog import FeatureReason
 from features.respiration import (
     WAVE_HZ,
@@ -200,6 +202,52 @@ def test_too_few_breaths_have_no_variability() -> None:
     column = wave_columns(_wave(5)[None])["resp_rate_cv"]
     assert column.reason[0] == FeatureReason.TOO_FEW_BEATS
     assert np.isnan(column.value[0])
+
+
+def _hostile(rng: np.random.Generator, n: int) -> Floats:
+    """Samples no device should send."""
+    x = rng.normal(size=n) * 10.0 ** rng.integers(-300, 300)
+    holes = rng.random(n) < rng.choice([0.0, 0.01, 0.5])
+    x[holes] = rng.choice([np.nan, np.inf, -np.inf, 0.0, 1e308])
+    if rng.random() < 0.3:
+        x[n // 3 :] = x[n // 3] if n else 0.0
+    return x.astype(rng.choice([np.float64, np.float32, np.float16]))
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_no_samples_raise_or_give_a_rate_that_cannot_be() -> None:
+    rng = np.random.default_rng(11)
+    for _ in range(100):
+        names = rng.choice(["resp", "ecg", "ppg"], rng.integers(0, 4), replace=False)
+        fs_hz = float(rng.choice([0.0, 2.0, 4.0, 25.0, 62.5, 100.0]))
+        signals = {name: _hostile(rng, int(rng.integers(0, 8000))) for name in names}
+        rate, quality = respiration_rate(signals, fs_hz)
+        assert 0 <= quality <= 1
+        assert np.isnan(rate) or 2 <= rate <= 90
+        assert np.isnan(rate) == (quality == 0)
+
+
+def test_no_beats_raise_or_give_values_beside_a_reason() -> None:
+    """Beats doubled, before and after the window, of any run and any value."""
+    rng = np.random.default_rng(12)
+    for _ in range(100):
+        n_rows = int(rng.integers(1, 6))
+        row = np.sort(rng.integers(0, n_rows, rng.integers(0, 400)))
+        time_us = rng.integers(-(10**7), 7 * 10**7, row.size)
+        time_us = time_us[np.lexsort((time_us, row))]
+        size = rng.choice([np.nan, np.inf, 0.0, 1.0, 1e300], row.size) * rng.normal(size=row.size)
+        run = rng.integers(0, 3, row.size)
+        wave = np.where(rng.random((n_rows, 240)) < 0.1, np.nan, rng.normal(size=(n_rows, 240)))
+        asked = Windows(
+            wave,
+            EcgBeats(row, time_us, size, -size, run),
+            Pulses(row, time_us, size, size, run),
+            rng.integers(0, 10**15, n_rows),
+        )
+        columns, state = rate_columns(asked, fresh_state(n_rows))
+        columns, state = rate_columns(asked._replace(end_us=asked.end_us + 10**7), state)
+        for name, column in (columns | wave_columns(wave)).items():
+            assert (np.isfinite(column.value) == (column.reason == 0)).all(), name
 
 
 @pytest.mark.data

@@ -7,13 +7,13 @@ import pytest
 
 from features.breathing import fusion
 from features.breathing.fusion import NEAR_PER_MIN, best_rate, evidence, normalised, source
-from features.breathing.spectrum import N_RATES, RATES_PER_MIN, Spectra
+from features.breathing.spectrum import N_BINS, N_RATES, RATES_PER_MIN, Spectra
 
 
 def _at(per_min: float, share: float = 0.6, present: bool = True) -> Spectra:
     """Power of which a share lies around a rate, the rest everywhere."""
-    peak = np.exp(-0.5 * ((RATES_PER_MIN - per_min) / 1.0) ** 2)
-    power = share * peak / peak.mean() + (1 - share)
+    peak = np.exp(-0.5 * ((np.arange(N_BINS) / 2 - per_min) / 1.0) ** 2)
+    power = share * N_RATES * peak / peak.sum() + (1 - share)
     return Spectra(power[None] * present, np.array([present]), np.array([1.0 * present]))
 
 
@@ -72,3 +72,9 @@ def test_a_counted_wave_outweighs_what_is_usual() -> None:
     p = normalised(likelihood + fusion.LOG_PRIOR)
     assert best_rate(p).per_min[0] == pytest.approx(32, abs=0.5)
     assert (likelihood[1] == 0).all()
+
+
+def test_the_harmonic_of_a_slow_rate_is_not_taken_for_the_rate() -> None:
+    """Sharp breaths: as much power an octave above as at the rate."""
+    both = _at(9, 0.3)._replace(power=(_at(9, 0.6).power + _at(18, 0.6).power) / 2)
+    assert _rate(("pulse_baseline", both), ("r_peak", both))[0] == pytest.approx(9, abs=0.5)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from features.breathing.spectrum import RATES_PER_MIN, share_near, spectra
+from features.breathing.spectrum import (
+    N_BINS,
+    RATES_PER_MIN,
+    at_double,
+    at_half,
+    at_rates,
+    share_near,
+    spectra,
+)
 
 T = np.arange(240) / 4
 
@@ -20,8 +28,8 @@ def test_the_power_of_a_wave_lies_at_its_rate_whatever_its_size(
     per_min: float, gain: float
 ) -> None:
     found = spectra(gain * (_wave(per_min) + 3)[None])
-    assert RATES_PER_MIN[found.power[0].argmax()] == pytest.approx(per_min, abs=0.5)
-    assert found.power[0].mean() == pytest.approx(1.0)
+    assert RATES_PER_MIN[at_rates(found.power)[0].argmax()] == pytest.approx(per_min, abs=0.5)
+    assert at_rates(found.power).mean() == pytest.approx(1.0)
     assert found.present[0]
 
 
@@ -30,7 +38,7 @@ def test_a_straight_line_has_no_power() -> None:
     assert not found.present[1:].any()
     assert (found.power[1:] == 0).all()
     wave = spectra((_wave(15) + 40 * T)[None])
-    assert RATES_PER_MIN[wave.power[0].argmax()] == pytest.approx(15, abs=0.5)
+    assert RATES_PER_MIN[at_rates(wave.power)[0].argmax()] == pytest.approx(15, abs=0.5)
 
 
 def test_a_window_half_unknown_still_shows_its_rate_and_less_does_not_count() -> None:
@@ -40,7 +48,7 @@ def test_a_window_half_unknown_still_shows_its_rate_and_less_does_not_count() ->
     found = spectra(x)
     assert found.present.tolist() == [True, False]
     assert found.coverage == pytest.approx([140 / 240, 110 / 240])
-    assert RATES_PER_MIN[found.power[0].argmax()] == pytest.approx(18, abs=0.5)
+    assert RATES_PER_MIN[at_rates(found.power)[0].argmax()] == pytest.approx(18, abs=0.5)
 
 
 @pytest.mark.parametrize("n", [0, 1, 63, 481, 2000])
@@ -66,3 +74,10 @@ def test_a_row_does_not_depend_on_its_neighbours(size: int) -> None:
     together = spectra(x)
     for i in range(size):
         np.testing.assert_array_equal(spectra(x[i : i + 1]).power[0], together.power[i])
+
+
+def test_double_and_half_rates_are_read_from_their_own_bins() -> None:
+    per_min = (np.arange(N_BINS) / 2)[None]
+    np.testing.assert_allclose(at_rates(per_min)[0], RATES_PER_MIN)
+    np.testing.assert_allclose(at_double(per_min)[0], 2 * RATES_PER_MIN)
+    np.testing.assert_allclose(at_half(per_min)[0], RATES_PER_MIN / 2)
