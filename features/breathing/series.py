@@ -26,8 +26,8 @@ class EcgBeats(NamedTuple):
 
     row: Ints
     time_us: Ints  # from the window's start
-    peak: Floats  # `fiducials.edr_extremes`
-    trough: Floats
+    peak: Floats  # `fiducials.edr_extremes`; or peak minus trough where only that is known
+    trough: Floats  # and then 0: a source that never varies is no source
     run: Ints  # gap-free run; no interval joins two
 
 

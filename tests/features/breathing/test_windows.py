@@ -81,6 +81,14 @@ def test_a_constant_heart_says_nothing() -> None:
     assert np.isnan(_fused(asked).rate_per_min[0])
 
 
+def test_one_height_a_beat_is_enough_of_the_ecg() -> None:
+    asked = windows([Body()] * 10, "ecg")
+    ecg = asked.ecg
+    single = ecg._replace(peak=ecg.peak - ecg.trough, trough=np.zeros_like(ecg.peak))
+    fused = _fused(asked._replace(ecg=single))
+    assert np.median(fused.rate_per_min) == pytest.approx(15, abs=0.5)
+
+
 def test_size_and_unit_of_the_signals_do_not_matter() -> None:
     asked = windows([Body()] * 5)
     scaled = asked._replace(
