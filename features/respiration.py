@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import runs
-from features.beat_windows import Column
+from features.column import Column
 from features.breathing import recording, windows
 from features.breathing.apnoea import apnoea_s
 from features.breathing.spectrum import LEAST_COVERAGE

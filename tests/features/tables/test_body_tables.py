@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from features import baseline as personal
-from features.beat_windows import Column
+from features.column import Column
 from features.derived import fresh as derived_fresh
 from features.derived import heart_over_steps, shock_index, unexplained
 from features.electrodermal import conductance_columns, half_seconds_of
