@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.linalg import lapack
 
-from features.intervals import Floats, Ints, row_sums
+from features.variability.rows import Bools, Floats, Ints, row_sums
 
 VLF_HZ: Final = (0.003, 0.04)
 LF_HZ: Final = (0.04, 0.15)
@@ -25,6 +25,7 @@ _STEP_US: Final = 250_000  # 4 Hz grid
 _FS_HZ: Final = 1e6 / _STEP_US
 _N_FFT: Final = 4096
 _LONGEST_SPLINE_HOLE_US: Final = 3_000_000  # a cubic overshoots in longer ones: Lomb instead
+_LEAST_SPLINE_SHARE: Final = 0.9  # of the time in intervals; many small holes: Lomb as well
 _LONGEST_LOMB_S: Final = 1200.0  # its cost grows with the square of the duration
 _FEWEST_INTERVALS: Final = 8
 _NEGLIGIBLE_MS2: Final = 1e-6  # what times rounded to µs make of a constant rhythm
@@ -38,6 +39,16 @@ class BandPowers(NamedTuple):
     hf: Floats
 
 
+class Spectrum(NamedTuple):
+    """One value per row; NaN where the row cannot tell it."""
+
+    vlf_ms2: Floats
+    lf_ms2: Floats
+    hf_ms2: Floats
+    hf_peak_hz: Floats  # NaN too where HF has no peak of its own
+    alias: Bools  # HF is missing because the heart is too slow for it
+
+
 class _Rows(NamedTuple):
     """Intervals of several rows, and where each row begins and stops among them."""
 
@@ -49,7 +60,12 @@ class _Rows(NamedTuple):
 
 
 def band_powers(t_us: Ints, nn_ms: Floats, row: Ints, n_rows: int) -> BandPowers:
-    """VLF, LF and HF power of NN intervals.
+    """VLF, LF and HF power of NN intervals: the first three columns of `nn_spectrum`."""
+    return BandPowers(*nn_spectrum(t_us, nn_ms, row, n_rows)[:3])
+
+
+def nn_spectrum(t_us: Ints, nn_ms: Floats, row: Ints, n_rows: int) -> Spectrum:
+    """VLF, LF and HF power of NN intervals, and where HF peaks.
 
     Parameters
     ----------
@@ -63,9 +79,10 @@ def band_powers(t_us: Ints, nn_ms: Floats, row: Ints, n_rows: int) -> BandPowers
 
     Returns
     -------
-    BandPowers
-        (n_rows,) each, ms². NaN for fewer than 8 intervals, for less than 270 / 120 / 60 s of
-        data (VLF / LF / HF) and for a band above half the heart rate.
+    Spectrum
+        (n_rows,) each. NaN for fewer than 8 intervals, for less than 270 / 120 / 60 s of
+        data (VLF / LF / HF) and for a band above half the heart rate. The peak is the highest
+        local maximum of the density inside HF, refined by a parabola.
 
     Notes
     -----
@@ -73,40 +90,55 @@ def band_powers(t_us: Ints, nn_ms: Floats, row: Ints, n_rows: int) -> BandPowers
     the last, mean removed, one periodic Hann window over all of it, zero-padded to 4096 points,
     one-sided density, summed over VLF [0.003, 0.04), LF [0.04, 0.15), HF [0.15, 0.4) Hz. The top
     of HF is lowered to 1/(2 mean NN), where aliases begin; below 0.30 Hz HF is NaN. Rows with an
-    unobserved hole of more than 3 s use the Lomb periodogram instead of bridging it, up to
-    1200 s; longer ones are NaN.
+    unobserved hole of more than 3 s, or with intervals for less than 0.9 of their time, use the
+    Lomb periodogram instead of bridging holes, up to 1200 s; longer ones are NaN.
     Source: Task Force of the ESC and NASPE (1996), Circulation 93:1043.
     Checked against: ``tests/features/test_spectra.py`` (sinusoids, ANSI/AAMI EC57 patterns).
     """
-    vlf, lf, hf = (np.full(n_rows, np.nan) for _ in range(3))
+    out = np.full((n_rows, 4), np.nan)
+    alias = np.zeros(n_rows, np.bool_)
     count = np.bincount(row, minlength=n_rows)
     stop = np.cumsum(count)
     start = stop - count
     known = np.flatnonzero(count >= _FEWEST_INTERVALS)
     if known.size == 0:
-        return BandPowers(vlf, lf, hf)
-    mean_s = row_sums(nn_ms, row, n_rows)[known] / count[known] / 1000.0
+        return Spectrum(*out.T, alias)
+    total_s = row_sums(nn_ms, row, n_rows)[known] / 1000.0
+    mean_s = total_s / count[known]
     span_s = (t_us[stop[known] - 1] - t_us[start[known]]) / 1e6 + mean_s
-    hole_us = np.diff(t_us) - nn_ms[1:] * 1000.0
-    worst = np.zeros(n_rows)
-    np.maximum.at(worst, row[1:], np.where(row[1:] == row[:-1], hole_us, 0.0))
-    holed = worst[known] > _LONGEST_SPLINE_HOLE_US
+    holed = _longest_holes_us(t_us, nn_ms, row, n_rows)[known] > _LONGEST_SPLINE_HOLE_US
+    holed |= total_s < _LEAST_SPLINE_SHARE * span_s
     top_hz = np.minimum(HF_HZ[1], 0.5 / mean_s)
-    powers = np.empty((known.size, 3))
+    powers = np.full((known.size, 4), np.nan)
     rows = _Rows(t_us - t_us[start[row]], nn_ms, row, start, stop)
     smooth = known[~holed]
     if smooth.size:
         powers[~holed] = _spline_powers(_select(rows, smooth), top_hz[~holed])
-    powers[holed] = np.nan
     for i in np.flatnonzero(holed & (span_s <= _LONGEST_LOMB_S)):
         part = slice(start[known[i]], stop[known[i]])
         powers[i] = _lomb_powers(rows.t_us[part], nn_ms[part], float(top_hz[i]))
-    powers[powers < _NEGLIGIBLE_MS2] = 0.0
-    powers[:, 1][top_hz < LF_HZ[1]] = np.nan
-    powers[:, 2][top_hz < _LOWEST_HF_TOP_HZ] = np.nan
-    powers[span_s[:, None] < np.array(_SHORTEST_S)] = np.nan
-    vlf[known], lf[known], hf[known] = powers.T
-    return BandPowers(vlf, lf, hf)
+    out[known] = _refused(powers, top_hz, span_s)
+    alias[known] = top_hz < _LOWEST_HF_TOP_HZ
+    return Spectrum(*out.T, alias)
+
+
+def _longest_holes_us(t_us: Ints, nn_ms: Floats, row: Ints, n_rows: int) -> Floats:
+    """Longest time without an interval inside each row."""
+    hole_us = np.diff(t_us) - nn_ms[1:] * 1000.0
+    worst = np.zeros(n_rows)
+    np.maximum.at(worst, row[1:], np.where(row[1:] == row[:-1], hole_us, 0.0))
+    return worst
+
+
+def _refused(powers: Floats, top_hz: Floats, span_s: Floats) -> Floats:
+    """Powers without those the heart is too slow or the recording too short for."""
+    bands = powers[:, :3]
+    bands[bands < _NEGLIGIBLE_MS2] = 0.0
+    bands[:, 1][top_hz < LF_HZ[1]] = np.nan
+    bands[:, 2][top_hz < _LOWEST_HF_TOP_HZ] = np.nan
+    bands[span_s[:, None] < np.array(_SHORTEST_S)] = np.nan
+    powers[:, 3][~(bands[:, 2] > 0)] = np.nan
+    return powers
 
 
 def _select(rows: _Rows, chosen: Ints) -> _Rows:
@@ -119,7 +151,7 @@ def _select(rows: _Rows, chosen: Ints) -> _Rows:
 
 
 def _spline_powers(rows: _Rows, top_hz: Floats) -> Floats:
-    """`[B, 3]` band powers by spline and one Hann window per row."""
+    """`[B, 4]` band powers by spline and one Hann window per row."""
     grid, grid_row, place = _spline_grid(rows)
     n_rows = rows.start.size
     n_grid = np.bincount(grid_row, minlength=n_rows)
@@ -146,15 +178,29 @@ def _one_by_one(rows: _Rows, top_hz: Floats) -> Floats:
 
 
 def _bands(density: Floats, hz: Floats, step_hz: float, top_hz: Floats) -> Floats:
-    """`[B, 3]`: density summed over VLF, LF and HF, the last up to `top_hz`."""
-    out = np.empty((density.shape[0], 3))
+    """`[B, 4]`: density summed over VLF, LF and HF, the last up to `top_hz`; the peak of HF."""
+    out = np.empty((density.shape[0], 4))
     for i, (low, high) in enumerate((VLF_HZ, LF_HZ, HF_HZ)):
         inside = np.flatnonzero((hz >= low) & (hz < high))
         part = density[:, inside]
         if i == 2:
             part = np.where(hz[inside] < top_hz[:, None], part, 0.0)
         out[:, i] = np.ascontiguousarray(part).sum(axis=1) * step_hz
+    out[:, 3] = _hf_peaks(density, hz, step_hz, top_hz)
     return out
+
+
+def _hf_peaks(density: Floats, hz: Floats, step_hz: float, top_hz: Floats) -> Floats:
+    """Frequency of the highest local maximum of each row inside HF; NaN without one."""
+    middle = density[:, 1:-1]
+    peaked = (middle > density[:, :-2]) & (middle >= density[:, 2:])
+    peaked &= (hz[1:-1] >= HF_HZ[0]) & (hz[1:-1] < top_hz[:, None])
+    best = np.where(peaked, middle, -1.0).argmax(axis=1) + 1
+    row = np.arange(best.size)
+    left, top, right = (density[row, best + k] for k in (-1, 0, 1))
+    bend = np.maximum(2.0 * top - left - right, np.finfo(np.float64).tiny)
+    peak = hz[best] + step_hz * np.clip(0.5 * (right - left) / bend, -0.5, 0.5)
+    return np.where(peaked.any(axis=1), np.clip(peak, *HF_HZ), np.nan)
 
 
 def _spline_grid(rows: _Rows) -> tuple[Floats, Ints, Ints]:
@@ -190,7 +236,7 @@ def _spline_grid(rows: _Rows) -> tuple[Floats, Ints, Ints]:
 
 
 def _lomb_powers(t_us: Ints, nn_ms: Floats, top_hz: float) -> Floats:
-    """`(3,)` band powers of one row by the Lomb periodogram, which needs no even grid.
+    """`(4,)` band powers and peak of one row by the Lomb periodogram, which needs no even grid.
 
     Frequencies k/(4T); density 2 T' P / N with P unnormalised (N A²/4 for a sinusoid), T the
     duration with its holes and T' without.
