@@ -22,7 +22,7 @@ from features.variability.fractal import LONG_BOXES, LONG_SHORTEST_S, SHORT_BOXE
 from features.variability.fragmentation import fragmentation
 from features.variability.poincare import poincare
 from features.variability.prsa import capacities
-from features.variability.rhythm import irregularity
+from features.variability.rhythm import relative_steps
 from features.variability.rows import Bools, Floats, Ints, NnRows, ratio, row_shares
 from features.variability.time_domain import distribution, rates_bpm, time_domain
 
@@ -155,8 +155,7 @@ def spectral_values(found: Spectrum) -> Values:
 
 def rhythm_values(raw: NnRows) -> Values:
     """How irregular the intervals are as they were found."""
-    found = irregularity(raw)
-    return {"ecg_af_cv": found.cv, "ecg_af_sampen": found.sampen}
+    return {"ecg_af_cv": relative_steps(raw), "ecg_af_sampen": sample_entropy(raw)}
 
 
 def kind_values(kind: NDArray[np.uint8], row: Ints, n_rows: int) -> Values:

@@ -153,7 +153,7 @@ def nn_from_intervals(
     rr = np.asarray(rr_ms, np.float64)
     times = None if times_us is None else np.asarray(times_us, np.int64)
     if rr.ndim != 1 or (times is not None and times.shape != rr.shape):
-        raise ValueError(f"intervals and times must be (n,), not {rr.shape}, {np.shape(times_us)}")
+        raise ValueError(f"intervals and times must be (n,), not {rr.shape} and another")
     real = np.isfinite(rr) & (rr > 0) & (rr < _LONGEST_DEVICE_MS)
     if times is not None:
         latest = np.maximum.accumulate(np.concatenate([[np.iinfo(np.int64).min], times[:-1]]))

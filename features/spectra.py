@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.linalg import lapack
 
-from features.variability.rows import Bools, Floats, Ints, row_sums
+from features.variability.rows import Bools, Floats, Ints, starts_of, sums
 
 VLF_HZ: Final = (0.003, 0.04)
 LF_HZ: Final = (0.04, 0.15)
@@ -28,6 +28,7 @@ _LONGEST_SPLINE_HOLE_US: Final = 3_000_000  # a cubic overshoots in longer ones:
 _LEAST_SPLINE_SHARE: Final = 0.9  # of the time in intervals; many small holes: Lomb as well
 _LONGEST_LOMB_S: Final = 1200.0  # its cost grows with the square of the duration
 _FEWEST_INTERVALS: Final = 8
+_CHUNK_ROWS: Final = 16
 _NEGLIGIBLE_MS2: Final = 1e-6  # what times rounded to µs make of a constant rhythm
 
 
@@ -102,8 +103,8 @@ def nn_spectrum(t_us: Ints, nn_ms: Floats, row: Ints, n_rows: int) -> Spectrum:
     start = stop - count
     known = np.flatnonzero(count >= _FEWEST_INTERVALS)
     if known.size == 0:
-        return Spectrum(*out.T, alias)
-    total_s = row_sums(nn_ms, row, n_rows)[known] / 1000.0
+        return Spectrum(out[:, 0], out[:, 1], out[:, 2], out[:, 3], alias)
+    total_s = sums(nn_ms, count)[known] / 1000.0
     mean_s = total_s / count[known]
     span_s = (t_us[stop[known] - 1] - t_us[start[known]]) / 1e6 + mean_s
     holed = _longest_holes_us(t_us, nn_ms, row, n_rows)[known] > _LONGEST_SPLINE_HOLE_US
@@ -119,14 +120,17 @@ def nn_spectrum(t_us: Ints, nn_ms: Floats, row: Ints, n_rows: int) -> Spectrum:
         powers[i] = _lomb_powers(rows.t_us[part], nn_ms[part], float(top_hz[i]))
     out[known] = _refused(powers, top_hz, span_s)
     alias[known] = top_hz < _LOWEST_HF_TOP_HZ
-    return Spectrum(*out.T, alias)
+    return Spectrum(out[:, 0], out[:, 1], out[:, 2], out[:, 3], alias)
 
 
 def _longest_holes_us(t_us: Ints, nn_ms: Floats, row: Ints, n_rows: int) -> Floats:
     """Longest time without an interval inside each row."""
-    hole_us = np.diff(t_us) - nn_ms[1:] * 1000.0
-    worst = np.zeros(n_rows)
-    np.maximum.at(worst, row[1:], np.where(row[1:] == row[:-1], hole_us, 0.0))
+    hole_us = np.zeros(t_us.size)
+    inside = row[1:] == row[:-1]
+    np.subtract(np.diff(t_us), nn_ms[1:] * 1000.0, out=hole_us[1:], where=inside)
+    count = np.bincount(row, minlength=n_rows)
+    worst, filled = np.zeros(n_rows), np.flatnonzero(count)
+    worst[filled] = np.maximum.reduceat(hole_us, starts_of(count)[filled])
     return worst
 
 
@@ -151,30 +155,38 @@ def _select(rows: _Rows, chosen: Ints) -> _Rows:
 
 
 def _spline_powers(rows: _Rows, top_hz: Floats) -> Floats:
-    """`[B, 4]` band powers by spline and one Hann window per row."""
-    grid, grid_row, place = _spline_grid(rows)
+    """`[B, 4]` band powers and peaks, some rows at a time: those stay in the processor's cache."""
+    found = []
+    for first in range(0, top_hz.size, _CHUNK_ROWS):
+        chunk = range(first, min(first + _CHUNK_ROWS, top_hz.size))
+        span_us = rows.t_us[rows.stop[chunk] - 1]
+        # Rows may not choose each other's resolution: a long one goes alone.
+        whole = bool((span_us < _N_FFT * _STEP_US).all())
+        for part in (chunk,) if whole else [range(i, i + 1) for i in chunk]:
+            at = slice(rows.start[part[0]], rows.stop[part[-1]])
+            begin, stop = rows.start[part] - at.start, rows.stop[part] - at.start
+            own = _Rows(rows.t_us[at], rows.nn_ms[at], rows.row[at] - part[0], begin, stop)
+            found.append(_few_spline_powers(own, top_hz[part.start : part.stop]))
+    return np.concatenate(found)
+
+
+def _few_spline_powers(rows: _Rows, top_hz: Floats) -> Floats:
+    """`[B, 4]` band powers and peaks by spline and one Hann window per row."""
+    grid, n_grid = _spline_grid(rows)
     n_rows = rows.start.size
-    n_grid = np.bincount(grid_row, minlength=n_rows)
-    centred = grid - (row_sums(grid, grid_row, n_rows) / n_grid)[grid_row]
-    hann = 0.5 - 0.5 * np.cos((2 * np.pi / n_grid)[grid_row] * place)
-    weight = 3.0 / 8.0 * n_grid  # sum of the squared window
     n_fft = max(_N_FFT, 1 << int(n_grid.max() - 1).bit_length())
-    if n_rows > 1 and n_fft > _N_FFT:  # rows may not choose each other's resolution
-        return _one_by_one(rows, top_hz)
+    weight = 3.0 / 8.0 * n_grid  # sum of the squared window
     padded = np.zeros((n_rows, n_fft))
-    padded[grid_row, place] = centred * hann
+    windows: dict[int, Floats] = {}
+    for own, part in zip(padded, np.split(grid, np.cumsum(n_grid)[:-1]), strict=True):
+        n = part.size
+        if n not in windows:
+            windows[n] = 0.5 - 0.5 * np.cos(2 * np.pi / n * np.arange(n))
+        np.multiply(part - part.sum() / n, windows[n], out=own[:n])
     half = fft.rfft(padded, axis=1)[:, : int(HF_HZ[1] * n_fft / _FS_HZ) + 2]
     density = (half.real**2 + half.imag**2) * (2.0 / (_FS_HZ * weight))[:, None]
     hz = np.arange(half.shape[1], dtype=np.float64) * (_FS_HZ / n_fft)
     return _bands(density, hz, _FS_HZ / n_fft, top_hz)
-
-
-def _one_by_one(rows: _Rows, top_hz: Floats) -> Floats:
-    """`_spline_powers` of each row by itself, for recordings longer than a window."""
-    parts = [
-        _spline_powers(_select(rows, np.array([i])), top_hz[i : i + 1]) for i in range(top_hz.size)
-    ]
-    return np.concatenate(parts)
 
 
 def _bands(density: Floats, hz: Floats, step_hz: float, top_hz: Floats) -> Floats:
@@ -203,8 +215,8 @@ def _hf_peaks(density: Floats, hz: Floats, step_hz: float, top_hz: Floats) -> Fl
     return np.where(peaked.any(axis=1), np.clip(peak, *HF_HZ), np.nan)
 
 
-def _spline_grid(rows: _Rows) -> tuple[Floats, Ints, Ints]:
-    """Natural cubic splines of all rows on their 4 Hz grids: value, row, place in the row.
+def _spline_grid(rows: _Rows) -> tuple[Floats, Ints]:
+    """Natural cubic splines of all rows on their 4 Hz grids, end to end, and points per row.
 
     All rows are one tridiagonal system; zeros at the borders keep them apart.
     """
@@ -212,27 +224,32 @@ def _spline_grid(rows: _Rows) -> tuple[Floats, Ints, Ints]:
     last = rows.stop - 1
     inner = np.ones(y.size, np.bool_)
     inner[rows.start] = inner[last] = False
-    h = np.diff(t_s)
-    h[last[:-1]] = 1.0  # the step from one row to the next is no interval
-    slope = np.diff(y) / h
+    h = np.ones(y.size)
+    h[:-1] = np.diff(t_s)
+    h[last] = 1.0  # the step from one row to the next is no interval
+    slope = np.diff(y, append=y[-1]) / h
     diagonal, bend = np.ones(y.size), np.zeros(y.size)
     i = np.flatnonzero(inner)
     diagonal[i] = 2 * (h[i - 1] + h[i])
     bend[i] = 6 * (slope[i] - slope[i - 1])
-    _, _, second, _ = lapack.dptsv(diagonal, np.where(inner[1:] & inner[:-1], h, 0.0), bend)
+    beside = np.where(inner[1:] & inner[:-1], h[:-1], 0.0)
+    _, _, second, _ = lapack.dptsv(diagonal, beside, bend)
+    after = np.append(second[1:], 0.0)
+    cubic = (after - second) / (6.0 * h)
+    linear = slope - h * (2.0 * second + after) / 6.0
     tick = -(-rows.t_us // _STEP_US)  # first grid point at or after each knot
     n_points = np.diff(tick, append=0)
     n_points[last] = 0
     n_points[last - 1] += rows.t_us[last] % _STEP_US == 0
-    piece = np.repeat(np.arange(y.size), n_points)
-    order = np.arange(piece.size) - (np.cumsum(n_points) - n_points)[piece]
-    place = tick[piece] + order
-    width = h[np.minimum(piece, h.size - 1)]
-    b = (place * _STEP_US - rows.t_us[piece]) / 1e6 / width
-    a = 1.0 - b
-    curve = (a**3 - a) * second[piece] + (b**3 - b) * second[piece + 1]
-    value = a * y[piece] + b * y[piece + 1] + curve * width**2 / 6.0
-    return value, rows.row[piece], place
+    n_grid = tick[last] + (rows.t_us[last] % _STEP_US == 0)
+    place = np.arange(int(n_grid.sum())) - np.repeat(starts_of(n_grid), n_grid)
+    u = place / _FS_HZ - np.repeat(t_s, n_points)
+    value = np.repeat(cubic, n_points) * u
+    for coefficient in (second / 2.0, linear, y):
+        value += np.repeat(coefficient, n_points)
+        if coefficient is not y:
+            value *= u
+    return value, n_grid
 
 
 def _lomb_powers(t_us: Ints, nn_ms: Floats, top_hz: float) -> Floats:
@@ -247,9 +264,7 @@ def _lomb_powers(t_us: Ints, nn_ms: Floats, top_hz: float) -> Floats:
     duration_s = float(t_s[-1]) + float(nn_ms.sum()) / n / 1000.0
     step_hz = 1.0 / (4.0 * duration_s)
     hz = np.arange(1.0, int(HF_HZ[1] / step_hz) + 1) * step_hz
-    wave = _waves(step_hz, hz.size, t_s)
-    twice = (wave**2).sum(axis=1)
-    along = (wave * y).sum(axis=1)
+    along, twice = _fourier(step_hz, hz.size, t_s, y)
     # The offset tau makes sine and cosine orthogonal at these times (Scargle 1982).
     turn = np.exp(-0.5j * np.angle(twice))
     along *= turn
@@ -261,11 +276,21 @@ def _lomb_powers(t_us: Ints, nn_ms: Floats, top_hz: float) -> Floats:
     return np.asarray(_bands(density[None, :], hz, step_hz, np.array([top_hz]))[0])
 
 
-def _waves(step_hz: float, n_hz: int, t_s: Floats) -> NDArray[np.complex128]:
-    """`[n_hz, n]`: exp(2 pi i f t) at f = step, 2 step...; coarse times fine steps, few exps."""
+def _fourier(
+    step_hz: float, n_hz: int, t_s: Floats, y: Floats
+) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    """Sums of y exp(2 pi i f t) and of exp(4 pi i f t) at f = step, 2 step...
+
+    Coarse times fine steps: few exponentials, and what is multiplied stays in the cache.
+    """
     fine = 32
     base = 2j * np.pi * step_hz * t_s
-    coarse = np.exp(base * (fine * np.arange(n_hz // fine + 1))[:, None])
     near = np.exp(base * np.arange(1, fine + 1)[:, None])
-    waves: NDArray[np.complex128] = coarse[:, None, :] * near
-    return waves.reshape(-1, t_s.size)[:n_hz]
+    along = np.empty((n_hz // fine + 1, fine), np.complex128)
+    twice = np.empty_like(along)
+    for k in range(along.shape[0]):
+        wave = near * np.exp(base * (fine * k))
+        along[k] = (wave * y).sum(axis=1)
+        wave *= wave
+        twice[k] = wave.sum(axis=1)
+    return along.reshape(-1)[:n_hz], twice.reshape(-1)[:n_hz]

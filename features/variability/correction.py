@@ -66,12 +66,12 @@ class Corrected(NamedTuple):
 class _Surrounded(NamedTuple):
     """Rows with their reflections on both sides, end to end."""
 
-    index: Ints  # interval at each place
+    interval: Ints  # at each place
     centre: Ints  # place of each interval
 
     def rank(self, values: Floats, rank: int, size: int) -> Floats:
         """Order statistic of the values around each interval."""
-        return np.asarray(ndimage.rank_filter(values[self.index], rank, size)[self.centre])
+        return np.asarray(ndimage.rank_filter(values[self.interval], rank, size)[self.centre])
 
 
 def classify(nn_ms: Floats, row: Ints, joined: Bools, n_rows: int) -> NDArray[np.uint8]:
@@ -139,12 +139,10 @@ class _Fit(NamedTuple):
     joined: Bools
 
 
-def _decide(
-    kind: NDArray[np.uint8], d: Floats, m: Floats, fit: _Fit, around: _Surrounded
-) -> None:
+def _decide(kind: NDArray[np.uint8], d: Floats, m: Floats, fit: _Fit, around: _Surrounded) -> None:
     """The decision tree, written into `kind`."""
     far, out = np.abs(m) > _FAR, np.abs(m) > _OUT
-    padded, at = d[around.index], around.centre
+    padded, at = d[around.interval], around.centre
     before, after, second = padded[at - 1], padded[at + 1], padded[at + 2]
     s12 = np.where(d > 0, np.maximum(before, after), np.minimum(before, after))
     s22 = np.where(d >= 0, np.minimum(after, second), np.maximum(after, second))
@@ -272,7 +270,7 @@ def _first_of_pairs(marked: Bools, joined: Bools) -> Ints:
     start, length = runs_of((np.diff(place, prepend=-2) == 1) & joined[place])
     order = np.arange(place.size) - np.repeat(start, length)
     paired = (order % 2 == 0) & (order + 1 < np.repeat(length, length))
-    return place[paired]
+    return np.asarray(place[paired], np.int64)
 
 
 def _steps(nn_ms: Floats, row: Ints, joined: Bools, n_rows: int) -> Floats:

@@ -21,9 +21,10 @@ TOLERANCE: Final = 0.2  # of SDNN
 MOST_INTERVALS: Final = 8192
 _PER_MS: Final = 1e6  # intervals are compared as whole nanoseconds: exact, hence symmetric
 _APART: Final = np.int64(1) << 40  # ns, more than any interval and its tolerance
-_CHUNK_WORDS: Final = 1 << 16  # bits of so many rows stay in the processor's cache
+_CHUNK_WORDS: Final = 1 << 15  # bits of so many rows stay in the processor's cache
 _ONE: Final = np.uint64(1)
 _TOP: Final = np.uint64(63)
+_ALL: Final = ~np.uint64(0)
 
 
 def sample_entropy(nn: NnRows) -> Floats:
@@ -67,41 +68,44 @@ def sample_entropy(nn: NnRows) -> Floats:
 def _matches(x: Ints, tolerance: Ints, template: Bools) -> tuple[Ints, Ints]:
     """Pairs of templates alike over two and over three intervals, of each row of `x`."""
     alike = _alike(x, tolerance)
-    n_words = alike.shape[2]
-    valid = _bits(template, n_words)
-    shifted = _shift(alike[:, 1:])
-    two = alike[:, :-2] & shifted[:, :-1]
-    two &= valid[:, None, :]
-    own = template[:, :-2]
-    n_two = np.bitwise_count(two).sum(axis=2, dtype=np.int64)
-    two &= _shift(shifted[:, 1:])
-    n_three = np.bitwise_count(two).sum(axis=2, dtype=np.int64)
-    n_own = own.sum(axis=1)
+    n_rows, n_words, _ = alike.shape
+    next_alike = _down(alike)
+    valid = _bits(template, n_words)[:, :, None]
+    own = np.where(template[:, None, :-2], _ALL, np.uint64(0))
+    two = alike[:, :, :-2] & next_alike[:, :, 1:-1]
+    two &= valid
+    two &= own
+    n_two = np.bitwise_count(two).reshape(n_rows, -1).sum(axis=1, dtype=np.int64)
+    two &= _down(next_alike)[:, :, 2:]
+    n_three = np.bitwise_count(two).reshape(n_rows, -1).sum(axis=1, dtype=np.int64)
     # Every template is like itself, and every pair is seen from both sides.
-    both = ((n_two * own).sum(axis=1) - n_own) // 2
-    third = ((n_three * own).sum(axis=1) - n_own) // 2
-    return both, third
+    n_own = template[:, :-2].sum(axis=1)
+    return (n_two - n_own) // 2, (n_three - n_own) // 2
 
 
 def _alike(x: Ints, tolerance: Ints) -> _Words:
-    """`[B, n, W]` bits: j is set for i when they differ by at most the tolerance."""
+    """`[B, W, n]` words: bit j of those at i is set when i and j differ by the tolerance at most.
+
+    In order of size, what is alike is one stretch: the bits of everything up to its end without
+    those of everything before its start.
+    """
     n_rows, n = x.shape
     n_words = n // 64 + 1
     order = np.argsort(x, axis=1)
-    ordered = np.take_along_axis(x, order, axis=1)
-    base = np.arange(n_rows)[:, None] * (4 * _APART)
-    keys = (ordered + base).reshape(-1)
+    row = np.arange(n_rows)[:, None]
+    keys = (np.take_along_axis(x, order, axis=1) + row * (4 * _APART)).reshape(-1)
     above = np.searchsorted(keys, keys + np.repeat(tolerance, n), "right").reshape(n_rows, n)
-    above -= np.arange(n_rows)[:, None] * n  # of the sorted values, the first beyond
-    place = above + np.arange(n_rows)[:, None] * (n + 1)
-    ends = np.bincount(place.reshape(-1), minlength=n_rows * (n + 1)).reshape(n_rows, n + 1)
-    below = np.cumsum(ends, axis=1)[:, :n]  # of the sorted values, the first not before
-    up_to = np.zeros((n_rows, n + 1, n_words), np.uint64)
-    row, nth = np.arange(n_rows)[:, None], np.arange(1, n + 1)
-    up_to[row, nth, order >> 6] = _ONE << (order & 63).astype(np.uint64)
-    np.bitwise_or.accumulate(up_to, axis=1, out=up_to)
-    alike = np.empty((n_rows, n, n_words), np.uint64)
-    alike[row, order] = up_to[row, above] ^ up_to[row, below]
+    ends = np.bincount((above + row).reshape(-1), minlength=n_rows * (n + 1))
+    below = np.cumsum(ends.reshape(n_rows, n + 1), axis=1)[:, :n]
+    above -= row * n
+    up_to = np.zeros((n_rows, n_words, n + 1), np.uint64)
+    up_to[row, order >> 6, np.arange(1, n + 1)] = _ONE << (order & 63).astype(np.uint64)
+    np.bitwise_or.accumulate(up_to, axis=2, out=up_to)
+    place = np.empty_like(order)
+    place[row, order] = np.arange(n)
+    above, below = np.take_along_axis(above, place, 1), np.take_along_axis(below, place, 1)
+    alike = np.take_along_axis(up_to, above[:, None, :], axis=2)
+    alike ^= np.take_along_axis(up_to, below[:, None, :], axis=2)
     return alike
 
 
@@ -112,8 +116,8 @@ def _bits(true: Bools, n_words: int) -> _Words:
     return np.packbits(wide, axis=1, bitorder="little").view("<u8").astype(np.uint64)
 
 
-def _shift(words: _Words) -> _Words:
+def _down(words: _Words) -> _Words:
     """Every bit one place down: bit j of the result is bit j + 1."""
     out = words >> _ONE
-    out[..., :-1] |= words[..., 1:] << _TOP
+    out[:, :-1] |= words[:, 1:] << _TOP
     return out

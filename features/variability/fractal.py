@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from features.variability.poincare import LEAST_SPREAD_MS
-from features.variability.rows import Floats, Ints, NnRows, row_means, row_sums, runs_of
+from features.variability.rows import Floats, Ints, NnRows, row_means, runs_of, sums
 
 SHORT_BOXES: Final = tuple(range(4, 17))  # intervals per box: alpha 1
 LONG_BOXES: Final = tuple(range(16, 65))  # alpha 2
@@ -52,8 +52,9 @@ def fluctuations(nn: NnRows, boxes: tuple[int, ...]) -> Fluctuations:
         order = np.arange(first.size) - np.repeat(np.cumsum(n_boxes) - n_boxes, n_boxes)
         first += order * size
         row = nn.row[first]
-        squares[:, k] = row_sums(_residuals(profile, first, size), row, nn.n_rows)
-        points[:, k] = size * np.bincount(row, minlength=nn.n_rows)
+        per_row = np.bincount(row, minlength=nn.n_rows)
+        squares[:, k] = sums(_residuals(profile, first, size), per_row)
+        points[:, k] = size * per_row
     return Fluctuations(squares, points)
 
 
@@ -62,7 +63,7 @@ def exponent(found: Fluctuations, boxes: tuple[int, ...]) -> Floats:
     variance = np.zeros(found.points.shape)
     np.divide(found.squares, found.points, out=variance, where=found.points > 0)
     rough = (variance > LEAST_SPREAD_MS**2).all(axis=1)
-    log_f = 0.5 * np.log(np.where(rough[:, None], variance, 1.0))
+    log_f = 0.5 * np.log(np.where(np.expand_dims(rough, 1), variance, 1.0))
     log_n = np.log(np.array(boxes, np.float64))
     weight = log_n - log_n.mean()
     weight /= (weight**2).sum()

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from features.variability.rows import Bools, Floats, Ints, NnRows, ratio, row_sums, runs_of
+from features.variability.rows import Bools, Floats, Ints, NnRows, ratio, runs_of, sums
 
 _SHORT_SEGMENT: Final = 3  # intervals; a shorter monotone segment is fragmentation
 _ALTERNATIONS: Final = 2  # changes of sign in a row: four intervals, three differences
@@ -49,13 +49,13 @@ def fragmentation(nn: NnRows) -> Fragmentation:
     start, length = runs_of(next_to & (turn > 0))
     segment = step[start] != 0
     start, length = start[segment], length[segment]
-    within = row_sums(length * 1.0, row[start], nn.n_rows)
+    within = _lengths(length, row[start], nn.n_rows)
     number = np.bincount(row[start], minlength=nn.n_rows).astype(np.float64)
     short = length < _SHORT_SEGMENT
-    in_short = row_sums(length[short] * 1.0, row[start][short], nn.n_rows)
+    in_short = _lengths(length[short], row[start[short]], nn.n_rows)
     start, length = runs_of(next_to & (turn < 0))
     zigzag = length > _ALTERNATIONS
-    in_zigzag = row_sums(length[zigzag] * 1.0, row[start][zigzag], nn.n_rows)
+    in_zigzag = _lengths(length[zigzag], row[start[zigzag]], nn.n_rows)
     n_steps = np.bincount(row, minlength=nn.n_rows).astype(np.float64)
     return Fragmentation(
         pip,
@@ -68,3 +68,8 @@ def fragmentation(nn: NnRows) -> Fragmentation:
 def _counts(true: Bools, row: Ints, n_rows: int) -> Floats:
     """Number of True per row, as float."""
     return np.bincount(row[true], minlength=n_rows).astype(np.float64)
+
+
+def _lengths(length: Ints, row: Ints, n_rows: int) -> Floats:
+    """Sum of the lengths per row."""
+    return sums(length.astype(np.float64), np.bincount(row, minlength=n_rows))

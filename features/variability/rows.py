@@ -38,21 +38,34 @@ def row_sums(values: Floats, row: Ints, n_rows: int) -> Floats:
     return np.bincount(row, weights=values, minlength=n_rows).astype(np.float64, copy=False)
 
 
+def sums(values: Floats, count: Ints) -> Floats:
+    """Sum of each row of values laid end to end in rows of these lengths; 0 for an empty one.
+
+    Many times faster than `row_sums`, which rows out of order need. Each row is reduced by
+    itself, so that no bit depends on the others.
+    """
+    out = np.zeros(count.size)
+    filled = np.flatnonzero(count)
+    if filled.size:
+        out[filled] = np.add.reduceat(values, starts_of(count)[filled])
+    return out
+
+
 def row_means(values: Floats, row: Ints, n_rows: int) -> tuple[Ints, Floats]:
-    """Count and mean of the values of each row; NaN for a row without."""
+    """Count and mean of the values of each ascending row; NaN for a row without."""
     n = np.bincount(row, minlength=n_rows)
     mean = np.full(n_rows, np.nan)
-    np.divide(row_sums(values, row, n_rows), n, out=mean, where=n > 0)
+    np.divide(sums(values, n), n, out=mean, where=n > 0)
     return n, mean
 
 
 def row_deviations(values: Floats, row: Ints, n_rows: int) -> Floats:
     """Standard deviation of each row, ddof 1; NaN for fewer than two values."""
     n, mean = row_means(values, row, n_rows)
-    squares = row_sums((values - mean[row]) ** 2, row, n_rows)
+    squares = sums((values - mean[row]) ** 2, n)
     variance = np.full(n_rows, np.nan)
     np.divide(squares, n - 1, out=variance, where=n > 1)
-    return np.sqrt(variance)
+    return np.asarray(np.sqrt(variance), np.float64)
 
 
 def row_shares(true: Bools, row: Ints, n_rows: int) -> Floats:

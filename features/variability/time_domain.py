@@ -20,8 +20,8 @@ from features.variability.rows import (
     row_means,
     row_quantiles,
     row_shares,
-    row_sums,
     starts_of,
+    sums,
 )
 
 _MEDIAN_OF: Final = 5  # intervals; the extremes of a window are no single interval's
@@ -110,15 +110,16 @@ def distribution(nn: NnRows) -> Distribution:
     -----
     Source: Task Force (1996); Hyndman and Fan (1996), Am Stat 50:361, definition 5.
     """
-    count = np.bincount(nn.row, minlength=nn.n_rows)
+    count: Ints = np.bincount(nn.row, minlength=nn.n_rows)
+    n = count.astype(np.float64)
     ordered = ordered_rows(nn.nn_ms, nn.row)
-    low = row_quantiles(ordered, count, 0.25 * count - 0.5)
-    high = row_quantiles(ordered, count, 0.75 * count - 0.5)
-    median = row_quantiles(ordered, count, 0.5 * (count - 1.0))
+    low = row_quantiles(ordered, count, 0.25 * n - 0.5)
+    high = row_quantiles(ordered, count, 0.75 * n - 0.5)
+    median = row_quantiles(ordered, count, 0.5 * (n - 1.0))
     off = ordered_rows(np.abs(nn.nn_ms - median[nn.row]), nn.row)
-    mad = row_quantiles(off, count, 0.5 * (count - 1.0))
+    mad = row_quantiles(off, count, 0.5 * (n - 1.0))
     peak = _highest_bin(ordered, nn.row, nn.n_rows)
-    return Distribution(high - low, mad, ratio(count.astype(np.float64), peak))
+    return Distribution(high - low, mad, ratio(n, peak))
 
 
 def _highest_bin(ordered: Floats, row: Ints, n_rows: int) -> Floats:
@@ -152,4 +153,4 @@ def _extremes(nn: NnRows) -> tuple[Floats, Floats]:
 def rates_bpm(nn_ms: Floats, row: Ints, n_rows: int) -> Floats:
     """60000 / mean interval per row; NaN where there is none."""
     n = np.bincount(row, minlength=n_rows)
-    return ratio(60000.0 * n, row_sums(nn_ms, row, n_rows))
+    return ratio(60000.0 * n.astype(np.float64), sums(nn_ms, n))

@@ -212,7 +212,7 @@ def test_variability_refuses_too_little_of_the_window() -> None:
     whole = segments(modulated(), until_s=300)
     late = rings(whole[-12:])
     assert look(late, "ecg_rmssd_ms", window(300, "300s"))[1] == FeatureReason.TOO_SHORT
-    holed = rings(whole[:11], whole[20:])
+    holed = rings(whole[:11], whole[21:])
     assert look(holed, "ecg_rmssd_ms", window(300, "300s"))[1] == OK
     assert look(holed, "ecg_lf_ms2", window(300, "300s"))[1] == FeatureReason.GAP
 
