@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.variability.correction import Corrected, Kind, classify, correct
+from features.variability.correction import Corrected, Kind, classify, correct, within_limits
 from features.variability.rows import Bools, Floats, Ints
 
 _ROW_US: Final = 1 << 44  # more than any window: keeps rows apart on one time axis
@@ -76,7 +76,8 @@ def intervals_with_context(beats: Beats, length_us: Ints) -> Intervals:
     row, end_us, joined = beats.row[at + 1], beats.times_us[at + 1], joined[at]
     nn_ms = (end_us - beats.times_us[at]) / 1000.0
     kind = classify(nn_ms, row, joined, length_us.size)
-    kind[(beats.ectopic[1:] | beats.ectopic[:-1])[at]] = Kind.ECTOPIC
+    by_shape = (beats.ectopic[1:] | beats.ectopic[:-1])[at]
+    kind[by_shape & within_limits(nn_ms)] = Kind.ECTOPIC
     return Intervals(row, end_us, nn_ms, joined, kind, correct(nn_ms, row, joined, kind))
 
 

@@ -24,7 +24,7 @@ from features.variability.correction import (
 from features.variability.correction import (
     classify as classify,
 )
-from features.variability.correction import correct
+from features.variability.correction import correct, within_limits
 from features.variability.rows import Bools as Bools
 from features.variability.rows import Floats as Floats
 from features.variability.rows import Ints as Ints
@@ -175,6 +175,6 @@ def _series(nn_ms: Floats, times_s: Floats, joined: Bools, ectopic: Bools) -> Nn
     """Intervals of one recording, judged and corrected."""
     row = np.zeros(nn_ms.size, np.int64)
     kind = classify(nn_ms, row, joined, 1)
-    kind[ectopic] = Kind.ECTOPIC
+    kind[ectopic & within_limits(nn_ms)] = Kind.ECTOPIC
     corrected = correct(nn_ms, row, joined, kind)
     return NnSeries(nn_ms, times_s, kind == Kind.NORMAL, kind, joined, *corrected)

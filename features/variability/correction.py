@@ -120,8 +120,13 @@ def classify(nn_ms: Floats, row: Ints, joined: Bools, n_rows: int) -> NDArray[np
     d = step / _threshold(around.rank(np.abs(step), _RANK, _AROUND), median)
     _decide(kind, d, deviation / limit, _Fit(nn_ms, median, limit, joined), around)
     kind[count[row] < _FEWEST_JUDGED] = Kind.NORMAL
-    kind[(nn_ms < SHORTEST_NN_MS) | (nn_ms > LONGEST_NN_MS)] = Kind.LONG_SHORT
+    kind[~within_limits(nn_ms)] = Kind.LONG_SHORT
     return kind
+
+
+def within_limits(nn_ms: Floats) -> Bools:
+    """Whether each interval can be one between two heart beats."""
+    return (nn_ms >= SHORTEST_NN_MS) & (nn_ms <= LONGEST_NN_MS)
 
 
 def _threshold(typical: Floats, median: Floats) -> Floats:
