@@ -54,7 +54,7 @@ def annotated_rr_s(folder: Path, record: str) -> Floats:
     Samples are subtracted before they are divided: the other way round, rounding moves twelve of
     the windows by one interval.
     """
-    import wfdb  # noqa: PLC0415
+    import wfdb
 
     sample = wfdb.rdann(str(folder / _ANNOTATIONS / record), "ecg").sample
     return np.asarray(np.diff(sample) / _FS_HZ, np.float64)
@@ -152,7 +152,7 @@ def people_rr_ms(hrv_reference: Path, mmash: Path) -> dict[str, Floats]:
     """Day-long RR in ms of every person of the two archives."""
     out = {name: annotated_rr_s(hrv_reference, name) * 1000.0 for name in RECORDS}
     for path in sorted(mmash.glob("*/RR.csv")):
-        rr_s = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=1)
+        rr_s = np.loadtxt(path, delimiter=",", skiprows=1, usecols=1)
         out[path.parent.name] = np.asarray(rr_s * 1000.0, np.float64)
     return out
 

@@ -35,7 +35,7 @@ FEWEST_NN: Final = {60: 20, 300: 100}  # by length of the window in seconds
 LEAST_COVERAGE: Final = 0.5
 # The reference toolbox drops windows with more than 15 % missing (Vest 2018).
 LEAST_NONLINEAR_COVERAGE: Final = 0.85
-LEAST_SPECTRAL_COVERAGE: Final = 0.7  # below 0.9 by Lomb
+LEAST_SPECTRAL_COVERAGE: Final = 0.7
 MOST_ARTEFACTS_PCT: Final = 20.0  # of intervals; more leave nothing to be trusted
 _FULL_US: Final = 300_000_000  # the window all measures are made for
 _SHORT_WINDOW: Final = (

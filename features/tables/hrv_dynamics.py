@@ -33,7 +33,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         0,
         1e9,
         "VLF power",
-        "NN power in [0.003, 0.04) Hz: cubic spline at 4 Hz, one Hann window; Lomb over gaps",
+        "NN power in [0.003, 0.04) Hz: cubic spline at 4 Hz, one Hann window; lines over gaps",
         _TASK_FORCE,
     ),
     Feature(
@@ -46,7 +46,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         0,
         1e9,
         "LF power",
-        "NN power in [0.04, 0.15) Hz: cubic spline at 4 Hz, one Hann window; Lomb over gaps",
+        "NN power in [0.04, 0.15) Hz: cubic spline at 4 Hz, one Hann window; lines over gaps",
         _TASK_FORCE,
     ),
     Feature(

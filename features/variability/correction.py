@@ -28,7 +28,7 @@ from features.variability.rows import (
 SHORTEST_NN_MS: Final = 200.0
 LONGEST_NN_MS: Final = 6000.0
 _FEWEST_JUDGED: Final = 5  # fewer intervals say nothing about the rhythm
-_NEAR: Final = 11  # intervals of the running median, LT2019
+_NEAR: Final = 15  # intervals of the running median; with LT2019's 11, four extra beats lead it
 _AROUND: Final = 91  # intervals that set the thresholds, LT2019
 CONTEXT_BEATS: Final = _AROUND // 2
 # 5.2 quartile deviations of |x| (LT2019) are 6.8 lower quartiles of |x| for normal x. The lower
@@ -96,9 +96,9 @@ def classify(nn_ms: Floats, row: Ints, joined: Bools, n_rows: int) -> NDArray[np
 
     Notes
     -----
-    Steps d and deviations m from the median of 11 are measured in thresholds taken from the 91
+    Steps d and deviations m from the median of 15 are measured in thresholds taken from the 91
     intervals around, reflected at the row's ends; then the decision tree of Lipponen and
-    Tarvainen (2019), J Med Eng Technol 43:173. Two deliberate differences. Thresholds are 6.8
+    Tarvainen (2019), J Med Eng Technol 43:173. Deliberate differences. Thresholds are 6.8
     lower quartiles of |x|, at least 12 % of the running median, where the paper takes 5.2
     quartile deviations: the same for normal x, but those break down where a quarter of the
     steps are artefacts, which eight ectopic beats among 91 make. And an artefact must itself be
@@ -110,6 +110,7 @@ def classify(nn_ms: Floats, row: Ints, joined: Bools, n_rows: int) -> NDArray[np
     kind = np.zeros(nn_ms.size, np.uint8)
     if nn_ms.size == 0:
         return kind
+    joined = joined & (np.diff(row, prepend=-1) == 0)
     count = np.bincount(row, minlength=n_rows)
     around = _surround(count, row)
     step = _steps(nn_ms, row, joined, n_rows)
