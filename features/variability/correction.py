@@ -103,8 +103,8 @@ def classify(nn_ms: Floats, row: Ints, joined: Bools, n_rows: int) -> NDArray[np
     quartile deviations: the same for normal x, but those break down where a quarter of the
     steps are artefacts, which eight ectopic beats among 91 make. And an artefact must itself be
     a threshold off the median, while what is 3 off is one even without a step of its own.
-    In atrial fibrillation thresholds are wide and little is flagged; bigeminy and trigeminy are
-    a rhythm here, and only a detector that sees the shape of the beats can tell them.
+    In atrial fibrillation thresholds are wide and little is flagged; bigeminy is a rhythm here,
+    and only a detector that sees the shape of the beats can tell it.
     Checked against: ``tests/features/variability/test_correction.py``.
     """
     kind = np.zeros(nn_ms.size, np.uint8)
@@ -147,22 +147,23 @@ class _Fit(NamedTuple):
 
 def _decide(kind: NDArray[np.uint8], d: Floats, m: Floats, fit: _Fit, around: _Surrounded) -> None:
     """The decision tree, written into `kind`."""
-    far, out = np.abs(m) > _FAR, np.abs(m) > _OUT
+    short, long, far = m < -_OUT, m > _OUT, np.abs(m) > _FAR
     padded, at = d[around.interval], around.centre
     before, after, second = padded[at - 1], padded[at + 1], padded[at + 2]
     s12 = np.where(d > 0, np.maximum(before, after), np.minimum(before, after))
     s22 = np.where(d >= 0, np.minimum(after, second), np.maximum(after, second))
     ectopic = (d > 1) & (s12 < -_C1 * d - _C2)
     ectopic |= (d < -1) & (s12 > -_C1 * d + _C2)
+    out = short | long
     ectopic &= out  # a step back into the rhythm is no artefact, however large
     big, small = out & ~ectopic & (d > 1) & (s22 < -1), out & ~ectopic & (d < -1) & (s22 > 1)
-    kind[big | small | far] = Kind.LONG_SHORT
-    half, off = fit.nn_ms / 2.0, fit.nn_ms - fit.median
+    kind[big | small | far | (out & _alone(d, after, fit.joined))] = Kind.LONG_SHORT
     # Two missed beats next to each other, or around one good interval, look like an ectopic
     # beat to the tree; but no interval before theirs is short.
     pause = np.zeros(d.size, np.bool_)
-    pause[1:] = ectopic[1:] & fit.joined[1:] & (off[:-1] < -fit.limit[:-1])
-    split = (big | (far & (off > 0))) & ~pause & (half >= SHORTEST_NN_MS)
+    pause[1:] = ectopic[1:] & fit.joined[1:] & short[:-1]
+    half = fit.nn_ms / 2.0
+    split = (big | (far & long)) & ~pause & (half >= SHORTEST_NN_MS)
     split &= np.abs(half - fit.median) < fit.limit
     kind[split] = Kind.MISSED
     together = fit.nn_ms[:-1] + fit.nn_ms[1:]
@@ -172,6 +173,18 @@ def _decide(kind: NDArray[np.uint8], d: Floats, m: Floats, fit: _Fit, around: _S
     late = np.flatnonzero(ectopic & ~split)
     kind[late] = Kind.ECTOPIC
     kind[late[fit.joined[late]] - 1] = Kind.ECTOPIC
+    # A short and a long interval are a premature beat and its pause, however they were noticed.
+    left = (kind == Kind.NORMAL) | (kind == Kind.LONG_SHORT)
+    pair = short[:-1] & long[1:] & fit.joined[1:] & left[:-1] & left[1:]
+    first = np.flatnonzero(pair & (kind[:-1] + kind[1:] > 0))
+    kind[first] = kind[first + 1] = Kind.ECTOPIC
+
+
+def _alone(d: Floats, after: Floats, joined: Bools) -> Bools:
+    """Intervals at the end of a run that step away from their only neighbour."""
+    last = np.ones(d.size, np.bool_)
+    last[:-1] = ~joined[1:]
+    return np.asarray((last & joined & (np.abs(d) > 1)) | (~joined & ~last & (np.abs(after) > 1)))
 
 
 def correct(nn_ms: Floats, row: Ints, joined: Bools, kind: NDArray[np.uint8]) -> Corrected:
