@@ -61,18 +61,19 @@ def argmax_between(y: Floats, row: Ints, start: Ints, stop: Ints) -> Ints:
         return start
     length = stop - start
     before = np.cumsum(length) - length  # samples in the stretches before each
-    column = np.arange(int(length.sum())) - np.repeat(before - start, length)
-    value = y[np.repeat(row, length), column]
+    begin = row * y.shape[1] + start
+    place = np.arange(int(length.sum())) + np.repeat(begin - before, length)
+    value = y.reshape(-1)[place]
     largest = np.repeat(np.maximum.reduceat(value, before), length)
     ties = np.flatnonzero(value == largest)
-    return np.asarray(column[ties[np.searchsorted(ties, before)]], np.intp)
+    return np.asarray(place[ties[np.searchsorted(ties, before)]] - row * y.shape[1], np.intp)
 
 
 def vertex(y: Floats, row: Ints, peak: Ints) -> Floats:
     """Offset of the vertex through an extreme and its neighbours, within half a sample."""
     inner = (peak > 0) & (peak < y.shape[1] - 1)
-    at = np.where(inner, peak, 1)
-    left, middle, right = y[row, at - 1], y[row, at], y[row, at + 1]
+    flat, at = y.reshape(-1), np.where(inner, peak, 1) + row * y.shape[1]
+    left, middle, right = flat[at - 1], flat[at], flat[at + 1]
     curvature = left - 2 * middle + right
     inner &= curvature != 0
     shift = 0.5 * (left - right) / np.where(inner, curvature, 1.0)
@@ -81,6 +82,7 @@ def vertex(y: Floats, row: Ints, peak: Ints) -> Floats:
 
 def mean_of_three(y: Floats, row: Ints, at: Ints) -> Floats:
     """Mean of a sample and its two neighbours; at an end the sample counts twice."""
-    last = y.shape[1] - 1
-    left, right = y[row, np.maximum(at - 1, 0)], y[row, np.minimum(at + 1, last)]
-    return np.asarray((left + y[row, at] + right) / 3.0, np.float64)
+    flat, begin = y.reshape(-1), row * y.shape[1]
+    left = flat[begin + np.maximum(at - 1, 0)]
+    right = flat[begin + np.minimum(at + 1, y.shape[1] - 1)]
+    return np.asarray((left + flat[begin + at] + right) / 3.0, np.float64)

@@ -154,7 +154,7 @@ def find(x: Floats, fs_hz: float) -> Found:
         cut_left, cut_right = start[own.row] > 0, start[own.row] + n < x.shape[1]
         kept = ~(cut_left & (own.position < edge)) & ~(cut_right & (own.position > n - 1 - edge))
         moved = _moved(own, run.row[own.row], start[own.row])
-        found.append(taken(moved, kept))
+        found.append(moved if kept.all() else taken(moved, kept))
         for k, mask in enumerate((seen.by_slope, seen.by_area, seen.by_slope & seen.by_area)):
             votes[k] = votes[k] + np.bincount(run.row[seen.row[mask]], minlength=len(x))
     return Found(joined(found), Votes(*votes), usable)
@@ -176,6 +176,8 @@ def joined(parts: list[Pulses]) -> Pulses:
     """Pulses of several parts, sorted by row, then position."""
     if not parts:
         return none_found()
+    if len(parts) == 1:  # of one block: in order already
+        return parts[0]
     every = Pulses._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
     return taken(every, np.lexsort((every.position, every.row)))
 

@@ -63,10 +63,11 @@ def rises(wave: Wave) -> Rises:
     row, start, stop = runs.spans(slope > 0)
     onset, peak = np.maximum(start - 1, 0), np.minimum(stop, y.shape[1] - 1)
     # A centred difference changes its sign within a sample of the extreme, on either side.
-    onset = np.where(y[row, onset] < y[row, start], onset, start)
-    peak = np.where(y[row, peak] > y[row, stop - 1], peak, stop - 1)
-    level = y[row, onset]
-    height = y[row, peak] - level
+    flat, begin = y.reshape(-1), row * y.shape[1]
+    onset = np.where(flat[begin + onset] < flat[begin + start], onset, start)
+    peak = np.where(flat[begin + peak] > flat[begin + stop - 1], peak, stop - 1)
+    level = flat[begin + onset]
+    height = flat[begin + peak] - level
     raw_rise = mean_of_three(wave.raw, row, peak) - mean_of_three(wave.raw, row, onset)
     real = np.flatnonzero(raw_rise >= _LEAST_RAW_RISE * height)
     row, onset, peak = row[real], onset[real], peak[real]

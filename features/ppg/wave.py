@@ -1,4 +1,4 @@
-"""The pulse wave as detectors see it: gap-free stretches, band-passed, at 50 to 100 Hz.
+"""The pulse wave as detectors see it: gap-free stretches, band-passed, at 40 to 80 Hz.
 
 A pulse wave has nothing above 8 Hz, so a faster one is averaged down first: that costs no
 accuracy, and what follows costs a fifth at 250 Hz.
@@ -19,7 +19,7 @@ MAX_FS_HZ: Final = 5000.0
 SHORTEST_RUN_S: Final = 2.0  # no interval between pulses can be trusted in less
 BAND_HZ: Final = (0.5, 8.0)  # Elgendi et al. (2013), PLoS One 8:e76585
 _ORDER: Final = 2
-_LOWEST_INNER_HZ: Final = 50.0  # enough to place a wave of 8 Hz by a parabola
+_LOWEST_INNER_HZ: Final = 40.0  # enough to place a wave of 8 Hz by a parabola
 _PAD_S: Final = 1.0
 _ROUNDING: Final = 1e-9  # of the largest sample: below it a filter's output is its own error
 
@@ -75,7 +75,7 @@ def gap_free(x: Floats, usable: Bools, fs_hz: float) -> Iterator[Runs]:
 
 
 def pulse_wave(x: Floats, fs_hz: float) -> Wave:
-    """Average down to 50-100 Hz where faster, band-pass, differentiate.
+    """Average down to 40-80 Hz where faster, band-pass, differentiate.
 
     Parameters
     ----------
