@@ -21,6 +21,8 @@ REFRACTORY_S: Final = 0.22
 # Log-odds found by random search on BIDMC and the 2015 challenge's pulse waves; tuned on one half
 # of the records and tested on the other they err on 0.03 % more beats than tuned on all.
 _LEAST_HEIGHT: Final = 0.06  # of the usual height: below it nothing is a pulse
+_ABOVE_NOISE: Final = 3.5  # deviations of white noise: its rises in the band stay below,
+_MOST_FOR_NOISE: Final = 0.3  # but no more than this share of the usual height is asked
 _FOR_A_RISE: Final = 2.0
 _PER_HALVING: Final = 0.4  # of height, below the usual one
 _BY_SLOPE: Final = 0.5  # for the upslope detector's vote, against without
@@ -52,7 +54,7 @@ class _Table(NamedTuple):
     usual_s: Floats  # interval, per row
 
 
-def choose(rises: Rises, position_s: Floats, n_rows: int) -> Ints:
+def choose(rises: Rises, position_s: Floats, noise: Floats) -> Ints:
     """Indices of the rises that are pulses, ascending.
 
     Parameters
@@ -61,17 +63,19 @@ def choose(rises: Rises, position_s: Floats, n_rows: int) -> Ints:
         Candidates.
     position_s : (n,) float64
         Their times.
-    n_rows : int
+    noise : (B,) float64
+        Standard deviation of each row's noise, in the unit of the heights.
 
     Returns
     -------
     (n_pulses,) int
         Empty for rows with fewer than two candidates that could tell height and rhythm.
     """
-    height, usual_s = _usual(rises, position_s, n_rows)
-    with np.errstate(invalid="ignore"):
+    height, usual_s = _usual(rises, position_s, noise.size)
+    with np.errstate(invalid="ignore", divide="ignore"):
         share = rises.height / height[rises.row]
-        possible = (share >= _LEAST_HEIGHT) & (usual_s[rises.row] > 0)
+        least = np.clip(_ABOVE_NOISE * noise / height, _LEAST_HEIGHT, _MOST_FOR_NOISE)
+        possible = (share >= least[rises.row]) & (usual_s[rises.row] > 0)
     index = np.flatnonzero(possible)
     if index.size == 0:
         return index

@@ -22,8 +22,10 @@ HIGHEST_BPM: Final = 240.0
 _PER_MIN: Final = 60.0
 _STEP_BPM: Final = 2.0  # coarsest; a Hann window of 14 s resolves no better than 8
 _HARMONIC: Final = 0.3  # weight of the second harmonic
-_REJECTION: Final = 0.95  # of what coincides with the strongest line of movement
-_STILL_G: Final = 0.05  # standard deviation of |a| at which movement counts by half
+_SUBHARMONIC: Final = 1.0  # of power at 1/2 and 3/2 of a rate: it is the harmonic of a slower
+_REJECTION: Final = 0.95  # of what coincides with a line of movement
+_LINE_HEIGHT: Final = 0.1  # of the strongest line: harmonics of the step are lines too
+_MOVING_G: Final = 0.1  # standard deviation of |a| from which movement counts in full: a slow walk
 # Share of the acceleration's power in its strongest line: a hand that fidgets has none.
 _LINE_FROM: Final = 0.15
 _LINE_FULL: Final = 0.45
@@ -52,7 +54,7 @@ class Tracked(NamedTuple):
 class _Movement(NamedTuple):
     """Acceleration as far as it concerns the wave, on the wave's own frequencies; (B, bins)."""
 
-    line: Floats  # power, 1 at the strongest line
+    line: Floats  # 0-1, 1 where it has a line
     strength: Floats  # (B, 1) 0-1, how strong and periodic it is
 
 
@@ -80,7 +82,7 @@ def segment_rates(ppg: Floats, fs_hz: float, acc_g: Floats | None, acc_fs_hz: fl
     -----
     Hann periodogram of the slope of the 0.5-8 Hz wave (the slope keeps slow movement from
     outweighing the pulse), plus 0.3 of the second harmonic, times one minus the spectrum of |a|
-    relative to its strongest line, as far as the movement is strong (SD of |a| against 0.05 g)
+    relative to its strongest line, as far as the movement is strong (SD of |a| against 0.1 g)
     and periodic. After the idea of Temko (2017), IEEE Trans Biomed Eng 64:2016, without his
     filter.
     Checked against: ``tests/features/ppg/test_motion.py``.
@@ -97,9 +99,12 @@ def segment_rates(ppg: Floats, fs_hz: float, acc_g: Floats | None, acc_fs_hz: fl
     power *= np.arange(power.shape[1])
     low, high = (int(np.ceil(bpm / _PER_MIN / step_hz)) for bpm in (LOWEST_BPM, HIGHEST_BPM))
     bins = np.arange(low, min(high + 1, power.shape[1] // 2))
-    total = np.maximum(power[:, low : 2 * high].sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    first, second = power[:, bins] / total, power[:, 2 * bins] / total
+    # `take` keeps rows contiguous: a sum must add in the same order in a batch of one.
+    half, first, third, second = (
+        np.take(power, at, axis=1) for at in (bins // 2, bins, 3 * bins // 2, 2 * bins)
+    )
     salience = first + _HARMONIC * np.minimum(second, first)
+    salience = np.maximum(salience - _SUBHARMONIC * np.minimum(half, third), 0.0)
     if acc_g is not None:
         movement = _movement(acc_g[whole], acc_fs_hz, bins * step_hz)
         removed = _REJECTION * movement.strength * movement.line
@@ -172,13 +177,13 @@ def _movement(acc_g: Floats, fs_hz: float, at_hz: Floats) -> _Movement:
         return still
     power, step_hz = _periodogram(filters.zero_phase(high_pass, centred, round(fs_hz)), fs_hz)
     place = np.minimum(np.rint(at_hz / step_hz).astype(np.intp), power.shape[1] - 1)
-    there = np.where(at_hz <= fs_hz / 2, power[:, place], 0.0)
+    there = np.where(at_hz <= fs_hz / 2, np.take(power, place, axis=1), 0.0)
     top = there.max(axis=1, keepdims=True)
-    line = there / np.where(top > 0, top, 1.0)
+    line = np.minimum(there / (_LINE_HEIGHT * np.where(top > 0, top, 1.0)), 1.0)
     around = np.abs(at_hz - at_hz[there.argmax(axis=1)][:, None]) <= _LINE_BPM / _PER_MIN
     share = (there * around).sum(axis=1) / np.where(top[:, 0] > 0, there.sum(axis=1), 1.0)
     periodic = np.clip((share - _LINE_FROM) / (_LINE_FULL - _LINE_FROM), 0.0, 1.0)[:, None]
-    return _Movement(line, spread / (spread + _STILL_G) * periodic)
+    return _Movement(line, np.minimum(spread / _MOVING_G, 1.0) * periodic)
 
 
 def _strongest(salience: Floats, bins: Ints, step_hz: float) -> tuple[Floats, Floats]:

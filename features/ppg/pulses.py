@@ -187,7 +187,7 @@ def _of_run(x: Floats, fs_hz: float) -> tuple[Pulses, Rises]:
     wave = pulse_wave(x, fs_hz)
     seen = rises(wave)
     steepest = seen.steepest + vertex(wave.slope, seen.row, seen.steepest)
-    chosen = choose(seen, steepest / wave.fs_hz, len(x))
+    chosen = choose(seen, steepest / wave.fs_hz, wave.noise())
     return _measured(wave, Rises._make(column[chosen] for column in seen), steepest[chosen]), seen
 
 
@@ -195,7 +195,10 @@ def _measured(wave: Wave, rise: Rises, steepest: Floats) -> Pulses:
     """Fiducial points and values of the chosen rises."""
     onset = rise.onset + vertex(wave.band, rise.row, rise.onset)
     peak = rise.peak + vertex(wave.band, rise.row, rise.peak)
-    low, high = mean_of_three(wave.raw, rise.row, rise.onset), mean_of_three(wave.raw, rise.row, rise.peak)
+    low, high = (
+        mean_of_three(wave.raw, rise.row, rise.onset),
+        mean_of_three(wave.raw, rise.row, rise.peak),
+    )
     return Pulses(
         rise.row,
         wave.outer(steepest),

@@ -20,12 +20,12 @@ from features.runs import Bools, Floats, Ints
 GATE: Final = 0.5  # a segment below it counts as a gap
 # Log-odds that at least 90 % of a segment's pulses are right (F1 against the ECG), by logistic
 # regression on BIDMC and the 2015 challenge's pulse waves, coloured noise as bad and simulated
-# atrial fibrillation as good. In folds by record: AUC 0.91 and 0.86, and what scores 0.8 is
+# atrial fibrillation as good. In folds by record: AUC 0.93 and 0.86, and what scores 0.8 is
 # right in 83 % of cases.
-_CONSTANT: Final = -12.2
-_AGREEMENT: Final = 10.2
-_LIKENESS: Final = 6.8
-_IRREGULARITY: Final = -14.0
+_CONSTANT: Final = -12.7
+_AGREEMENT: Final = 10.8
+_LIKENESS: Final = 6.7
+_IRREGULARITY: Final = -13.7
 _MOST_IRREGULARITY: Final = 0.3  # atrial fibrillation: 0.15-0.28; white noise: 0.22
 _FEWEST_ALIKE: Final = 2  # pulses that can be compared
 _LEAST_USABLE: Final = 0.2

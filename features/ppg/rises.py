@@ -19,6 +19,9 @@ _CLIP: Final = 3.0  # times the median of the maxima: one artefact must not hide
 _CLIP_WINDOW_S: Final = 2.0
 # A high-pass swings back after a fall: such a rise is not in the wave as sent.
 _LEAST_RAW_RISE: Final = 0.05  # of the height in the band
+# A pulse rises in 0.1-0.3 s at any rate, so its steepest second would climb 5-15 heights; the
+# swing of a breath climbs less than this.
+_LEAST_STEEPNESS_PER_S: Final = 3.0
 
 
 class _Averages(NamedTuple):
@@ -69,12 +72,15 @@ def rises(wave: Wave) -> Rises:
     level = flat[begin + onset]
     height = flat[begin + peak] - level
     raw_rise = mean_of_three(wave.raw, row, peak) - mean_of_three(wave.raw, row, onset)
-    real = np.flatnonzero(raw_rise >= _LEAST_RAW_RISE * height)
-    row, onset, peak = row[real], onset[real], peak[real]
-    steepest = argmax_between(slope, row, start[real], stop[real])
+    steepest = argmax_between(slope, row, start, stop)
+    climb = slope.reshape(-1)[begin + steepest] * wave.fs_hz
+    real = np.flatnonzero(
+        (raw_rise >= _LEAST_RAW_RISE * height) & (climb >= _LEAST_STEEPNESS_PER_S * height)
+    )
+    row, steepest, peak = row[real], steepest[real], peak[real]
     by_slope = _blocks(slope, wave.fs_hz, _UPSLOPE)[row, steepest]
     by_area = _blocks(y, wave.fs_hz, _SYSTOLE)[row, peak]
-    return Rises(row, onset, steepest, peak, height[real], level[real], by_slope, by_area)
+    return Rises(row, onset[real], steepest, peak, height[real], level[real], by_slope, by_area)
 
 
 def _blocks(wave: Floats, fs_hz: float, spec: _Averages) -> Bools:

@@ -9,6 +9,7 @@ import numpy as np
 from features.ppg.motion import Rates, segment_rates
 from features.ppg.pulses import Pulses, find
 from features.ppg.quality import confidence, quality, shares
+from features.ppg.wave import MAX_FS_HZ, MIN_FS_HZ
 from features.runs import Bools, Floats, Ints
 
 _MEDIAN_HZ: Final = 32.0  # enough samples for the level of a wave
@@ -51,7 +52,7 @@ def analyse_ppg(
     x : (B, n_samples) float64
         Core with 2 s of context on both sides; systole upwards, any unit; NaN marks a gap.
     fs_hz : float
-        Sampling rate, 20 to 5000 Hz. At other rates there are no pulses.
+        Sampling rate, 20 to 5000 Hz. At other rates everything is a gap.
     acceleration : Acceleration, optional
         Row i belongs to row i of `x`. Periodic movement in the wave lowers its quality.
     within : (B, n_samples) bool, optional
@@ -66,6 +67,8 @@ def analyse_ppg(
     -----
     Checked against: ``tests/features/ppg/test_segment.py``.
     """
+    if not MIN_FS_HZ <= fs_hz <= MAX_FS_HZ:  # nothing can be made of it
+        x, fs_hz = np.full(x.shape, np.nan), MIN_FS_HZ
     found = find(x, fs_hz)
     share = shares(x, fs_hz, found.usable, within)
     rates, motion = None, np.zeros(len(x))
@@ -91,7 +94,7 @@ def analyse_ppg(
 
 def _medians(x: Floats, fs_hz: float) -> Floats:
     """Median of each row's samples, thinned to about 32 Hz."""
-    step = max(1, int(fs_hz / _MEDIAN_HZ)) if fs_hz > 0 else 1
+    step = max(1, int(fs_hz / _MEDIAN_HZ))
     ordered = np.sort(x[:, ::step], axis=1)  # NaN last
     n = (ordered == ordered).sum(axis=1)
     if ordered.shape[1] == 0:

@@ -21,6 +21,8 @@ BAND_HZ: Final = (0.5, 8.0)  # Elgendi et al. (2013), PLoS One 8:e76585
 _ORDER: Final = 2
 _LOWEST_INNER_HZ: Final = 40.0  # enough to place a wave of 8 Hz by a parabola
 _PAD_S: Final = 1.0
+# Median of |white noise| is 0.6745 of its deviation; a third difference has sqrt(20) times it.
+_PER_MEDIAN: Final = 1.0 / (0.6745 * 20**0.5)
 _ROUNDING: Final = 1e-9  # of the largest sample: below it a filter's output is its own error
 
 
@@ -32,6 +34,15 @@ class Wave(NamedTuple):
     slope: Floats  # (B, m) of `band`, per inner sample
     fs_hz: float  # inner rate
     factor: int  # samples per inner sample
+
+    def noise(self) -> Floats:
+        """Standard deviation of what is faster than any pulse in each row, (B,).
+
+        Of the third differences: to white noise they add up as given, a pulse leaves few traces.
+        """
+        third = np.abs(np.diff(self.raw, 3, axis=1))
+        middle = third.shape[1] // 2
+        return np.partition(third, middle, axis=1)[:, middle] * _PER_MEDIAN
 
     def outer(self, inner: Floats | Ints) -> Floats:
         """Inner positions as positions among the samples given."""

@@ -22,7 +22,7 @@ FEWEST_PULSES: Final = 5
 FEWEST_INTERVALS: Final = 100
 LEAST_COVERAGE: Final = 0.5
 MOST_ARTEFACTS: Final = 0.2  # of intervals; more leave nothing to be trusted
-LEAST_RATE_CONFIDENCE: Final = 0.35  # on the wrist as right as pulses that pass the gate
+LEAST_RATE_CONFIDENCE: Final = 0.4  # on the wrist as right as pulses that pass the gate
 # A sensor that sends no steady part has no perfusion: there the pulse exceeds the level.
 _MOST_PERFUSION: Final = 0.5
 
@@ -203,7 +203,7 @@ def tracked_rate_column(window: Window, bpm: Floats, weight: Floats) -> Column:
     Returns
     -------
     Column
-        Quality is the confidence of the track; below 0.35 the reason is `NOISE`. n counts
+        Quality is the confidence of the track; below 0.4 the reason is `NOISE`. n counts
         segments.
     """
     found = track(bpm, weight)

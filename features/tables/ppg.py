@@ -99,7 +99,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         "1/min",
         "ppg",
         ("60s",),
-        "half of the segments recorded, an accelerometer, confidence 0.35",
+        "half of the segments recorded, an accelerometer, confidence 0.4",
         30,
         240,
         "Pulse rate (spectrum)",
