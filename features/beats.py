@@ -105,8 +105,8 @@ def r_peaks(x: Floats, fs_hz: float) -> Beats:
 
 
 def pulses(x: Floats, fs_hz: float) -> Beats:
-    """Pulses of `[B, n]` float64 rows, NaN = gap; see `detect_pulses`."""
-    found = ppg_pulses.pulses(x, fs_hz)
+    """Pulses of `[B, n]` segments, float64, NaN = gap; see `features.ppg.pulses.find`."""
+    found = ppg_pulses.find(x, fs_hz).pulses
     return Beats(found.row, found.position, found.amplitude)
 
 

@@ -349,3 +349,9 @@ def test_wrist_intervals_agree_with_the_wristband_itself(
             np.arange(-0.3, 0.3, 0.02), key=lambda d: len(_matched(truth + d, found, 0.1)[0])
         )
         assert len(_matched(truth + shift, found, 0.1)[0]) > 0.93 * len(truth)
+
+
+def test_a_segment_is_not_cut_again(steady: Callable[..., Any]) -> None:
+    """What analyses segments gets the pulses of the whole row, context included."""
+    row = steady(14.0).x[None]
+    np.testing.assert_array_equal(beats.pulses(row, FS).position, find(row, FS).pulses.position)
