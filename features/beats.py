@@ -14,19 +14,29 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from features import filters, runs
+from features.ppg import pulses as ppg_pulses
+from features.ppg.choice import REFRACTORY_S as PPG_REFRACTORY_S
+from features.ppg.pulses import detect_pulses
 from features.runs import Bools, Floats, Ints
+
+__all__ = [
+    "ECG_REFRACTORY_S",
+    "PPG_REFRACTORY_S",
+    "Beats",
+    "detect_pulses",
+    "detect_r_peaks",
+    "pulses",
+    "r_peaks",
+]
 
 # Two moving averages, after Elgendi (2013), PLoS One 8:e73557; the widths are those of a QRS
 # complex and a beat. The clip keeps one artefact from raising the threshold for its neighbours.
 # The usual 250 and 300 ms silently halve a heart rate above 240 or 200 per minute.
 ECG_REFRACTORY_S: Final = 0.22
-PPG_REFRACTORY_S: Final = 0.22
 _SHORTEST_RUN_S: Final = 2.0  # no beat-to-beat interval can be trusted in less
 _CUT_EDGE_S: Final = 0.25  # filters ring next to a cut
 _CLIP: Final = 3.0  # times the median of the maxima
 _LOCALISE_S: Final = 0.05
-_PPG_PAD_S: Final = 1.0
-_UPSLOPE_S: Final = 0.3  # the steepest rise lies no further before its peak
 MIN_FS_HZ: Final = 20.0
 MAX_FS_HZ: Final = 5000.0
 _ROUNDING: Final = 1e-9  # of the largest sample: below it a filter's output is its own error
@@ -43,7 +53,6 @@ class BlockSpec(NamedTuple):
 
 
 _QRS: Final = BlockSpec(0.097, 0.611, 0.08, 0.097, 2.0)
-_SYSTOLE: Final = BlockSpec(0.111, 0.667, 0.02, 0.111, 2.0)
 _QRS_SEARCH_S: Final = 0.22
 
 
@@ -90,44 +99,15 @@ def detect_r_peaks(ecg: NDArray[np.generic], fs_hz: float) -> Floats | list[Floa
     return _by_row(r_peaks(runs.as_rows(ecg), fs_hz), ecg)
 
 
-def detect_pulses(ppg: NDArray[np.generic], fs_hz: float) -> Floats | list[Floats]:
-    """Positions of the steepest upslopes of the pulse wave; as `detect_r_peaks`.
-
-    Parameters
-    ----------
-    ppg : (n_samples,) or (B, n_samples), any numeric type
-        Pulse wave, systole upwards; NaN or infinite marks a gap.
-    fs_hz : float
-        Sampling rate, 25 to 2000 Hz.
-
-    Returns
-    -------
-    (n_pulses,) float64, or a list of B such arrays
-        Samples from the first, ascending, to a fraction of a sample.
-
-    Raises
-    ------
-    ValueError
-        If `ppg` has neither one nor two dimensions.
-
-    Notes
-    -----
-    Systolic peaks by two moving averages of the 0.5-8 Hz wave, then the steepest rise before
-    each: peaks are found most surely, upslopes are timed most sharply.
-    Source: Elgendi et al. (2013), PLoS One 8:e76585.
-    Checked against: ``tests/features/test_beats.py``.
-    """
-    return _by_row(pulses(runs.as_rows(ppg), fs_hz), ppg)
-
-
 def r_peaks(x: Floats, fs_hz: float) -> Beats:
     """R peaks of `[B, n]` float64 rows, NaN = gap; see `detect_r_peaks`."""
     return _over_runs(x, fs_hz, _r_peaks_of_runs)
 
 
 def pulses(x: Floats, fs_hz: float) -> Beats:
-    """Pulses of `[B, n]` float64 rows, NaN = gap; see `detect_pulses`."""
-    return _over_runs(x, fs_hz, _pulses_of_runs)
+    """Pulses of `[B, n]` segments, float64, NaN = gap; see `features.ppg.pulses.find`."""
+    found = ppg_pulses.find(x, fs_hz).pulses
+    return Beats(found.row, found.position, found.amplitude)
 
 
 def _by_row(beats: Beats, like: NDArray[np.generic]) -> Floats | list[Floats]:
@@ -179,26 +159,6 @@ def _r_peaks_of_runs(x: Floats, fs_hz: float) -> tuple[Ints, Floats, Floats]:
     reach = max(1, round(_LOCALISE_S * fs_hz))
     peak = _argmax_between(z, row, candidate - reach, candidate + reach + 1)
     return row, peak + _parabola(z, row, peak), amplitude
-
-
-def _pulses_of_runs(x: Floats, fs_hz: float) -> tuple[Ints, Floats, Floats]:
-    """Row, steepest-upslope position and peak amplitude of pulses in gap-free rows."""
-    band = filters.band_pass(2, 0.5, 8.0, fs_hz)
-    if band is None:
-        return _NO_BEATS
-    y = filters.zero_phase(band, x, round(_PPG_PAD_S * fs_hz))
-    rising = np.gradient(y, axis=1)
-    row, start, stop = _blocks(_clipped(_energy(y.clip(0), x), fs_hz, _SYSTOLE), fs_hz, _SYSTOLE)
-    peak = _argmax_between(y, row, start, stop)
-    amplitude = y[row, peak]
-    kept = _refractory(row, peak, amplitude, PPG_REFRACTORY_S * fs_hz)
-    row, peak, amplitude = row[kept], peak[kept], amplitude[kept]
-    reach = max(1, round(_UPSLOPE_S * fs_hz))
-    start = peak - reach
-    same = np.flatnonzero(np.diff(row) == 0) + 1
-    start[same] = np.maximum(start[same], peak[same - 1])  # not the rise of the pulse before
-    steepest = _argmax_between(rising, row, start, peak + 1)
-    return row, steepest + _parabola(rising, row, steepest), amplitude
 
 
 def _energy(y: Floats, x: Floats) -> Floats:
