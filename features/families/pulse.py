@@ -97,7 +97,7 @@ def _moved(rows: Sequence[Row]) -> _Pulse:
     known = (slot >= 0) & (slot < share.shape[1])
     moved = np.where(known, share[segments.row, np.clip(slot, 0, share.shape[1] - 1)], 0.0)
     quality = segments.quality * (1.0 - moved)
-    failed = segments.ok & (quality < GATE)
+    failed = segments.ok & (moved > 0) & (quality < GATE)
     reason = np.where(failed, FeatureReason.NOISE, segments.reason).astype(np.uint8)
     segments = segments._replace(quality=quality, ok=segments.ok & ~failed, reason=reason)
     support = support_of(found.rows, segments)
