@@ -9,39 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from benchmarks._hrv_data import annotated_rr_s
-from features.beat_intervals import Beats, intervals_with_context
+from benchmarks._hrv_data import annotated_rr_s, day_history
 from features.feature import FeatureReason
 from features.hrv import rows_of_series, time_values
-from features.hrv_windows import Standing
 from features.intervals import NnSeries
-from features.long_windows import day_columns, history_rows, hour_columns
+from features.long_windows import day_columns, hour_columns
 from features.tables.hrv import FEATURES
 from features.variability.fractal import LONG_BOXES, dfa
 from features.variability.long_term import HISTORY_COLUMNS, HOUR_COLUMNS
 
 Floats = NDArray[np.float64]
 FEATURE = {feature.name: feature for feature in FEATURES}
-WINDOW_S = 300
 OK = FeatureReason.OK
-
-
-def history(beats_s: Floats, n_windows: int, start_s: float = 0.0) -> Floats:
-    """Rows of consecutive 300-s windows, each seen with half a minute of context."""
-    rows, times = [], []
-    for i in range(n_windows):
-        begin = start_s + i * WINDOW_S
-        own = beats_s[(beats_s >= begin - 60) & (beats_s < begin + WINDOW_S)]
-        rows.append(np.full(own.size, i))
-        times.append(np.rint((own - begin) * 1e6).astype(np.int64))
-    row = np.concatenate(rows)
-    length = np.full(n_windows, WINDOW_S * 1_000_000)
-    every = np.ones(n_windows)
-    standing = Standing(length, every, every, every.astype(np.uint8), 0 * every)
-    nothing = np.zeros(row.size, np.int64)
-    beats = Beats(row, np.concatenate(times), nothing, nothing > 0)
-    start_us = np.rint((start_s + np.arange(n_windows) * WINDOW_S) * 1e6).astype(np.int64)
-    return history_rows(standing, intervals_with_context(beats, length), start_us)
 
 
 def sinus(until_s: float, seed: int = 1) -> Floats:
@@ -60,7 +39,7 @@ def as_series(rr_ms: Floats) -> NnSeries:
 
 def test_an_hour_of_windows_is_the_hour_itself() -> None:
     beats = sinus(3600)
-    found, _ = hour_columns(history(beats, 12)[None])
+    found, _ = hour_columns(day_history(beats, 12)[None])
     whole = time_values(rows_of_series(as_series(np.diff(np.round(beats, 6)) * 1000)))
     for name, column in found.items():
         assert column.reason[0] == OK, name
@@ -72,7 +51,7 @@ def test_an_hour_of_windows_is_the_hour_itself() -> None:
 def test_alpha_2_of_an_hour_is_that_of_all_its_intervals() -> None:
     rr = 800 + np.random.default_rng(2).normal(0, 30, 4600) + 40 * np.sin(np.arange(4600) / 40)
     beats = np.cumsum(rr) / 1000
-    found, _ = hour_columns(history(beats[beats < 3600], 12)[None])
+    found, _ = hour_columns(day_history(beats[beats < 3600], 12)[None])
     whole = dfa(rows_of_series(as_series(rr)), LONG_BOXES)[0]
     assert found["ecg_dfa_a2"].value[0] == pytest.approx(whole, abs=0.03)
 
@@ -89,7 +68,7 @@ def test_an_hours_names_and_a_days_names_are_the_catalogues() -> None:
 
 
 def test_half_an_hour_is_enough_and_less_is_not() -> None:
-    rows = history(sinus(3600), 12)[None]
+    rows = day_history(sinus(3600), 12)[None]
     for kept, reason in ((6, FeatureReason.GAP), (7, OK)):
         part = rows.copy()
         part[:, kept:, HISTORY_COLUMNS.index("covered_ms") :] = 0.0
@@ -102,7 +81,7 @@ def test_a_refused_window_says_why_and_adds_no_interval() -> None:
     beats[spoilt] += np.random.default_rng(3).uniform(-0.35, 0.35, spoilt.sum()) * (
         np.arange(spoilt.sum()) % 5 == 0
     )
-    rows = history(np.sort(beats), 12)
+    rows = day_history(np.sort(beats), 12)
     at = {name: k for k, name in enumerate(HISTORY_COLUMNS)}
     refused = rows[:, at["reason"]] == FeatureReason.ARTEFACT_PCT
     assert refused[4:].any()
@@ -111,7 +90,7 @@ def test_a_refused_window_says_why_and_adds_no_interval() -> None:
 
 
 def test_hours_do_not_depend_on_the_batch() -> None:
-    some = np.stack([history(sinus(3600, seed), 12) for seed in range(7)])
+    some = np.stack([day_history(sinus(3600, seed), 12) for seed in range(7)])
     some[3, 4:6] = np.nan
     together, vectors = hour_columns(some)
     days = day_columns(np.repeat(vectors[:, None], 24, axis=1))
@@ -129,7 +108,7 @@ def test_premature_beats_are_counted_once_over_windows() -> None:
     early = np.arange(40, 4300, 61)
     rr[early], rr[early + 1] = 0.52, 1.08
     beats = np.cumsum(rr)
-    rows = history(beats[beats < 3600], 12)
+    rows = day_history(beats[beats < 3600], 12)
     assert rows[:, HISTORY_COLUMNS.index("n_pvc")].sum() == np.sum(beats[early + 16] < 3600)
 
 
@@ -153,7 +132,7 @@ def _day(rr_s: Floats) -> tuple[Floats, Floats]:
     """History and beats of the first 24 h of a recording that starts at midnight."""
     beats = np.cumsum(rr_s)
     beats = beats[beats < 86_400]
-    return history(beats, 288), beats
+    return day_history(beats, 288), beats
 
 
 @pytest.mark.data
@@ -184,10 +163,25 @@ def test_a_real_day_adds_up(archive: Callable[[str], Path], record: str) -> None
     assert found["ecg_circ_amp_bpm"].value[0] == pytest.approx(np.hypot(a, b), rel=0.05)
 
 
+@pytest.mark.data
+@pytest.mark.filterwarnings("ignore:The inplace keyword")
+def test_turbulence_of_a_real_day_is_what_the_toolbox_found(
+    archive: Callable[[str], Path],
+) -> None:
+    # Published for the labelled beats: 16 of them, onset -5.87 %, slope 12.6 ms per beat. By
+    # timing alone not quite the same ones are found.
+    beats = np.cumsum(annotated_rr_s(archive("hrv_reference"), "nsr004") * 125 / 128)
+    rows = day_history(beats[beats < 86_400], 288)
+    found = day_columns(hour_columns(rows.reshape(24, 12, -1))[1][None])
+    assert abs(rows[:, HISTORY_COLUMNS.index("n_pvc")].sum() - 16) <= 2
+    assert found["ecg_hrt_to_pct"].value[0] == pytest.approx(-5.87, abs=1.0)
+    assert found["ecg_hrt_ts_ms_per_beat"].value[0] == pytest.approx(12.6, abs=1.5)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(0.1, 3.0) | st.sampled_from([0.8]), max_size=900), st.integers(0, 12))
 def test_whatever_the_beats_hours_and_days_stay_in_range(rr: list[float], gone: int) -> None:
-    rows = history(np.cumsum(rr * 5), 12)
+    rows = day_history(np.cumsum(rr * 5), 12)
     rows[:gone] = np.nan
     columns, vectors = hour_columns(rows[None])
     columns |= day_columns(np.repeat(vectors[:, None], 24, axis=1))
