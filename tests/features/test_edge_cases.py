@@ -33,6 +33,7 @@ Wave = Callable[..., Floats]
 Cut = Callable[..., list[Segment]]
 FS = 250.0
 N = 15_000
+SINGLES = (5003, 7411, 10_007)
 COST_S = 1.0  # a beat may be lost this near to damage
 DETECTORS = {"ecg": detect_r_peaks, "ppg": detect_pulses}
 SIGNALS = pytest.mark.parametrize("signal", ["ecg", "ppg"])
@@ -65,7 +66,7 @@ def _added(begin_s: float, end_s: float, size: float) -> Damage:
 
 
 def _three_samples(x: Floats) -> None:
-    x[[5003, 7411, 10_007]] = np.nan
+    x[list(SINGLES)] = np.nan
 
 
 def _no_damage(x: Floats) -> None:
@@ -83,7 +84,7 @@ def _flips(x: Floats) -> None:
 
 DAMAGES = {
     "nothing": Damage(_no_damage, ()),
-    "three single NaN samples": Damage(_three_samples, tuple((i / FS, i / FS) for i in (5003, 7411, 10_007))),
+    "three single NaN samples": Damage(_three_samples, tuple((i / FS, i / FS) for i in SINGLES)),
     "a NaN run of 40 ms": _span(30.0, 30.04, np.nan),
     "a NaN run of 0.3 s": _span(30.0, 30.3, np.nan),
     "a NaN run of 10 s": _span(20.0, 30.0, np.nan),
