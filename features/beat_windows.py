@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import FeatureReason
+from features.column import Column
 from features.gather import Events, Rows, Segments, Support, events_of, select
 from features.hrv import rates_bpm, ratio, time_domain
 from features.intervals import LONGEST_NN_MS, Bools, Floats, Ints, Kind, classify, row_sums
@@ -24,16 +25,6 @@ LEAST_COVERAGE: Final = 0.5
 LEAST_SPECTRAL_COVERAGE: Final = 0.9
 MOST_ARTEFACTS: Final = 0.2  # of intervals; more leave nothing to be trusted
 _ROW_US: Final = 1 << 44  # more than any window: keeps rows apart on one time axis
-
-
-class Column(NamedTuple):
-    """One feature of all rows; `value` is looked at only where `reason` is OK."""
-
-    value: Floats
-    quality: Floats
-    coverage: Floats
-    n: NDArray[np.int64]
-    reason: NDArray[np.uint8]
 
 
 class Intervals(NamedTuple):

@@ -1,48 +1,26 @@
-"""THE table of features: name, unit, source, window, minimum, range, definition.
+"""THE table of features: name, unit, source, windows, minimum, range, definition.
 
-Extraction, models, reports and documentation read it; nothing else lists features. Its hash names
-it in every artifact and run.
+Extraction, models, reports and documentation read it; nothing else lists features. The rows stand
+in `features.tables`, one file a family. Its hash names it in every artifact and run.
 """
 
 from __future__ import annotations
 
 import hashlib
-from enum import IntEnum
-from typing import NamedTuple
 
+from features.feature import Feature, FeatureReason
+from features.tables import (
+    baseline,
+    derived,
+    device,
+    electrodermal,
+    motion,
+    oximetry,
+    spectra,
+    temperature,
+)
 
-class FeatureReason(IntEnum):
-    """Why a feature has no value (`OK`: it has one). A value is NaN exactly when not `OK`."""
-
-    OK = 0
-    GAP = 1  # too little of the window was recorded
-    FLAT = 2
-    CLIP = 3
-    NOISE = 4
-    TOO_FEW_BEATS = 5
-    TOO_SHORT = 6  # the recording has not lasted long enough yet
-    ARTEFACT_PCT = 7
-    LOW_QUALITY = 8
-    UNDEFINED = 9
-    NO_SIGNAL = 10  # the patient has no such signal
-    OTHER_WINDOW = 11  # this feature is computed over another window length
-
-
-class Feature(NamedTuple):
-    """One column. `id` changes whenever the formula, a band or a parameter changes."""
-
-    name: str
-    id: str
-    unit: str
-    signal: str  # primary source signal
-    window: str  # "60s" or "300s"
-    minimum: str  # what the window must hold, in words
-    lo: float  # declared range; a value outside is a bug
-    hi: float
-    label: str  # for people
-    definition: str
-    source: str  # citation
-
+__all__ = ["CATALOG", "INDEX", "Feature", "FeatureReason", "catalog_hash"]
 
 _TASK_FORCE = "Task Force of the ESC and NASPE (1996), Circulation 93:1043"
 _RATE_MIN = "5 intervals, coverage 0.5: 20 would hide a heart slower than 40/min"
@@ -50,13 +28,13 @@ _HRV_MIN = "100 NN, coverage 0.5, at most 20 % artefacts"
 _SPEC_MIN = "as SDNN, coverage 0.9"
 
 # Ranges follow from NN of 200..6000 ms (`features.intervals`): a value outside is a bug.
-CATALOG: tuple[Feature, ...] = (
+_SPINE: tuple[Feature, ...] = (
     Feature(
         "ecg_hr_bpm",
         "hrv.hr_mean/2",
         "1/min",
         "ecg",
-        "60s",
+        ("60s",),
         _RATE_MIN,
         10,
         350,
@@ -69,7 +47,7 @@ CATALOG: tuple[Feature, ...] = (
         "hrv.sdnn/1",
         "ms",
         "ecg",
-        "300s",
+        ("300s",),
         _HRV_MIN,
         0,
         4200,
@@ -82,7 +60,7 @@ CATALOG: tuple[Feature, ...] = (
         "hrv.rmssd/1",
         "ms",
         "ecg",
-        "300s",
+        ("300s",),
         _HRV_MIN,
         0,
         5800,
@@ -95,7 +73,7 @@ CATALOG: tuple[Feature, ...] = (
         "hrv.pnn50/1",
         "%",
         "ecg",
-        "300s",
+        ("300s",),
         _HRV_MIN,
         0,
         100,
@@ -108,7 +86,7 @@ CATALOG: tuple[Feature, ...] = (
         "hrv.lf/1",
         "ms2",
         "ecg",
-        "300s",
+        ("300s",),
         _SPEC_MIN,
         0,
         2e7,
@@ -121,7 +99,7 @@ CATALOG: tuple[Feature, ...] = (
         "hrv.hf/1",
         "ms2",
         "ecg",
-        "300s",
+        ("300s",),
         _SPEC_MIN,
         0,
         2e7,
@@ -134,7 +112,7 @@ CATALOG: tuple[Feature, ...] = (
         "hrv.lf_hf/1",
         "1",
         "ecg",
-        "300s",
+        ("300s",),
         _SPEC_MIN,
         0,
         1e6,
@@ -147,7 +125,7 @@ CATALOG: tuple[Feature, ...] = (
         "ppg.pulse_rate/2",
         "1/min",
         "ppg",
-        "60s",
+        ("60s",),
         _RATE_MIN,
         10,
         350,
@@ -160,7 +138,7 @@ CATALOG: tuple[Feature, ...] = (
         "resp.rate_wave/1",
         "1/min",
         "resp",
-        "60s",
+        ("60s",),
         "coverage 0.5",
         2,
         90,
@@ -168,84 +146,18 @@ CATALOG: tuple[Feature, ...] = (
         "rate of breaths in the respiration wave",
         "",
     ),
-    Feature(
-        "spo2_mean_pct",
-        "spo2.mean/1",
-        "%",
-        "spo2",
-        "60s",
-        "10 s of valid samples",
-        0,
-        100,
-        "SpO2",
-        "mean of valid samples",
-        "",
-    ),
-    Feature(
-        "hr_mean_bpm",
-        "hr.mean/1",
-        "1/min",
-        "hr",
-        "60s",
-        "10 s of valid samples",
-        0,
-        400,
-        "Heart rate (device)",
-        "mean of valid samples",
-        "",
-    ),
-    Feature(
-        "pulse_mean_bpm",
-        "pulse.mean/1",
-        "1/min",
-        "pulse",
-        "60s",
-        "10 s of valid samples",
-        0,
-        400,
-        "Pulse rate (device)",
-        "mean of valid samples",
-        "",
-    ),
-    Feature(
-        "resp_device_per_min",
-        "resp_rate.mean/1",
-        "1/min",
-        "resp_rate",
-        "60s",
-        "10 s of valid samples",
-        0,
-        150,
-        "Respiration rate (device)",
-        "mean of valid samples",
-        "",
-    ),
-    Feature(
-        "temp_mean_c",
-        "temp.mean/1",
-        "Cel",
-        "temp",
-        "60s",
-        "10 s of valid samples",
-        0,
-        60,
-        "Temperature",
-        "mean of valid samples",
-        "",
-    ),
-    Feature(
-        "acc_enmo_mg",
-        "acc.enmo/1",
-        "mg",
-        "acc_x",
-        "60s",
-        "coverage 0.5, all three axes",
-        0,
-        20000,
-        "Movement (ENMO)",
-        "1000 * mean(max(|a| - 1 g, 0))",
-        "van Hees et al. (2013), PLoS One 8:e61691",
-    ),
+)
+
+CATALOG: tuple[Feature, ...] = (
+    *_SPINE,
+    *device.FEATURES,
+    *oximetry.FEATURES,
+    *temperature.FEATURES,
+    *electrodermal.FEATURES,
+    *motion.FEATURES,
+    *derived.FEATURES,
+    *baseline.FEATURES,
+    *spectra.FEATURES,
 )
 
 INDEX: dict[str, int] = {feature.name: i for i, feature in enumerate(CATALOG)}

@@ -28,6 +28,8 @@ _REASONS: Final = {
     FeatureReason.UNDEFINED: "the formula has no result, or one outside the declared range",
     FeatureReason.NO_SIGNAL: "the patient has no such signal",
     FeatureReason.OTHER_WINDOW: "the feature is computed over another window length",
+    FeatureReason.QUANTISED: "there is a value; the device's coarse clock was allowed for",
+    FeatureReason.ALIAS: "the heart is too slow for this band",
 }
 
 
@@ -48,7 +50,16 @@ def render(catalog: Sequence[Feature] = CATALOG) -> str:
         "| name | label | unit | window | signal | minimum | range | id |",
         "|---|---|---|---|---|---|---|---|",
         *(
-            _row(f"`{f.name}`", f.label, f.unit, f.window, f.signal, f.minimum, _range(f), f.id)
+            _row(
+                f"`{f.name}`",
+                f.label,
+                f.unit,
+                " ".join(f.windows),
+                f.signal,
+                f.minimum,
+                _range(f),
+                f.id,
+            )
             for f in catalog
         ),
         "",

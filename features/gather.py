@@ -7,21 +7,22 @@ Not here: which segments a patient has (`features.rings`), what is computed from
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import FeatureReason
 from features.intervals import Bools, Floats, Ints, row_sums
-from features.primitives import Primitives
 from features.rings import Rings
+from features.signal_ring import SEGMENT, Shape, SignalRing, View
+from streams.segments import SEGMENT_US
 from streams.windows import Window
 
 _N_REASONS = len(FeatureReason)
-_N_FIELDS = len(Primitives._fields)
-_Number = TypeVar("_Number", np.float64, np.int64)
+_RECORD = np.dtype((np.void, SEGMENT.itemsize))
+_PLAIN = Shape(0, 0)
+_NOTHING = SignalRing(_PLAIN).view(0, 0)
 
 
 class Request(NamedTuple):
@@ -41,10 +42,21 @@ class Rows(NamedTuple):
     known: Bools  # the patient had this signal before the window's end
 
 
-class Segments(NamedTuple):
-    """Segments of all rows, row after row, in time order; one value per segment."""
+class Events(NamedTuple):
+    """Events of segments; one value per event."""
 
     row: Ints
+    place: Ints  # of its segment in `Segments`
+    times_us: Ints
+    values: Floats
+    run: Ints
+    extra: NDArray[np.float32]  # (n, k), as `features.layout.EVENT_NUMBERS`
+
+
+class Segments(NamedTuple):
+    """Segments of all rows, row after row, in time order, and their events in that order."""
+
+    row: Ints  # (s,)
     start_us: Ints
     end_us: Ints
     coverage: Floats
@@ -53,9 +65,9 @@ class Segments(NamedTuple):
     ok: Bools  # passed the gate
     open_left: Bools
     open_right: Bools
-    times_us: Sequence[NDArray[np.int64]]  # of each segment's events
-    values: Sequence[Floats]
-    run: Sequence[NDArray[np.int16]]
+    n_events: Ints
+    stats: NDArray[np.float32]  # (s, m)
+    events: Events  # of all segments, (n,)
 
 
 class Support(NamedTuple):
@@ -64,16 +76,6 @@ class Support(NamedTuple):
     usable: Floats  # 0-1, share of the window recorded in segments that passed the gate
     quality: Floats  # 0-1, mean over the usable time; 0 without any
     reason: NDArray[np.uint8]  # what most of the rest was lost to; never OK
-
-
-class Events(NamedTuple):
-    """Events of the segments that passed; one value per event."""
-
-    row: Ints
-    place: Ints  # of its segment in `Segments`
-    times_us: Ints
-    values: Floats
-    run: Ints
 
 
 def rows_of(requests: Sequence[Request]) -> Rows:
@@ -87,26 +89,37 @@ def rows_of(requests: Sequence[Request]) -> Rows:
     return Rows(start_us, end_us, first_us, first_us < end_us)
 
 
-def segments_of(found: Sequence[Sequence[Primitives]]) -> Segments:
-    """Flat table of the segments found for each row."""
-    items = list(chain.from_iterable(found))
-    columns: list[Sequence[Any]] = list(zip(*items, strict=True)) if items else [()] * _N_FIELDS
-    _, _, start_us, end_us, coverage, quality, why, times_us, values, run, left, right = columns
-    count = np.array([len(own) for own in found], np.int64)
-    reason = np.array(why, np.uint8)
+def segments_of(found: Sequence[View | None], shape: Shape = _PLAIN) -> Segments:
+    """Flat table of the segments found for each row; `shape` is that of their signal."""
+    kept = [_NOTHING if view is None else view.kept for view in found]
+    # As plain bytes: joining records would compare their fields one by one.
+    records = _joined([part.segments.view(_RECORD) for part in kept])
+    segments: NDArray[np.void] = records.view(SEGMENT)
+    row = np.repeat(np.arange(len(kept)), [len(part.segments) for part in kept])
+    reason = segments["reason"]
+    n_events = segments["n_events"].astype(np.int64)
+    place = np.repeat(np.arange(row.size), n_events)
+    events = Events(
+        row[place],
+        place,
+        _joined([part.times_us for part in kept]),
+        _joined([part.values for part in kept]).astype(np.float64),
+        _joined([part.run for part in kept]).astype(np.int64),
+        _stacked([part.extra for part in kept], shape.n_extra),
+    )
     return Segments(
-        np.repeat(np.arange(count.size), count),
-        np.array(start_us, np.int64),
-        np.array(end_us, np.int64),
-        _shares(coverage),
-        _shares(quality),
-        reason,
+        row,
+        segments["start_us"].astype(np.int64),
+        segments["end_us"].astype(np.int64),
+        _shares(segments["coverage"]),
+        _shares(segments["quality"]),
+        np.ascontiguousarray(reason),
         reason == FeatureReason.OK,
-        np.array(left, np.bool_),
-        np.array(right, np.bool_),
-        times_us,
-        values,
-        run,
+        np.ascontiguousarray(segments["open_left"]),
+        np.ascontiguousarray(segments["open_right"]),
+        n_events,
+        _stacked([part.stats for part in kept], shape.n_stats),
+        events,
     )
 
 
@@ -155,19 +168,9 @@ def support_of(rows: Rows, segments: Segments) -> Support:
 
 def events_of(segments: Segments) -> Events:
     """Finite events of the segments that passed the gate, in order."""
-    chosen = np.flatnonzero(segments.ok).tolist()
-    times_us = [segments.times_us[i] for i in chosen]
-    place = np.repeat(chosen, [times.size for times in times_us]).astype(np.int64)
-    values = _joined([segments.values[i] for i in chosen], np.float64)
-    events = Events(
-        segments.row[place],
-        place,
-        _joined(times_us, np.int64),
-        values,
-        _joined([segments.run[i] for i in chosen], np.int64),
-    )
-    finite = np.isfinite(values)
-    return events if finite.all() else select(events, finite)
+    events = segments.events
+    chosen = segments.ok[events.place] & np.isfinite(events.values)
+    return events if chosen.all() else select(events, chosen)
 
 
 def select(events: Events, chosen: Bools) -> Events:
@@ -178,7 +181,35 @@ def select(events: Events, chosen: Bools) -> Events:
         events.times_us[chosen],
         events.values[chosen],
         events.run[chosen],
+        events.extra[chosen],
     )
+
+
+def dense(rows: Rows, segments: Segments, lead_us: int = 0) -> NDArray[np.float64]:
+    """Numbers of the segments that passed, by their place in the window.
+
+    Parameters
+    ----------
+    rows : Rows
+        B windows of one length.
+    segments : Segments
+        Theirs; what begins off the grid of whole segments is left out.
+    lead_us : int
+        How far before the window the result begins, a multiple of 10 s.
+
+    Returns
+    -------
+    (B, S, m) float64
+        NaN where there is no segment or it failed.
+    """
+    length_us = int((rows.end_us - rows.start_us).max(initial=0)) + lead_us
+    n_slots = length_us // SEGMENT_US
+    out = np.full((rows.start_us.size, n_slots, segments.stats.shape[1]), np.nan)
+    since_us = segments.start_us - (rows.start_us - lead_us)[segments.row]
+    slot = since_us // SEGMENT_US
+    kept = segments.ok & (slot >= 0) & (slot < n_slots) & (since_us % SEGMENT_US == 0)
+    out[segments.row[kept], slot[kept]] = segments.stats[kept]
+    return out
 
 
 def lost_to(rows: Rows, support: Support, enough: Bools) -> NDArray[np.uint8]:
@@ -188,12 +219,18 @@ def lost_to(rows: Rows, support: Support, enough: Bools) -> NDArray[np.uint8]:
     return reason
 
 
-def _shares(values: Sequence[float]) -> Floats:
+def _shares(values: Floats) -> Floats:
     """Values as 0-1; what is no number is 0."""
-    shares: Floats = np.clip(np.nan_to_num(np.array(values, np.float64)), 0.0, 1.0)
+    shares: Floats = np.clip(np.nan_to_num(values), 0.0, 1.0)
     return shares
 
 
-def _joined(parts: Sequence[NDArray[Any]], kind: type[_Number]) -> NDArray[_Number]:
-    """Arrays end to end; empty for none."""
-    return np.concatenate(parts).astype(kind, copy=False) if parts else np.empty(0, kind)
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Arrays end to end; there is at least one."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _stacked(parts: Sequence[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
+    """Tables on top of each other; rows without a segment do not say how wide they are."""
+    filled = [part for part in parts if len(part)]
+    return _joined(filled) if filled else np.empty((0, width), np.float32)

@@ -16,6 +16,11 @@ class SignalKind(StrEnum):
     RESP = "resp"  # a wave with breaths
     ACC = "acc"  # one axis of an accelerometer
     SCALAR = "scalar"  # a number measured now and then
+    SPO2 = "spo2"
+    TEMP = "temp"
+    EDA = "eda"
+    RR = "rr"  # intervals between beats, on a grid: see `streams.beat_grid`
+    MOTION = "motion"  # made here from the three axes, never sent
 
 
 class Signal(NamedTuple):
@@ -30,20 +35,44 @@ class Signal(NamedTuple):
     label: str  # for people
 
 
+ECG: Final = "ecg"
+MOTION: Final = "acc"
+AXES: Final = ("acc_x", "acc_y", "acc_z")
+# Further leads of a recording, as `streams.io.files.names` calls them; "ecg" is the first choice.
+LEADS: Final = (
+    *("i", "ii", "iii", "avr", "avl", "avf", "v", "mcl", "mcl1", "mli", "mlii", "mliii", "ecg"),
+    *(f"v{number}" for number in range(1, 10)),
+    *(f"ecg{number}" for number in range(1, 13)),
+)
+
+
+def _lead(name: str, label: str) -> Signal:
+    return Signal(name, SignalKind.ECG, "mV", 2.0, -_UNLIMITED, _UNLIMITED, label)
+
+
 _TABLE: Final = (
-    Signal("ecg", SignalKind.ECG, "mV", 1.0, -_UNLIMITED, _UNLIMITED, "ECG"),
+    _lead(ECG, "ECG"),
+    *(_lead(f"ecg_{lead}", f"ECG, lead {lead.upper()}") for lead in LEADS),
+    Signal("rr_interval", SignalKind.RR, "ms", 0.0, 0.0, 30_000.0, "RR intervals (device)"),
     Signal("ppg", SignalKind.PPG, "1", 2.0, -_UNLIMITED, _UNLIMITED, "Pulse wave"),
     Signal("resp", SignalKind.RESP, "1", 2.0, -_UNLIMITED, _UNLIMITED, "Respiration wave"),
     Signal("acc_x", SignalKind.ACC, "g", 0.0, -64.0, 64.0, "Acceleration, x"),
     Signal("acc_y", SignalKind.ACC, "g", 0.0, -64.0, 64.0, "Acceleration, y"),
     Signal("acc_z", SignalKind.ACC, "g", 0.0, -64.0, 64.0, "Acceleration, z"),
-    Signal("spo2", SignalKind.SCALAR, "%", 0.0, 1.0, 100.0, "SpO2"),
+    Signal("spo2", SignalKind.SPO2, "%", 0.0, 1.0, 100.0, "SpO2"),
     Signal("hr", SignalKind.SCALAR, "1/min", 0.0, 10.0, 350.0, "Heart rate (device)"),
     Signal("pulse", SignalKind.SCALAR, "1/min", 0.0, 10.0, 350.0, "Pulse rate (device)"),
     Signal("resp_rate", SignalKind.SCALAR, "1/min", 0.0, 1.0, 150.0, "Breathing rate (device)"),
-    Signal("temp", SignalKind.SCALAR, "Cel", 0.0, 10.0, 50.0, "Temperature"),
-    Signal("eda", SignalKind.SCALAR, "uS", 0.0, 0.0, 200.0, "Skin conductance"),
+    Signal("temp", SignalKind.TEMP, "Cel", 0.0, 10.0, 50.0, "Temperature"),
+    Signal("eda", SignalKind.EDA, "uS", 0.0, 0.0, 200.0, "Skin conductance"),
 )
 
 SIGNALS: Final[dict[str, Signal]] = {signal.name: signal for signal in _TABLE}
+
+
+def is_lead(name: str) -> bool:
+    """Whether a signal is a further ECG lead."""
+    return name.startswith("ecg_")
+
+
 CONTEXT_S: Final[dict[str, float]] = {signal.name: signal.context_s for signal in _TABLE}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import math
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from alerts.alert import AlertEvent
 from alerts.envelope import alert_value, cloud_event_headers, state_value
@@ -16,9 +17,10 @@ from models.score import Score
 from streams.processor import Output
 from streams.records import LogRecord, Rejected
 
-T = TypeVar("T")
 _JSON = msgspec.json.Encoder(order="deterministic")
-_OTHER = int(FeatureReason.OTHER_WINDOW)
+_OTHER, _NO_SIGNAL = FeatureReason.OTHER_WINDOW, FeatureReason.NO_SIGNAL
+_NAMES = [feature.name for feature in CATALOG]
+_REASONS = [reason.name.lower() for reason in sorted(FeatureReason)]
 
 
 class FeatureRow(msgspec.Struct, frozen=True):
@@ -56,27 +58,34 @@ class Caused(NamedTuple):
 
 
 def feature_rows(batch: FeatureBatch) -> list[FeatureRow]:
-    """Rows of a batch as records; columns of other windows are left out."""
+    """Rows of a batch as records.
+
+    Columns of other windows, and of signals the patient does not have, are left out: a ward with
+    two sensors a patient would otherwise send mostly absences.
+    """
+    told = (batch.reason != _OTHER) & (batch.reason != _NO_SIGNAL)
     rows = []
     for i, window in enumerate(batch.windows):
-        columns = [j for j in range(len(CATALOG)) if batch.reason[i, j] != _OTHER]
-        value = [None if math.isnan(v) else v for v in batch.value[i].tolist()]
-        reason = [FeatureReason(code).name.lower() for code in batch.reason[i].tolist()]
+        columns = np.flatnonzero(told[i])
+        names = [_NAMES[j] for j in columns.tolist()]
+        value = [None if math.isnan(v) else v for v in batch.value[i, columns].tolist()]
+        quality, coverage = (
+            part[i, columns].astype(np.float64).round(4).tolist()
+            for part in (batch.quality, batch.coverage)
+        )
+        reason = [_REASONS[code] for code in batch.reason[i, columns].tolist()]
+        n = batch.n[i, columns].tolist()
         rows.append(
             FeatureRow(
                 *window,
-                values=_named(columns, value),
-                quality=_named(columns, [round(q, 4) for q in batch.quality[i].tolist()]),
-                coverage=_named(columns, [round(c, 4) for c in batch.coverage[i].tolist()]),
-                n=_named(columns, batch.n[i].tolist()),
-                reason=_named(columns, reason),
+                values=dict(zip(names, value, strict=True)),
+                quality=dict(zip(names, quality, strict=True)),
+                coverage=dict(zip(names, coverage, strict=True)),
+                n=dict(zip(names, n, strict=True)),
+                reason=dict(zip(names, reason, strict=True)),
             )
         )
     return rows
-
-
-def _named(columns: list[int], values: list[T]) -> dict[str, T]:
-    return {CATALOG[j].name: values[j] for j in columns}
 
 
 def feature_output(row: FeatureRow, caused: Caused) -> Output:

@@ -1,4 +1,4 @@
-"""One patient inside the engine: devices, clocks, rings, facts, alerts — and what is to do next.
+"""One patient inside the engine: devices, clocks, memory, facts, alerts — and what is to do next.
 
 Pure. Records turn into `Op`s in log order; `service.engine` carries them out in batches over all
 patients. Not here: what a segment means or when to alert.
@@ -14,7 +14,7 @@ import msgspec
 
 from alerts.machine import AlertMachine
 from features.asof import AsOf
-from features.rings import Rings
+from features.memory import Memory
 from streams.clock import TimingSpec
 from streams.device import Device
 from streams.records import AlertCommand, Chunk, ClinicalEvent, DeviceStatus, Reason
@@ -124,7 +124,7 @@ class Patient:
         self.covered_us = 0  # end of the newest segment queued: far beyond it windows are empty
         self.devices: dict[str, Device] = {}
         self.life: dict[str, SignalLife] = {}
-        self.rings = Rings()
+        self.memory = Memory()
         self.asof = AsOf()
         self.machine = machine
         self.dirty = False

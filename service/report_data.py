@@ -32,8 +32,11 @@ from streams.windows import HOP_US
 
 _ENDED = ("cleared", "resolved", "retracted")
 _TOP_REASONS = 3
-# One feature per signal tells how much of it there was: its 60 s feature.
-SIGNALS = {feature.signal: feature.name for feature in CATALOG if feature.window == "60s"}
+# One feature per signal tells how much of it there was: its first 60 s feature.
+SIGNALS: dict[str, str] = {}
+for _feature in CATALOG:
+    if "60s" in _feature.windows:
+        SIGNALS.setdefault(_feature.signal, _feature.name)
 
 
 class PatientData(NamedTuple):
@@ -255,7 +258,7 @@ def _features(rows: list[FeatureRow]) -> tuple[FeatureSummary, ...]:
                 name=feature.name,
                 label=feature.label,
                 unit=feature.unit,
-                window=feature.window,
+                window=" ".join(feature.windows),
                 windows=len(own) + lost.total(),
                 with_value=len(own),
                 median=_quantile(own, 0.5),

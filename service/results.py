@@ -139,7 +139,8 @@ def _write_lines(path: Path, lines: Iterable[bytes]) -> None:
 def feature_table(rows: list[FeatureRow]) -> pa.Table:
     """One row per patient and window, five columns per catalogue feature.
 
-    A feature of another window length is null with reason `other_window`.
+    A feature of another window length is null with reason `other_window`, one of a signal the
+    patient does not have with `no_signal`.
     """
     columns: dict[str, Any] = {
         "patient_id": pa.array([row.patient_id for row in rows], pa.string()),
@@ -153,7 +154,8 @@ def feature_table(rows: list[FeatureRow]) -> pa.Table:
         for part, kind in _PARTS:
             cells = [getattr(row, part).get(name) for row in rows]
             columns[f"{name}_{part}"] = pa.array(cells, kind)
-        reasons = [row.reason.get(name, "other_window") for row in rows]
+        absent = dict.fromkeys(feature.windows, "no_signal")
+        reasons = [row.reason.get(name) or absent.get(row.window, "other_window") for row in rows]
         columns[f"{name}_reason"] = pa.array(reasons, pa.string())
     return pa.table(columns)
 

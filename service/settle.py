@@ -13,12 +13,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from alerts.alert import AlertEvent
+from alerts.alert import AlertEvent, Kind
 from alerts.commands import Refused
-from features.align import FeatureBatch, align
+from features.align import Facts, FeatureBatch, attach
 from features.analyse import analyse
+from features.analysis.motion import analyse_motion
+from features.axes import Triple
 from features.extract import extract
+from features.families.table import Row
+from features.follow import Care, follow
 from features.primitives import Primitives
+from features.signals import AXES
 from models.score import Score, Scorer
 from service.outputs import (
     Caused,
@@ -40,6 +45,7 @@ from service.patient import (
 )
 from streams.processor import Output
 from streams.records import AlertCommand
+from streams.segments import Segment
 from streams.windows import LONGEST_US
 
 SCORED_WINDOW = "60s"
@@ -106,13 +112,26 @@ def settle(
 
 
 def _analysed(patients: Sequence[Patient], timed: Timed) -> dict[int, Primitives]:
-    """Primitives of every queued segment, by identity of the segment."""
-    segments = [op.segment for p in patients for op in p.ops if isinstance(op, SegmentOp)]
-    if not segments:
+    """Primitives by identity of the queued segment they come from.
+
+    Those of movement hang on the axis that completes a triple; the other two leave none.
+    """
+    segments: list[Segment] = []
+    triples: list[tuple[int, Triple]] = []
+    for patient in patients:
+        axes = patient.memory.axes.copy()
+        for op in patient.ops:
+            if isinstance(op, SegmentOp) and op.segment.signal not in AXES:
+                segments.append(op.segment)
+            elif isinstance(op, SegmentOp) and (triple := axes.add(op.segment)):
+                triples.append((id(op.segment), triple))
+    if not segments and not triples:
         return {}
     with timed("segments"):
-        found = analyse(segments)
-    return {id(segment): made for segment, made in zip(segments, found, strict=True)}
+        found = dict(zip(map(id, segments), analyse(segments), strict=True))
+        moved = analyse_motion([triple for _, triple in triples])
+        found.update(zip((key for key, _ in triples), moved, strict=True))
+    return found
 
 
 def _run_to_window(
@@ -123,7 +142,10 @@ def _run_to_window(
         if isinstance(op, WindowOp):
             return op
         if isinstance(op, SegmentOp):
-            patient.rings.insert(primitives[id(op.segment)])
+            if op.segment.signal in AXES:
+                patient.memory.axes.add(op.segment)
+            if id(op.segment) in primitives:
+                patient.memory.rings.insert(primitives[id(op.segment)])
         else:
             _tell(patient, op, _events(patient, op, out), partition, out)
     return None
@@ -167,28 +189,44 @@ def _windows(
     partition: dict[str, int],
     out: Settled,
 ) -> None:
-    rows = [(patient.rings, window) for patient, op in due for window in op.windows]
+    rows = [(patient.memory, window) for patient, op in due for window in op.windows]
     owners = [(patient, op) for patient, op in due for _ in op.windows]
     with judges.timed("windows"):
         batch = extract(rows)
+        facts = _facts(rows, owners)
+        alerted = [_alerted(patient) for patient, _ in owners]
+        follow(rows, batch, [Care(a, *known) for a, known in zip(alerted, facts, strict=True)])
     for row, (patient, op) in zip(feature_rows(batch), owners, strict=True):
         caused = Caused(partition[patient.patient_id], op.cause.clock_us)
         emit = Emitted(op.cause.at, patient.patient_id, feature_output(row, caused))
         out.emitted.append(emit)
     scored = [i for i, (_, window) in enumerate(rows) if window.name == SCORED_WINDOW]
     chosen = [owners[i] for i in scored]
-    scores = _scores(_take(batch, scored), [patient for patient, _ in chosen], judges)
+    scores = _scores(_take(batch, scored), [facts[i] for i in scored], judges)
     for (patient, op), own in zip(chosen, scores, strict=True):
         _judge(patient, op, own, partition[patient.patient_id], out)
     for patient, op in due:
-        patient.rings.prune(op.windows[0].end_us - LONGEST_US)
+        patient.memory.rings.prune(op.windows[0].end_us - LONGEST_US)
 
 
-def _scores(batch: FeatureBatch, patients: Sequence[Patient], judges: _Judges) -> list[list[Score]]:
+def _alerted(patient: Patient) -> bool:
+    """Whether an alert on the patient's own state is open."""
+    return any(record.kind is Kind.PHYSIOLOGICAL for record in patient.machine.records())
+
+
+def _facts(rows: Sequence[Row], owners: Sequence[tuple[Patient, WindowOp]]) -> list[Facts]:
+    """Clinical facts of each window's patient, as known at its decision."""
+    return [
+        patient.asof.at(window.end_us, window.known_us)
+        for (_, window), (patient, _) in zip(rows, owners, strict=True)
+    ]
+
+
+def _scores(batch: FeatureBatch, facts: Sequence[Facts], judges: _Judges) -> list[list[Score]]:
     """Per row, the word of every scorer, in the scorers' order."""
-    if not patients:
+    if not facts:
         return []
-    aligned = align(batch, [patient.asof for patient in patients])
+    aligned = attach(batch, facts)
     said = []
     for scorer in judges.scorers:
         with judges.timed(scorer.name):

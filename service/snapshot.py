@@ -14,13 +14,13 @@ from alerts.machine import AlertMachine, MachineState
 from alerts.policy import Policy
 from features.asof import AsOf
 from features.catalog import catalog_hash
-from features.rings import Rings
+from features.memory import Memory
 from service.patient import Patient, SignalLife
 from streams.clock import TimingSpec
 from streams.device import Device, DeviceState
 from streams.errors import SnapshotMismatch
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 
 class PatientState(msgspec.Struct, array_like=True):
@@ -36,7 +36,7 @@ class PatientState(msgspec.Struct, array_like=True):
     covered_us: int
     devices: list[DeviceState]
     life: dict[str, SignalLife]
-    rings: Any  # as `Rings.to_state` gives it
+    memory: Any  # as `Memory.to_state` gives it
     asof: Any  # as `AsOf.to_state` gives it
     machine: MachineState
 
@@ -60,7 +60,7 @@ def pack(patient: Patient) -> bytes:
             patient.covered_us,
             [device.state() for device in patient.devices.values()],
             patient.life,
-            patient.rings.to_state(),
+            patient.memory.to_state(),
             patient.asof.to_state(),
             patient.machine.state(),
         )
@@ -116,6 +116,6 @@ def _rebuilt(
         for device in kept.devices
     }
     patient.life = kept.life
-    patient.rings = Rings.from_state(kept.rings)
+    patient.memory = Memory.from_state(kept.memory)
     patient.asof = AsOf.from_state(kept.asof)
     return patient

@@ -17,7 +17,7 @@ class Window(NamedTuple):
     """One window of one patient, decided at `known_us`: nothing known later may enter it."""
 
     patient_id: str
-    name: str  # "60s", "300s"
+    name: str  # "60s", "300s", "3600s", "86400s"
     start_us: int
     end_us: int
     known_us: int
@@ -32,11 +32,14 @@ class WindowSpec(NamedTuple):
     hop_us: int
 
 
+HOUR_US = 3_600_000_000
+LONGEST_US = 300_000_000  # over segments; longer windows are views over the rows of these
 WINDOWS = (
     WindowSpec("60s", 60_000_000, HOP_US),
-    WindowSpec("300s", 300_000_000, 60_000_000),
+    WindowSpec("300s", LONGEST_US, 60_000_000),
+    WindowSpec("3600s", HOUR_US, LONGEST_US),
+    WindowSpec("86400s", 24 * HOUR_US, HOUR_US),
 )
-LONGEST_US = max(spec.length_us for spec in WINDOWS)
 
 
 def windows_ending(patient_id: str, end_us: int, known_us: int) -> tuple[Window, ...]:
@@ -44,7 +47,7 @@ def windows_ending(patient_id: str, end_us: int, known_us: int) -> tuple[Window,
 
     Examples
     --------
-    >>> [w.name for w in windows_ending("p", 120_000_000, 0)]
+    >>> [w.name for w in windows_ending("p", 360_000_000, 0)]
     ['60s', '300s']
     >>> [w.name for w in windows_ending("p", 130_000_000, 0)]
     ['60s']

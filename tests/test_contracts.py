@@ -356,7 +356,7 @@ def up_to(results: Results, t_us: int) -> list[object]:
 
 
 @FEW
-@given(at=st.floats(0.1, 0.95), seed=SEEDS)
+@given(at=st.floats(0.1, 0.9), seed=SEEDS)
 def test_nothing_after_t_affects_output_up_to_t(case: Case, at: float, seed: int) -> None:
     t_us = START_US + round(at * (case.log[-1].append_us - START_US))
     changed = run(scrambled(case.log, t_us, seed), [50])

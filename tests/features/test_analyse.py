@@ -10,16 +10,21 @@ import pytest
 from numpy.typing import NDArray
 
 from features.analyse import CONTEXT_S, SIGNALS, analyse
+from features.analysis.motion import analyse_motion
+from features.axes import Triple
 from features.beats import detect_pulses, detect_r_peaks
 from features.catalog import FeatureReason
+from features.layout import SEGMENT_NUMBERS
 from features.primitives import Primitives
 from features.quality import GATE
+from features.signals import AXES, SignalKind
 from streams.segments import Segment
 
 Floats = NDArray[np.float64]
 Cut = Callable[..., list[Segment]]
 Wave = Callable[..., Floats]
 FS = 125.0
+NUMBERS = SEGMENT_NUMBERS[SignalKind.MOTION]
 ORIGIN_US = 1_700_000_000_000_000
 
 
@@ -62,7 +67,7 @@ def _mixed(ecg_wave: Wave, ppg_wave: Wave, cut: Cut) -> list[Segment]:
         cut(ppg, FS, "ppg", 2.0),
         cut(resp, FS, "resp", 2.0),
         cut(rng.normal(97, 1, 100), 1.0, "spo2", 0.0),
-        cut(rng.normal(0, 0.3, 3200), 32.0, "acc_x", 0.0),
+        cut(rng.normal(30, 0.3, 400), 4.0, "temp", 0.0),
     ]
     together = [segment for group in parts for segment in group]
     return [together[i] for i in rng.permutation(len(together))]
@@ -205,8 +210,8 @@ def test_the_breath_wave_is_on_the_grid_of_the_clock_at_4_hz(cut: Cut) -> None:
 
 
 def test_only_measurements_of_a_scalar_are_kept(cut: Cut) -> None:
-    x = np.array([97, 96, 0, np.nan, 98, 127, 95, 95, 94, 101.0])
-    (part,) = analyse(cut(x, 1.0, "spo2", 0.0))
+    x = np.array([97, 96, 0, np.nan, 98, 400, 95, 95, 94, 2.0])
+    (part,) = analyse(cut(x, 1.0, "hr", 0.0))
     assert part.values.tolist() == [97, 96, 98, 95, 95, 94]
     assert (part.times_us // 1_000_000).tolist() == [0, 1, 4, 6, 7, 8]
     assert part.run.tolist() == [0, 0, 1, 2, 2, 2]
@@ -224,13 +229,37 @@ def test_a_scalar_of_impossible_values_is_of_low_quality_not_missing(cut: Cut) -
 
 @pytest.mark.parametrize(("unit", "one_g"), [("g", 1.0), ("mg", 1000.0), ("m/s2", 9.80665)])
 def test_acceleration_is_in_g(cut: Cut, unit: str, one_g: float) -> None:
-    (segment,) = cut(np.full(320, one_g), 32.0, "acc_z", 0.0)
-    (part,) = analyse([segment._replace(unit=unit)])
-    np.testing.assert_allclose(part.values, 1.0, rtol=1e-6)
-    assert len(part.values) == 320
+    x, y, z = (cut(np.full(320, v * one_g), 32.0, "acc_x", 0.0)[0] for v in (0.6, 0.8, 0.75))
+    (part,) = analyse_motion([Triple(*(axis._replace(unit=unit) for axis in (x, y, z)))])
+    assert (part.signal, part.reason, part.coverage) == ("acc", FeatureReason.OK, 1.0)
+    assert part.stats[NUMBERS.index("enmo_mg")] == pytest.approx(250, rel=1e-5)
+    assert part.stats[NUMBERS.index("n")] == 320
 
 
-@pytest.mark.parametrize("signal", [*SIGNALS, "never heard of"])
+def test_movement_uses_samples_all_axes_have(cut: Cut) -> None:
+    x = np.full(320, 1.0)
+    holed = np.where(np.arange(320) < 80, np.nan, 0.0)
+    axes = [cut(one, 32.0, "acc_x", 0.0)[0] for one in (x, holed, np.zeros(320))]
+    (part,) = analyse_motion([Triple(*axes)])
+    assert part.stats[NUMBERS.index("n")] == 240
+    assert part.coverage == pytest.approx(0.75)
+
+
+def test_axes_of_unlike_rates_are_a_gap(cut: Cut) -> None:
+    fast, slow = (cut(np.zeros(n), fs, "acc_x", 0.0)[0] for n, fs in ((320, 32.0), (250, 25.0)))
+    (part,) = analyse_motion([Triple(fast, fast, slow)])
+    assert (part.signal, part.reason) == ("acc", FeatureReason.GAP)
+
+
+def test_a_triple_gives_the_same_bits_in_any_company(cut: Cut) -> None:
+    rng = np.random.default_rng(1)
+    segments = [cut(rng.normal(0.5, 0.2, 3200), 32.0, "acc_x", 0.0) for _ in range(3)]
+    triples = [Triple(*axes) for axes in zip(*segments, strict=True)]
+    for one, alone in zip(analyse_motion(triples), triples, strict=True):
+        _assert_same(one, analyse_motion([alone])[0])
+
+
+@pytest.mark.parametrize("signal", ["ecg_v", *(s for s in SIGNALS if "ecg_" not in s), "unheard"])
 @pytest.mark.parametrize("fs_hz", [0.0, -1.0, np.nan, np.inf, 0.01, 1.0, 25.0, 333.3, 2000.0])
 @pytest.mark.parametrize("n", [0, 1, 2, 40, 3000])
 def test_no_samples_raise(signal: str, fs_hz: float, n: int) -> None:
@@ -249,7 +278,8 @@ def test_no_samples_raise(signal: str, fs_hz: float, n: int) -> None:
         for x in hard
         for first in (0.0, -1e6, 2e7)
     ]
-    parts = analyse(segments)
+    moved = signal in AXES
+    parts = analyse_motion([Triple(*[s] * 3) for s in segments]) if moved else analyse(segments)
     assert len(parts) == len(segments)
     for part in parts:
         assert np.isfinite(part.values).all()

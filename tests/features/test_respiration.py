@@ -10,8 +10,21 @@ import pytest
 from numpy.typing import NDArray
 
 from features.analyse import analyse
-from features.respiration import WAVE_HZ, breath_rate, respiration_rate
+from features.breathing import recording
+from features.breathing.series import EcgBeats, Pulses
+from features.breathing.tracking import fresh_state
+from features.breathing.windows import Windows
+from features.catalog import FeatureReason
+from features.respiration import (
+    WAVE_HZ,
+    breath_rate,
+    rate_columns,
+    respiration_rate,
+    wave_columns,
+)
+from features.runs import as_rows
 from streams.segments import Segment
+from tests.features.breathing.kit import Body, windows
 
 Floats = NDArray[np.float64]
 T = np.arange(240) / WAVE_HZ
@@ -104,10 +117,161 @@ def test_the_public_entry_reads_the_wave_at_any_rate(fs_hz: float) -> None:
 
 
 @pytest.mark.parametrize("signals", [{}, {"ecg": np.zeros(10)}, {"resp": np.empty(0)}])
-def test_without_a_respiration_wave_there_is_no_rate(signals: dict[str, Floats]) -> None:
+def test_without_breathing_in_any_signal_there_is_no_rate(signals: dict[str, Floats]) -> None:
     rate, quality = respiration_rate(signals, 125.0)
     assert np.isnan(rate)
     assert quality == 0.0
+
+
+@pytest.fixture(scope="module")
+def breathing_body(
+    ecg_wave: Callable[..., Floats], ppg_wave: Callable[..., Floats]
+) -> dict[str, Floats]:
+    """Two minutes at 125 Hz of a patient who breathes 16 times a minute."""
+    fs_hz, n = 125.0, 15000
+    t = np.arange(n) / fs_hz
+    breath = np.sin(2 * np.pi * 16 / 60 * t)
+    at_s = np.cumsum(np.full(150, 0.78) + np.random.default_rng(1).normal(0, 0.01, 150))
+    ecg = ecg_wave(n, fs_hz, at_s) * (1 + 0.15 * breath)
+    ppg = ppg_wave(n, fs_hz, at_s + 0.1) + 0.2 * breath
+    return {"ecg": ecg, "ppg": ppg, "resp": 3 + breath}
+
+
+@pytest.mark.parametrize(
+    "names", [["ecg"], ["ppg"], ["ecg", "ppg"], ["resp"], ["resp", "ecg", "ppg"]]
+)
+@pytest.mark.parametrize("seconds", [40, 60, 75, 120])
+def test_any_signals_give_the_rate_at_any_length(
+    breathing_body: dict[str, Floats], names: list[str], seconds: int
+) -> None:
+    signals = {name: breathing_body[name][: 125 * seconds] for name in names}
+    rate, quality = respiration_rate(signals, 125.0)
+    assert rate == pytest.approx(16, abs=0.6)
+    assert quality > 0.5
+
+
+def test_a_gap_in_the_signals_leaves_the_rate(breathing_body: dict[str, Floats]) -> None:
+    holed = {name: x[:7500].copy() for name, x in breathing_body.items() if name != "resp"}
+    for x in holed.values():
+        x[2000:3500] = np.nan
+    assert respiration_rate(holed, 125.0)[0] == pytest.approx(16, abs=1)
+
+
+@pytest.mark.parametrize("seconds", [1, 5, 12])
+def test_too_short_a_stretch_of_beats_gives_no_rate(
+    breathing_body: dict[str, Floats], seconds: int
+) -> None:
+    signals = {name: breathing_body[name][: 125 * seconds] for name in ("ecg", "ppg")}
+    assert np.isnan(respiration_rate(signals, 125.0)[0])
+
+
+def test_a_signal_of_noise_beside_a_good_one_does_no_harm(
+    breathing_body: dict[str, Floats],
+) -> None:
+    noise = np.random.default_rng(0).normal(size=7500)
+    signals = {"ecg": noise, "resp": noise[::-1], "ppg": breathing_body["ppg"][:7500]}
+    assert respiration_rate(signals, 125.0)[0] == pytest.approx(16, abs=1)
+
+
+def test_columns_refuse_with_a_reason_instead_of_guessing() -> None:
+    asked = windows([Body(), Body(depth=0.0, noise=0.2)], "ecg")
+    columns, _ = rate_columns(asked, fresh_state(2))
+    rate = columns["resp_rate_per_min"]
+    assert rate.reason.tolist() == [FeatureReason.OK, FeatureReason.LOW_QUALITY]
+    assert np.isnan(rate.value).tolist() == [False, True]
+    assert columns["resp_source"].value[0] == 2
+    for name in ("resp_wave_rate_per_min", "resp_ppg_rate_per_min"):
+        assert (columns[name].reason == FeatureReason.GAP).all(), name
+    assert (wave_columns(asked.wave)["resp_apnoea_s"].reason == FeatureReason.GAP).all()
+
+
+def test_variability_is_that_of_the_breath_intervals() -> None:
+    lengths = np.tile([3.0, 5.0], 40)
+    turns = np.concatenate([[0.0], np.cumsum(lengths)])
+    t = np.arange(1200) / WAVE_HZ
+    phase = np.interp(t, turns, np.arange(turns.size))
+    wave = np.sin(2 * np.pi * phase)
+    for part in (wave[:240], wave):
+        column = wave_columns(part[None])["resp_rate_cv"]
+        assert column.value[0] == pytest.approx(0.25, abs=0.04)
+        assert column.reason[0] == FeatureReason.OK
+    assert wave_columns(_wave(15)[None])["resp_rate_cv"].value[0] < 0.01
+
+
+def test_too_few_breaths_have_no_variability() -> None:
+    column = wave_columns(_wave(5)[None])["resp_rate_cv"]
+    assert column.reason[0] == FeatureReason.TOO_FEW_BEATS
+    assert np.isnan(column.value[0])
+
+
+def _hostile(rng: np.random.Generator, n: int) -> Floats:
+    """Samples no device should send."""
+    x = rng.normal(size=n) * 10.0 ** rng.integers(-300, 300)
+    holes = rng.random(n) < rng.choice([0.0, 0.01, 0.5])
+    x[holes] = rng.choice([np.nan, np.inf, -np.inf, 0.0, 1e308])
+    if rng.random() < 0.3:
+        x[n // 3 :] = x[n // 3] if n else 0.0
+    return x.astype(rng.choice([np.float64, np.float32, np.float16]))
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_no_samples_raise_or_give_a_rate_that_cannot_be() -> None:
+    rng = np.random.default_rng(11)
+    for _ in range(100):
+        names = rng.choice(["resp", "ecg", "ppg"], rng.integers(0, 4), replace=False)
+        fs_hz = float(rng.choice([0.0, 2.0, 4.0, 25.0, 62.5, 100.0]))
+        signals = {name: _hostile(rng, int(rng.integers(0, 8000))) for name in names}
+        rate, quality = respiration_rate(signals, fs_hz)
+        assert 0 <= quality <= 1
+        assert np.isnan(rate) or 2 <= rate <= 90
+        assert np.isnan(rate) == (quality == 0)
+
+
+def test_no_beats_raise_or_give_values_beside_a_reason() -> None:
+    """Beats doubled, before and after the window, of any run and any value."""
+    rng = np.random.default_rng(12)
+    for _ in range(100):
+        n_rows = int(rng.integers(1, 6))
+        row = np.sort(rng.integers(0, n_rows, rng.integers(0, 400)))
+        time_us = rng.integers(-(10**7), 7 * 10**7, row.size)
+        time_us = time_us[np.lexsort((time_us, row))]
+        size = rng.choice([np.nan, np.inf, 0.0, 1.0, 1e300], row.size) * rng.normal(size=row.size)
+        run = rng.integers(0, 3, row.size)
+        wave = np.where(rng.random((n_rows, 240)) < 0.1, np.nan, rng.normal(size=(n_rows, 240)))
+        asked = Windows(
+            wave,
+            EcgBeats(row, time_us, size, -size, run),
+            Pulses(row, time_us, size, size, run),
+            rng.integers(0, 10**15, n_rows),
+        )
+        columns, state = rate_columns(asked, fresh_state(n_rows))
+        columns, state = rate_columns(asked._replace(end_us=asked.end_us + 10**7), state)
+        for name, column in (columns | wave_columns(wave)).items():
+            assert (np.isfinite(column.value) == (column.reason == 0)).all(), name
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("names", "most"),
+    [(["resp", "ecg", "ppg"], 0.4), (["ecg", "ppg"], 0.8), (["ppg"], 1.1), (["ecg"], 1.4)],
+)
+def test_rates_of_bidmc_from_any_signals_agree_with_two_human_annotators(
+    bidmc: list[Any], names: list[str], most: float
+) -> None:
+    """All windows, each record followed from its start; none refused."""
+    errors = []
+    for record in bidmc:
+        rows = {name: as_rows(record.signals[name]) for name in names}
+        parts = list(recording.followed(rows, record.fs_hz))
+        rate = np.concatenate([part.rate_per_min for part in parts])
+        for start, value in zip(np.arange(0, 421, 10), rate, strict=False):
+            truth = []
+            for marks in record.breaths_s:
+                inside = marks[(marks >= start) & (marks < start + 60)]
+                truth.append(60 * (len(inside) - 1) / (inside[-1] - inside[0]))
+            errors.append(abs(value - np.mean(truth)))
+    assert len(errors) == 43 * len(bidmc)
+    assert np.mean(errors) <= most
 
 
 @pytest.mark.data

@@ -201,7 +201,10 @@ def test_an_e4_folder_is_one_recording_named_after_it(tmp_path):
     recording = only(write_e4(tmp_path / "S07"))
     found = samples(recording)
     assert recording.patient_id == "S07"
-    assert set(found) == {"ppg", "acc_x", "acc_y", "acc_z", "hr"}
+    assert set(found) == {"ppg", "acc_x", "acc_y", "acc_z", "hr", "rr_interval"}
+    rr = next(signal for signal in recording.signals if signal.name == "rr_interval")
+    assert (rr.fs_hz, rr.unit, rr.samples.tolist()) == (8.0, "ms", [546.875])
+    assert rr.start_us == T0_US + 20_500_000
     assert [found[name][0] for name in ("acc_x", "acc_y", "acc_z")] == [-1.0, 0.5, 0.25]
     starts = {signal.name: signal.start_us for signal in recording.signals}
     assert (starts["ppg"], starts["hr"]) == (T0_US, T0_US + 10_000_000)

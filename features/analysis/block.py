@@ -1,0 +1,208 @@
+"""Segments of one signal, rate and length as rows, and what analysing them gives.
+
+Not here: the analyses themselves (one module a kind of signal).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features import runs
+from features.catalog import FeatureReason
+from features.primitives import Primitives
+from features.runs import Bools, Floats, Ints
+from features.signals import SIGNALS, Signal, SignalKind
+from streams.segments import Segment
+
+Micros = NDArray[np.int64]
+Numbers = NDArray[np.float32]
+
+MOST_ROWS: Final = 256  # bounds memory: 256 x 14 s at 500 Hz is 14 MB of float64
+LEAST_COVERAGE: Final = 0.2  # of 10 s: the shortest run in which beats are sought
+_GRID_EPS: Final = 1e-6  # samples; absorbs float noise of rate times length
+_UNKNOWN: Final = Signal("", SignalKind.SCALAR, "", 0.0, -np.inf, np.inf, "")
+
+
+class Block(NamedTuple):
+    """Segments of one signal, rate and length, as rows."""
+
+    segments: list[Segment]
+    signal: Signal
+    fs_hz: float
+    x: Floats  # (B, n) NaN = gap
+    first_us: Floats  # (B, 1) of sample 0, from the core's start
+    offset_us: Micros  # (B, n) of every sample, from the core's start
+    core: Bools  # (B, n)
+
+
+class Found(NamedTuple):
+    """Events of a block, sorted by row, then time."""
+
+    row: Ints
+    offset_us: Micros
+    values: Floats
+    run: Ints
+    extra: Numbers  # (n, k)
+
+
+class Events(NamedTuple):
+    """Events, and per row whether its first and last ones go on in the neighbours."""
+
+    found: Found
+    open_left: Bools
+    open_right: Bools
+
+
+class Verdict(NamedTuple):
+    """One value per row."""
+
+    coverage: Floats
+    quality: Floats
+    reason: list[FeatureReason]
+
+
+class Analysed(NamedTuple):
+    """What a block's segments leave behind."""
+
+    events: Events
+    verdict: Verdict
+    stats: Numbers  # (B, m)
+
+
+def block_of(segments: list[Segment]) -> Block:
+    """Stack segments into rows and find their cores."""
+    head = segments[0]
+    x = runs.as_rows(np.stack([segment.samples for segment in segments]))
+    first_us = np.array([[segment.first_us] for segment in segments], np.float64)
+    period_us = 1e6 / head.fs_hz if runs.is_rate(head.fs_hz) else 0.0
+    # Rounded before comparing: the core is half-open on the grid of whole microseconds.
+    offset_us = np.rint(first_us + np.arange(x.shape[1]) * period_us).astype(np.int64)
+    core = (offset_us >= 0) & (offset_us < head.end_us - head.start_us)
+    signal = SIGNALS.get(head.signal, _UNKNOWN)
+    return Block(segments, signal, head.fs_hz, x, first_us, offset_us, core)
+
+
+def cores(block: Block) -> Floats:
+    """The core of each row alone, left-aligned: `(B, n)` with n the samples that always fit."""
+    length_us = block.segments[0].end_us - block.segments[0].start_us
+    n = max(1, int(length_us * 1e-6 * block.fs_hz + _GRID_EPS))
+    at = block.core.argmax(axis=1)[:, None] + np.arange(n)
+    inside = np.where(block.core, block.x, np.nan)
+    core = np.take_along_axis(inside, np.minimum(at, block.x.shape[1] - 1), axis=1)
+    core[at >= block.x.shape[1]] = np.nan
+    return core
+
+
+def without_events(n_rows: int) -> Events:
+    """For segments that say all with their numbers."""
+    none = Found(
+        np.empty(0, np.intp),
+        np.empty(0, np.int64),
+        np.empty(0),
+        np.empty(0, np.intp),
+        np.empty((0, 0), np.float32),
+    )
+    closed = np.zeros(n_rows, np.bool_)
+    return Events(none, closed, closed)
+
+
+def primitives_of(segments: list[Segment], analysed: Analysed) -> list[Primitives]:
+    """One `Primitives` per segment of a block."""
+    (found, open_left, open_right), verdict, stats = analysed
+    borders = np.searchsorted(found.row, np.arange(len(segments) + 1)).tolist()
+    run = found.run.astype(np.int16)
+    coverage, quality = verdict.coverage.tolist(), verdict.quality.tolist()
+    left, right = open_left.tolist(), open_right.tolist()
+    out = []
+    for i, segment in enumerate(segments):
+        own = slice(borders[i], borders[i + 1])
+        out.append(
+            Primitives(
+                segment.device_id,
+                segment.signal,
+                segment.start_us,
+                segment.end_us,
+                coverage[i],
+                quality[i],
+                verdict.reason[i],
+                found.offset_us[own] + segment.start_us,
+                found.values[own],
+                run[own],
+                left[i],
+                right[i],
+                found.extra[own],
+                stats[i],
+            )
+        )
+    return out
+
+
+def nothing(segment: Segment) -> Primitives:
+    """What a segment without a single sample in its core leaves behind."""
+    return Primitives(
+        device_id=segment.device_id,
+        signal=segment.signal,
+        start_us=segment.start_us,
+        end_us=segment.end_us,
+        coverage=0.0,
+        quality=0.0,
+        reason=FeatureReason.GAP,
+        times_us=np.empty(0, np.int64),
+        values=np.empty(0),
+        run=np.empty(0, np.int16),
+        open_left=False,
+        open_right=False,
+    )
+
+
+def run_numbers(usable: Bools) -> Ints:
+    """Number (0, 1, 2...) of the run each usable sample lies in; all -1 in a row without."""
+    begins = usable.copy()
+    begins[:, 1:] &= ~usable[:, :-1]
+    numbers = np.zeros(usable.shape, np.intp)
+    broken = np.count_nonzero(begins, axis=1) != 1
+    numbers[broken] = np.cumsum(begins[broken], axis=1) - 1
+    return numbers
+
+
+def core_borders(block: Block) -> tuple[Ints, Ints]:
+    """First and last core sample of each row; a row without a core has its first sample."""
+    first = block.core.argmax(axis=1)
+    return first, first + np.maximum(block.core.sum(axis=1), 1) - 1
+
+
+def core_open(block: Block, usable: Bools) -> tuple[Bools, Bools]:
+    """Whether usable samples reach over the core's start, and up to its end."""
+    first, last = core_borders(block)
+    rows = np.arange(len(usable))
+    before = usable[rows, np.maximum(first - 1, 0)]
+    return usable[rows, first] & before, usable[rows, last]
+
+
+def events_of(found: Found, numbers: Ints, starts_open: Bools, ends_open: Bools) -> Events:
+    """Close the sides on which the outermost event is not of the outermost run.
+
+    A run too short to hold an event would otherwise be invisible to the caller, who would join
+    the events on both sides of the gap.
+    """
+    n_rows = len(numbers)
+    last_run = numbers[:, -1]
+    borders = np.searchsorted(found.row, np.arange(n_rows + 1))
+    empty = borders[:-1] == borders[1:]
+    run = np.append(found.run, 0)
+    first_event = np.where(empty, 0, run[np.minimum(borders[:-1], len(run) - 1)])
+    last_event = np.where(empty, 0, run[np.maximum(borders[1:] - 1, 0)])
+    single = ~empty | (starts_open & ends_open & (last_run == 0))
+    return Events(
+        found,
+        starts_open & single & (first_event == 0),
+        ends_open & single & (last_event == last_run),
+    )
+
+
+def absence(gap: float, flat: float) -> FeatureReason:
+    """Which of the two kept a segment from being used."""
+    return FeatureReason.FLAT if flat > gap else FeatureReason.GAP

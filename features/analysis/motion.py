@@ -1,0 +1,86 @@
+"""Movement in segments of three axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from features import runs
+from features.analysis.block import (
+    MOST_ROWS,
+    Analysed,
+    Block,
+    Verdict,
+    block_of,
+    cores,
+    nothing,
+    primitives_of,
+    without_events,
+)
+from features.axes import Triple
+from features.catalog import FeatureReason
+from features.motion.epochs import epoch
+from features.motion.windows import numbers_of
+from features.primitives import Primitives
+from features.runs import Floats
+from features.signals import MOTION
+
+_G_PER_UNIT: Final = {"g": 1.0, "mg": 1e-3, "m/s2": 1 / 9.80665, "m/s^2": 1 / 9.80665}
+
+
+def analyse_motion(triples: Sequence[Triple]) -> list[Primitives]:
+    """Movement of each triple of axes, as the signal `acc`, in the order of the triples.
+
+    Parameters
+    ----------
+    triples : sequence of Triple
+        Of any patients, rates and lengths, mixed.
+
+    Returns
+    -------
+    list of Primitives
+        One per triple, without events; `stats` as `features.layout.SEGMENT_NUMBERS`. Samples
+        count where all three axes have one; axes of unlike rate or length give a gap.
+    """
+    groups: dict[tuple[str, float, int, int], list[int]] = {}
+    for i, triple in enumerate(triples):
+        lengths = {(axis.fs_hz, len(axis.samples), axis.unit) for axis in triple}
+        x = triple.x
+        n = len(x.samples) if len(lengths) == 1 and runs.is_rate(x.fs_hz) else 0
+        groups.setdefault((x.unit, x.fs_hz, n, x.end_us - x.start_us), []).append(i)
+    out: dict[int, Primitives] = {}
+    for group in groups.values():
+        for first in range(0, len(group), MOST_ROWS):
+            some = group[first : first + MOST_ROWS]
+            out.update(zip(some, _analyse_axes([triples[i] for i in some]), strict=True))
+    return [out[i] for i in range(len(triples))]
+
+
+def _analyse_axes(triples: list[Triple]) -> list[Primitives]:
+    """Movement of triples that share rate and length."""
+    head = triples[0].x
+    lengths = {len(axis.samples) for axis in triples[0]}
+    if len(lengths) > 1 or 0 in lengths or not runs.is_rate(head.fs_hz):
+        return [nothing(triple.x)._replace(signal=MOTION) for triple in triples]
+    blocks = [block_of([triple[axis] for triple in triples]) for axis in range(3)]
+    scale = _G_PER_UNIT.get(head.unit, 1.0)
+    x_g, y_g, z_g = (_plausible(block, scale) for block in blocks)
+    found = epoch(x_g, y_g, z_g, head.fs_hz)
+    stats = np.concatenate([numbers_of(found), found.bins], axis=1, dtype=np.float32)
+    recorded = np.logical_and.reduce([~np.isnan(cores(block)).all(axis=1) for block in blocks])
+    some = found.n > 0
+    lost = np.where(recorded, FeatureReason.LOW_QUALITY, FeatureReason.GAP)
+    reasons = [FeatureReason(r) for r in np.where(some, FeatureReason.OK, lost).tolist()]
+    verdict = Verdict(found.coverage, np.where(some, 1.0, 0.0), reasons)
+    made = primitives_of(
+        [t.x for t in triples], Analysed(without_events(len(stats)), verdict, stats)
+    )
+    return [primitives._replace(signal=MOTION) for primitives in made]
+
+
+def _plausible(block: Block, scale: float) -> Floats:
+    """Core of an axis in g; NaN where it is not within what its sensor can measure."""
+    x = cores(block) * scale
+    return np.where((x >= block.signal.lo) & (x <= block.signal.hi), x, np.nan)

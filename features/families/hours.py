@@ -1,0 +1,101 @@
+"""Windows of an hour and a day, from what five minutes left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from features import night_signal
+from features.align import FeatureBatch
+from features.catalog import INDEX
+from features.column import Column
+from features.families import motion, saturation
+from features.families.table import Columns, Row
+from features.feature import FeatureReason
+from features.history import DAY_FEATURES, FIVE_MINUTES_US, HOUR_ROW, N_DAY
+from features.intervals import Floats, Ints
+from features.motion.day import motion_row, night_columns, nonwear_column
+from features.oximetry import hour_columns
+from features.personal import gathered, scattered
+from features.segment_rows import column
+from features.signals import MOTION
+from features.temperature import slope_column
+
+_DAY_COLUMNS = np.array([INDEX[name] for name in DAY_FEATURES])
+_DAY_US = N_DAY * FIVE_MINUTES_US
+
+
+def remember(rows: Sequence[Row], batch: FeatureBatch, at: Ints) -> None:
+    """Keep what long windows need of the 300-s windows that end on a multiple of five minutes.
+
+    Parameters
+    ----------
+    rows : sequence of Row, length B
+        Such windows.
+    batch : FeatureBatch
+        Features, these windows' among them.
+    at : (B,) int
+        Their rows in the batch.
+    """
+    part = HOUR_ROW.parts
+    table = np.full((len(rows), HOUR_ROW.n), np.nan)
+    table[:, part["saturation"]] = saturation.numbers(rows)
+    table[:, part["motion"]] = motion_row(motion.epochs(rows))
+    table[:, part["temperature"]] = batch.value[at, INDEX["temp_mean_c"]][:, None]
+    day = batch.value[at][:, _DAY_COLUMNS]
+    for i, (memory, window) in enumerate(rows):
+        memory.five.put(window.end_us, table[i])
+        memory.day.put(window.end_us, day[i])
+
+
+def hour(rows: Sequence[Row]) -> Columns:
+    """Features of the last hour."""
+    table = np.stack([memory.five.until(window.end_us) for memory, window in rows])
+    part = HOUR_ROW.parts
+    full = np.ones(len(rows))
+    made = hour_columns(table[:, :, part["saturation"]], full)
+    warm = table[:, :, part["temperature"]][:, :, 0]
+    made["temp_slope_c_per_h"] = slope_column(warm, full)
+    made["acc_nonwear"] = nonwear_column(table[:, :, part["motion"]], full)
+    return {name: _explained(rows, name, own) for name, own in made.items()}
+
+
+def day(rows: Sequence[Row]) -> Columns:
+    """Features of the last day, the night's signal among them."""
+    table = np.stack([memory.day.until(window.end_us) for memory, window in rows])
+    made = night_columns(table[:, :, 0], table[:, :, 1], table[:, :, 2])
+    made["night_signal"] = _night_signal(rows, table)
+    return {name: _explained(rows, name, own) for name, own in made.items()}
+
+
+def _night_signal(rows: Sequence[Row], table: Floats) -> Column:
+    """Judged once a day, at noon of the patient's clock, from the night before."""
+    people = [memory.personal for memory, _ in rows]
+    state = gathered(people, "night_signal", night_signal.fresh)
+    end_us = np.array([window.end_us for _, window in rows])
+    bpm = night_columns(table[:, :, 0], table[:, :, 1], table[:, :, 2])["ecg_night_hr_bpm"].value
+    noon = end_us % _DAY_US == _DAY_US // 2
+    state, level, _ = night_signal.night(state, np.where(noon, bpm, np.nan), end_us // _DAY_US)
+    scattered(people, "night_signal", state)
+    seen = (~np.isnan(level)).astype(np.float64)
+    return column(level, seen, seen, seen)
+
+
+def _explained(rows: Sequence[Row], name: str, own: Column) -> Column:
+    """Say that a signal is not there, or has not lasted long enough yet."""
+    signal = _SIGNAL_OF.get(name.split("_", maxsplit=1)[0], "ecg")
+    first = [memory.rings.first_us(signal) for memory, _ in rows]
+    missing = (own.reason == FeatureReason.GAP) | (own.reason == FeatureReason.UNDEFINED)
+    unknown = np.array(
+        [us is None or us >= w.end_us for us, (_, w) in zip(first, rows, strict=True)]
+    )
+    young = np.array(
+        [us is not None and us > w.start_us for us, (_, w) in zip(first, rows, strict=True)]
+    )
+    reason = np.where(missing & young, FeatureReason.TOO_SHORT, own.reason)
+    reason = np.where(missing & unknown, FeatureReason.NO_SIGNAL, reason)
+    return own._replace(reason=reason.astype(np.uint8))
+
+
+_SIGNAL_OF = {"spo2": "spo2", "temp": "temp", "acc": MOTION}

@@ -1,0 +1,78 @@
+"""What every family of features starts from: the segments of its signals in each window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from features.column import Column
+from features.feature import FeatureReason
+from features.gather import (
+    Request,
+    Rows,
+    Segments,
+    Support,
+    lost_to,
+    rows_of,
+    segments_of,
+    support_of,
+)
+from features.layout import shape_of
+from features.memory import Memory
+from streams.windows import Window
+
+Row = tuple[Memory, Window]
+Columns = dict[str, Column]  # by feature name
+
+
+class Found(NamedTuple):
+    """Windows, their segments, and how far each window can be judged."""
+
+    rows: Rows
+    segments: Segments
+    support: Support
+
+
+def look_up(rows: Sequence[Row], signals: Sequence[str], context_us: int = 0) -> Found:
+    """Segments of each signal in each window.
+
+    Parameters
+    ----------
+    rows : sequence of (Memory, Window), length B
+    signals : sequence of str, length S
+        Of one shape (`features.layout`).
+    context_us : int
+        How far before the window segments are wanted.
+
+    Returns
+    -------
+    Found
+        (S * B) rows: all windows of the first signal, then of the second, and so on.
+    """
+    asked = [Request(memory.rings, window, signal) for signal in signals for memory, window in rows]
+    views = [
+        rings.view(signal, window.start_us, window.end_us, context_us)
+        for rings, window, signal in asked
+    ]
+    table, segments = rows_of(asked), segments_of(views, shape_of(signals[0]))
+    return Found(table, segments, support_of(table, segments))
+
+
+def explained(found: Found, column: Column) -> Column:
+    """A column that knows only `GAP` for what was lost, with what it was really lost to."""
+    lost = column.reason == FeatureReason.GAP
+    why = lost_to(found.rows, found.support, ~lost)
+    return column._replace(reason=np.where(lost, why, column.reason).astype(np.uint8))
+
+
+def all_explained(found: Found, columns: Columns) -> Columns:
+    """`explained` for each."""
+    return {name: explained(found, column) for name, column in columns.items()}
+
+
+def split(column: Column, names: Sequence[str]) -> Columns:
+    """The rows of each name again, in the order of `look_up`."""
+    parts = zip(*(np.split(field, len(names)) for field in column), strict=True)
+    return {name: Column(*part) for name, part in zip(names, parts, strict=True)}

@@ -1,0 +1,60 @@
+"""What the numbers of a signal's events and segments mean: the order of `extra` and `stats`.
+
+Fixed per kind of signal, so that the rings of a patient are plain arrays and a snapshot needs no
+names.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from features import electrodermal, oximetry
+from features.motion.windows import Number
+from features.signal_ring import Shape
+from features.signals import MOTION, SIGNALS, SignalKind
+from features.spectrum_specs import SPECTRA
+
+
+def _bins(signal: str) -> tuple[str, ...]:
+    """Names of the bins of a segment's spectrum."""
+    return tuple(f"bin_{i}" for i in range(SPECTRA[signal].n_bins))
+
+
+EVENT_NUMBERS: Final[dict[SignalKind, tuple[str, ...]]] = {}
+SEGMENT_NUMBERS: Final[dict[SignalKind, tuple[str, ...]]] = {
+    SignalKind.ECG: _bins("ecg"),
+    SignalKind.PPG: _bins("ppg"),
+    SignalKind.SPO2: tuple(f"second_{i}" for i in range(oximetry.SEGMENT_S)),
+    SignalKind.TEMP: ("median_c",),
+    SignalKind.EDA: tuple(f"half_second_{i}" for i in range(electrodermal.SEGMENT_STEPS)),
+    SignalKind.MOTION: (
+        *(number.name.lower() for number in Number),
+        *_bins("acc"),
+    ),
+}
+_PLAIN: Final = Shape(0, 0)
+_KINDS: Final = {name: signal.kind for name, signal in SIGNALS.items()} | {
+    MOTION: SignalKind.MOTION
+}
+_SHAPES: Final = {
+    name: Shape(len(EVENT_NUMBERS.get(kind, ())), len(SEGMENT_NUMBERS.get(kind, ())))
+    for name, kind in _KINDS.items()
+}
+# What is needed from before the longest window: intervals for the rhythm that the first ones are
+# judged by, saturation for the level that a fall is measured from.
+_LEADS_US: Final = {
+    SignalKind.ECG: 60_000_000,
+    SignalKind.RR: 60_000_000,
+    SignalKind.SPO2: oximetry.LEAD_S * 1_000_000,
+    SignalKind.EDA: electrodermal.LEAD_S * 1_000_000,
+}
+
+
+def lead_of(signal: str) -> int:
+    """How far before a window the segments of a signal are wanted, µs."""
+    return _LEADS_US.get(_KINDS.get(signal, SignalKind.SCALAR), 0)
+
+
+def shape_of(signal: str) -> Shape:
+    """How many numbers the events and segments of a signal carry; none for an unknown one."""
+    return _SHAPES.get(signal, _PLAIN)

@@ -1,0 +1,59 @@
+"""All that one patient's analysis remembers between records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from features.axes import AxisJoiner
+from features.history import DAY_FEATURES, FIVE_MINUTES_US, HOUR_ROW, N_DAY, N_FIVE
+from features.personal import Personal
+from features.rings import Rings
+from features.steps import Steps
+from streams.errors import SnapshotMismatch
+
+
+class Memory:
+    """Primitives, axes that wait for each other, rows of five minutes, what is personal.
+
+    Invariant: every part is bounded, and what each holds depends on the patient's log only.
+    """
+
+    __slots__ = ("axes", "day", "five", "personal", "rings")
+
+    def __init__(self) -> None:
+        self.rings = Rings()
+        self.axes = AxisJoiner()
+        self.five = Steps(N_FIVE, HOUR_ROW.n, FIVE_MINUTES_US)
+        self.day = Steps(N_DAY, len(DAY_FEATURES), FIVE_MINUTES_US)
+        self.personal = Personal()
+
+    def to_state(self) -> list[Any]:
+        """Everything, as values MessagePack can hold."""
+        return [
+            self.rings.to_state(),
+            self.axes.to_state(),
+            self.five.to_state(),
+            self.day.to_state(),
+            self.personal.to_state(),
+        ]
+
+    @classmethod
+    def from_state(cls, state: Any) -> Memory:
+        """The memory that gave the state.
+
+        Raises
+        ------
+        SnapshotMismatch
+            If the state is of another version or not whole.
+        """
+        memory = cls()
+        try:
+            rings, axes, five, day, personal = state
+            memory.rings = Rings.from_state(rings)
+            memory.axes = AxisJoiner.from_state(axes)
+            memory.five.load(five)
+            memory.day.load(day)
+            memory.personal = Personal.from_state(personal)
+        except (TypeError, ValueError, KeyError) as error:
+            raise SnapshotMismatch(f"a patient's memory cannot be read: {error}") from error
+        return memory

@@ -1,0 +1,118 @@
+"""Catalogue rows of oxygen saturation."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from features.feature import Feature
+
+_SPOT: Final = "10 s of values of 50-100 %; half of the hour"
+_HALF: Final = "half of the window, values of 50-100 %"
+_WATCHED: Final = "half of the hour with 120 s known before"
+
+FEATURES: Final[tuple[Feature, ...]] = (
+    Feature(
+        "spo2_mean_pct",
+        "spo2.mean/2",
+        "%",
+        "spo2",
+        ("60s", "300s", "3600s"),
+        _SPOT,
+        50,
+        100,
+        "SpO2",
+        "mean of valid seconds after a 3 s median",
+        "",
+    ),
+    Feature(
+        "spo2_min_pct",
+        "spo2.min/1",
+        "%",
+        "spo2",
+        ("60s", "300s", "3600s"),
+        _SPOT,
+        50,
+        100,
+        "SpO2, lowest",
+        "lowest valid second after a 3 s median",
+        "",
+    ),
+    Feature(
+        "spo2_t90_s",
+        "spo2.t90/1",
+        "s",
+        "spo2",
+        ("60s", "300s", "3600s"),
+        _HALF,
+        0,
+        3600,
+        "Time below 90 % SpO2",
+        "seconds below 90 % after a 3 s median",
+        "Berry et al. (2012), J Clin Sleep Med 8:597",
+    ),
+    Feature(
+        "spo2_t88_s",
+        "spo2.t88/1",
+        "s",
+        "spo2",
+        ("60s", "300s", "3600s"),
+        _HALF,
+        0,
+        3600,
+        "Time below 88 % SpO2",
+        "seconds below 88 % after a 3 s median",
+        "",
+    ),
+    Feature(
+        "spo2_slope_pct_per_h",
+        "spo2.slope/1",
+        "%/h",
+        "spo2",
+        ("3600s",),
+        _HALF,
+        -600,
+        600,
+        "SpO2, trend",
+        "least-squares slope of twelve 5 min means",
+        "",
+    ),
+    Feature(
+        "spo2_odi3_per_h",
+        "spo2.odi3/1",
+        "1/h",
+        "spo2",
+        ("3600s",),
+        _WATCHED,
+        0,
+        3600,
+        "Desaturations by 3 %",
+        "falls by 3 points below the highest 12 s mean of the last 120 s, per hour",
+        "Berry et al. (2012), J Clin Sleep Med 8:597",
+    ),
+    Feature(
+        "spo2_odi4_per_h",
+        "spo2.odi4/1",
+        "1/h",
+        "spo2",
+        ("3600s",),
+        _WATCHED,
+        0,
+        3600,
+        "Desaturations by 4 %",
+        "falls by 4 points below the highest 12 s mean of the last 120 s, per hour",
+        "Berry et al. (2012), J Clin Sleep Med 8:597",
+    ),
+    Feature(
+        "spo2_delta_index_pct",
+        "spo2.delta_index/1",
+        "%",
+        "spo2",
+        ("3600s",),
+        _HALF,
+        0,
+        50,
+        "SpO2, delta index",
+        "mean absolute difference of successive 12 s means",
+        "Pépin et al. (1991), Chest 99:810",
+    ),
+)
