@@ -2,117 +2,37 @@
 
 One simulated recording with known beats is damaged in every way devices know. Beats further than
 1 s from the damage must stay where they are, none may be invented there, and what cannot be known
-is NaN with a reason.
+is NaN with a reason. Windows over damaged segments: `test_edge_windows.py`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from features.analyse import CONTEXT_S, analyse
 from features.beats import detect_pulses, detect_r_peaks
-from features.catalog import INDEX, FeatureReason
-from features.extract import extract
 from features.hrv import hrv
 from features.intervals import nn_from_beats
 from features.quality import GATE, signal_quality
 from features.respiration import respiration_rate
-from features.rings import Rings
 from features.signals import SignalKind
-from streams.segments import Segment
-from streams.windows import Window
+from tests.features.damage_kit import DAMAGES, FS, N, three_samples, truth_s
 
 Floats = NDArray[np.float64]
 Wave = Callable[..., Floats]
-Cut = Callable[..., list[Segment]]
-FS = 250.0
-N = 15_000
-SINGLES = (5003, 7411, 10_007)
 COST_S = 1.0  # a beat may be lost this near to damage
 DETECTORS = {"ecg": detect_r_peaks, "ppg": detect_pulses}
 SIGNALS = pytest.mark.parametrize("signal", ["ecg", "ppg"])
 
 
-class Damage(NamedTuple):
-    """How a recording is broken, and where."""
-
-    apply: Callable[[Floats], None]
-    spans_s: tuple[tuple[float, float], ...]
-
-
-def _span(begin_s: float, end_s: float, value: float | None) -> Damage:
-    """A span set to a value; None holds the sample before it."""
-    a, b = round(begin_s * FS), round(end_s * FS)
-
-    def apply(x: Floats) -> None:
-        x[a:b] = x[a - 1] if value is None else value
-
-    return Damage(apply, ((begin_s, end_s),))
-
-
-def _added(begin_s: float, end_s: float, size: float) -> Damage:
-    """An offset of `size` times the wave's range added to a span."""
-
-    def apply(x: Floats) -> None:
-        x[round(begin_s * FS) : round(end_s * FS)] += size * np.ptp(x)
-
-    return Damage(apply, ((begin_s, end_s),))
-
-
-def _three_samples(x: Floats) -> None:
-    x[list(SINGLES)] = np.nan
-
-
-def _no_damage(x: Floats) -> None:
-    pass
-
-
-def _huge(x: Floats) -> None:
-    x[7500:7510] = [np.inf, -np.inf, 1e300, -1e300, 1e38, -1e38, 5e-324, np.nan, 1e31, -1e31]
-
-
-def _flips(x: Floats) -> None:
-    for begin in range(3000, 3600, 100):
-        x[begin : begin + 50] = np.nan
-
-
-DAMAGES = {
-    "nothing": Damage(_no_damage, ()),
-    "three single NaN samples": Damage(_three_samples, tuple((i / FS, i / FS) for i in SINGLES)),
-    "a NaN run of 40 ms": _span(30.0, 30.04, np.nan),
-    "a NaN run of 0.3 s": _span(30.0, 30.3, np.nan),
-    "a NaN run of 10 s": _span(20.0, 30.0, np.nan),
-    "a NaN run at the start": _span(0.004, 7.0, np.nan),
-    "a NaN run to the end": _span(51.0, 60.0, np.nan),
-    "a dropout every 0.4 s for 2.4 s": Damage(_flips, ((12.0, 14.4),)),
-    "a flat line of 20 s": _span(20.0, 40.0, None),
-    "zeros for 20 s": _span(20.0, 40.0, 0.0),
-    "not finite and absurd samples": Damage(_huge, ((30.0, 30.04),)),
-    "one spike of 50 times the range": _added(30.0, 30.004, 50.0),
-    "a 20 ms pulse of 50 times the range": _added(30.0, 30.02, 50.0),
-    "a 100 ms pulse of 50 times the range": _added(30.0, 30.1, 50.0),
-    "a lasting step of 5 times the range": Damage(
-        lambda x: x.__setitem__(slice(7500, None), x[7500:] + 5 * np.ptp(x)), ((30.0, 30.0),)
-    ),
-}  # fmt: skip
-
-
-def _truth_s() -> Floats:
-    steps = np.random.default_rng(1).normal(0.8, 0.03, 90)
-    times = 0.6 + np.cumsum(steps)
-    return times[times < 59.2]
-
-
 @pytest.fixture(scope="module")
 def waves(ecg_wave: Wave, ppg_wave: Wave) -> dict[str, Floats]:
     """60 s of each signal with the same beats."""
-    return {"ecg": ecg_wave(N, FS, _truth_s()), "ppg": ppg_wave(N, FS, _truth_s())}
+    return {"ecg": ecg_wave(N, FS, truth_s()), "ppg": ppg_wave(N, FS, truth_s())}
 
 
 def _found_s(signal: str, x: NDArray[np.generic], fs_hz: float = FS) -> Floats:
@@ -138,7 +58,7 @@ def test_damage_costs_only_the_beats_within_a_second_of_it(
     x = waves[signal].copy()
     damage.apply(x)
     whole, found = _found_s(signal, waves[signal]), _found_s(signal, x)
-    assert len(whole) == len(_truth_s())
+    assert len(whole) == len(truth_s())
     kept, still = _far(whole, damage.spans_s), _far(found, damage.spans_s)
     # A beat at the border of the second may cross it by the fraction it moved.
     assert abs(len(still) - len(kept)) <= len(damage.spans_s)
@@ -152,8 +72,8 @@ def test_three_missing_samples_cost_at_most_three_beats(
     waves: dict[str, Floats], signal: str
 ) -> None:
     x = waves[signal].copy()
-    _three_samples(x)
-    assert len(_truth_s()) - 3 <= len(_found_s(signal, x)) <= len(_truth_s())
+    three_samples(x)
+    assert len(truth_s()) - 3 <= len(_found_s(signal, x)) <= len(truth_s())
 
 
 @SIGNALS
@@ -238,7 +158,7 @@ def test_a_clipped_wave_keeps_its_beats_and_says_that_it_is_clipped(
 ) -> None:
     low, high = np.percentile(waves[signal], (12, 88))
     x = waves[signal].clip(low, high)
-    assert abs(len(_found_s(signal, x)) - len(_truth_s())) <= 1
+    assert abs(len(_found_s(signal, x)) - len(truth_s())) <= 1
     assert "clip" in signal_quality(x[:2500], FS, signal)[1]
 
 
@@ -277,9 +197,9 @@ def test_an_irregular_heart_is_counted_beat_by_beat(ecg_wave: Wave, case: str) -
 
 def test_a_pacemakers_spike_is_not_a_second_beat(waves: dict[str, Floats]) -> None:
     x = waves["ecg"].copy()
-    at = np.round((_truth_s() - 0.06) * FS).astype(int)
+    at = np.round((truth_s() - 0.06) * FS).astype(int)
     x[at] += 1.5
-    assert len(_found_s("ecg", x)) == len(_truth_s())
+    assert len(_found_s("ecg", x)) == len(truth_s())
 
 
 # --- intervals and their variability ------------------------------------------------------------
@@ -362,61 +282,3 @@ def test_breathing_survives_a_gap_and_refuses_what_is_none() -> None:
     for nothing in (np.zeros(N), np.full(N, np.nan), x[:1], x[:0]):
         assert math.isnan(respiration_rate({"resp": nothing}, FS)[0])
     assert math.isnan(respiration_rate({}, FS)[0])
-
-
-# --- segments and windows -----------------------------------------------------------------------
-
-
-def _row(cut: Cut, x: NDArray[np.generic], signal: str, fs_hz: float = FS) -> dict[str, float]:
-    """Value and reason of the rate of one 60 s window that has been cut, analysed, extracted."""
-    rings = Rings()
-    for primitives in analyse(cut(x, fs_hz, signal, CONTEXT_S[signal])):
-        rings.insert(primitives)
-    batch = extract([(rings, Window("p", "60s", 0, 60_000_000, 60_000_000))])
-    j = INDEX["ecg_hr_bpm" if signal == "ecg" else "ppg_pulse_rate_bpm"]
-    return {"value": float(batch.value[0, j]), "reason": int(batch.reason[0, j])}
-
-
-@SIGNALS
-@pytest.mark.parametrize("case", DAMAGES)
-def test_a_damaged_window_has_the_true_rate_or_none(
-    waves: dict[str, Floats], cut: Cut, signal: str, case: str
-) -> None:
-    x = waves[signal].copy()
-    DAMAGES[case].apply(x)
-    row = _row(cut, x.clip(-3e38, 3e38), signal)
-    if math.isnan(row["value"]):
-        assert row["reason"] != FeatureReason.OK
-    else:
-        assert row["value"] == pytest.approx(60 / np.diff(_truth_s()).mean(), abs=1.5)
-
-
-@SIGNALS
-@pytest.mark.parametrize("what", ["noise", "drift", "zeros", "nothing", "absurd"])
-def test_a_window_without_a_heart_has_no_rate_and_says_why(
-    cut: Cut, signal: str, what: str
-) -> None:
-    rng = np.random.default_rng(5)
-    x = {
-        "noise": rng.normal(size=N),
-        "drift": np.cumsum(rng.normal(size=N)),
-        "zeros": np.zeros(N),
-        "nothing": np.full(N, np.nan),
-        "absurd": rng.choice([np.inf, -np.inf, 1e38, np.nan], N),
-    }[what]
-    row = _row(cut, x, signal)
-    assert math.isnan(row["value"])
-    assert row["reason"] != FeatureReason.OK
-
-
-@SIGNALS
-@pytest.mark.parametrize("per_min", [20, 45, 200, 260])
-def test_the_extremes_of_life_are_reported_not_hidden(
-    ecg_wave: Wave, ppg_wave: Wave, cut: Cut, signal: str, per_min: int
-) -> None:
-    at = np.arange(0.3, 59.9, 60 / per_min)
-    narrow = min(1.0, 60 / per_min / 0.8)
-    n = N if signal == "ecg" else round(N / narrow)
-    made = {"ecg": ecg_wave, "ppg": ppg_wave}[signal](n, FS, at if signal == "ecg" else at / narrow)
-    x = made if signal == "ecg" else np.interp(np.arange(N) / narrow, np.arange(n), made)
-    assert _row(cut, x, signal)["value"] == pytest.approx(per_min, rel=0.02)
