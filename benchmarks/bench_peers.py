@@ -23,10 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._common import data_folder
+from features.analyse import analyse
 from features.beats import detect_pulses, detect_r_peaks
+from features.extract import extract
 from features.hrv import hrv
 from features.intervals import nn_from_beats
-from features.quality import signal_quality
+from features.memory import Memory
+from features.signals import SIGNALS
+from streams.segments import Segment
+from streams.windows import Window
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -44,6 +49,9 @@ LEVELS: Final = ((None, False), (6.0, False), (0.0, False), (6.0, True))
 SEGMENT_S: Final = 12  # 10 s and a second of context on both sides
 HRV_S: Final = 300.0
 PPG_RECORDS: Final = 12
+PIPELINE_N: Final = 300 * 125  # samples of a BIDMC record
+PIPELINE_PATIENTS: Final = 100
+S_US: Final = 1_000_000
 
 
 class Ecg(NamedTuple):
@@ -336,34 +344,65 @@ def delayed(truth: Floats, found: Floats) -> tuple[int, float]:
 
 
 def pipeline_table() -> None:
-    """Whole pipelines: NeuroKit2's `*_process` against beats, quality and intervals here."""
+    """Whole pipelines: NeuroKit2's `*_process` and `hrv` against segments and rows here."""
     nk = importlib.import_module("neurokit2")
-    ecg, ppg, resp, fs = bidmc(1)[0]
-    n = round(300 * fs)
-    ecg, ppg, resp = ecg[:n], ppg[:n], resp[:n]
-
-    def ours() -> None:
-        for x, kind, detect in ((ecg, "ecg", detect_r_peaks), (ppg, "ppg", detect_pulses)):
-            hrv(nn_from_beats(np.asarray(detect(x, fs)) / fs))
-            for row in x.reshape(-1, round(10 * fs)):
-                signal_quality(row, fs, kind)
-        rate = importlib.import_module("features.respiration").respiration_rate
-        rate({"resp": resp}, fs)
-
-    ours()
-    _, own_s = timed(ours)
+    records = [(e[:PIPELINE_N], p[:PIPELINE_N], r[:PIPELINE_N], fs) for e, p, r, fs in bidmc(99)]
+    many = records * (-(-PIPELINE_PATIENTS // len(records)))
+    rows = whole_vector(records)
+    _, own_s = timed(lambda: whole_vector(many))
+    _, one_s = timed(lambda: whole_vector(records[:1]))
+    ecg, ppg, resp, fs = records[0]
     rate = round(fs)
-    _, peer_s = timed(
-        lambda: (
-            nk.ecg_process(ecg, sampling_rate=rate),
-            nk.ppg_process(ppg, sampling_rate=rate),
-            nk.rsp_process(resp, sampling_rate=rate),
+
+    def theirs() -> None:
+        _, found = nk.ecg_process(ecg, sampling_rate=rate)
+        nk.ppg_process(ppg, sampling_rate=rate)
+        nk.rsp_process(resp, sampling_rate=rate)
+        nk.hrv(found["ECG_R_Peaks"], sampling_rate=rate)
+
+    _, peer_s = timed(theirs)
+    own_ms, one_ms = 1e3 * own_s / 5 / len(many), 1e3 * one_s / 5
+    print("\nWhole vector of ECG, PPG and RESP for 5 min, CPU ms per patient-minute")
+    print(f"{f'Vigil, {len(many)} patients at once, {rows} values':44}{own_ms:10.2f}")
+    print(f"{'Vigil, one patient alone':44}{one_ms:10.2f}   ratio {one_ms / own_ms:8.1f}")
+    peer_ms = 1e3 * peer_s / 5
+    name = "NeuroKit2 ecg_, ppg_, rsp_process, hrv"
+    print(f"{name:44}{peer_ms:10.2f}   ratio {peer_ms / own_ms:8.1f}")
+
+
+def whole_vector(records: list[tuple[Floats, Floats, Floats, float]]) -> int:
+    """Five 60 s rows and one 300 s row of each patient; how many values they hold in all."""
+    cut = [
+        segment
+        for i, (ecg, ppg, resp, fs) in enumerate(records)
+        for signal, x in (("ecg", ecg), ("ppg", ppg), ("resp", resp))
+        for segment in segments_of(f"p{i}", signal, x, fs)
+    ]
+    memories = [Memory() for _ in records]
+    for segment, primitives in zip(cut, analyse(cut), strict=True):
+        memories[int(segment.patient_id[1:])].rings.insert(primitives)
+    ends = [("60s", 60 * k, 60) for k in range(1, 6)] + [("300s", 300, 300)]
+    rows = [
+        (memory, Window("p", name, (end - s) * S_US, end * S_US, end * S_US))
+        for memory in memories
+        for name, end, s in ends
+    ]
+    return int(np.isfinite(extract(rows).value).sum())
+
+
+def segments_of(patient: str, signal: str, x: Floats, fs_hz: float) -> list[Segment]:
+    """The 10 s segments of a recording that starts at 0, with their context."""
+    context = round(SIGNALS[signal].context_s * fs_hz)
+    core = round(10 * fs_hz)
+    padded = np.pad(x.astype(np.float32), context, constant_values=np.nan)
+    first_us = -context * 1e6 / fs_hz
+    return [
+        Segment(
+            patient, "d", signal, k * 10 * S_US, (k + 1) * 10 * S_US, fs_hz, "", first_us,
+            padded[k * core : (k + 1) * core + 2 * context],
         )
-    )
-    print("\nWhole pipelines, ECG + PPG + RESP of one patient for 5 min, CPU ms per minute")
-    print(f"{'Vigil, one patient, one by one':40}{1e3 * own_s / 5:10.2f}")
-    ratio = peer_s / own_s
-    print(f"{'NeuroKit2 ecg_, ppg_, rsp_process':40}{1e3 * peer_s / 5:10.2f}   ratio {ratio:8.1f}")
+        for k in range(len(x) // core)
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":
