@@ -7,7 +7,7 @@ features themselves (`features.families`), joining clinical events (`features.al
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -16,30 +16,53 @@ from features.catalog import CATALOG
 from features.families import (
     breathing,
     device,
+    heart,
     motion,
     rates,
     saturation,
     skin,
     spectra,
-    variability,
 )
 from features.families.table import Columns, Row
 from features.feature import FeatureReason
+from features.memory import Memory
+from features.signals import MOTION
 from features.store import store
 from streams.windows import WINDOWS
 
-_Family = Callable[[Sequence[Row]], Columns]
+
+class _Family(NamedTuple):
+    """Features made together, and the signals of which one at least is needed."""
+
+    columns: Callable[[Sequence[Row]], Columns]
+    signals: tuple[str, ...]
+
+
+_SATURATION: Final = _Family(saturation.columns, ("spo2",))
+_SKIN: Final = _Family(skin.columns, ("eda", "temp"))
+_CHEST: Final = _Family(breathing.wave_only, ("resp",))
+_ECG: Final = _Family(heart.ecg_columns, ("ecg",))
+_INTERVALS: Final = _Family(heart.device_columns, ("rr_interval",))
 _FAMILIES: Final[dict[str, tuple[_Family, ...]]] = {
     "60s": (
-        rates.columns,
-        breathing.columns,
-        device.columns,
-        saturation.columns,
-        skin.columns,
-        motion.columns,
-        spectra.columns,
+        _ECG,
+        _INTERVALS,
+        _Family(rates.columns, ("ppg",)),
+        _CHEST,
+        _Family(device.columns, ("hr", "pulse", "resp_rate")),
+        _SATURATION,
+        _SKIN,
+        _Family(motion.columns, (MOTION,)),
+        _Family(spectra.columns, ("ecg", "ppg")),
     ),
-    "300s": (variability.columns, saturation.columns, skin.columns, motion.long_columns),
+    "300s": (
+        _ECG,
+        _INTERVALS,
+        _CHEST,
+        _SATURATION,
+        _SKIN,
+        _Family(motion.long_columns, (MOTION,)),
+    ),
 }
 _ABSENT: Final = {
     spec.name: [
@@ -73,7 +96,6 @@ def extract(rows: Sequence[Row]) -> FeatureBatch:
 
     Examples
     --------
-    >>> from features.memory import Memory
     >>> from streams.windows import Window
     >>> batch = extract([(Memory(), Window("p", "60s", 0, 60_000_000, 0))])
     >>> from features.catalog import INDEX
@@ -91,8 +113,14 @@ def extract(rows: Sequence[Row]) -> FeatureBatch:
     )
     with np.errstate(all="ignore"):
         for name, families in _FAMILIES.items():
-            at = np.flatnonzero([window.name == name for _, window in rows])
-            chosen = [rows[i] for i in at.tolist()]
-            for family in families if chosen else ():
-                store(batch, at, family(chosen))
+            of_length = [i for i, (_, window) in enumerate(rows) if window.name == name]
+            for family in families:
+                at = [i for i in of_length if _has(rows[i][0], family.signals)]
+                if at:
+                    store(batch, np.array(at), family.columns([rows[i] for i in at]))
     return batch
+
+
+def _has(memory: Memory, signals: tuple[str, ...]) -> bool:
+    """Whether the patient ever had one of the signals; else nothing need be computed."""
+    return any(memory.rings.first_us(signal) is not None for signal in signals)

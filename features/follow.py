@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from features.align import FeatureBatch
-from features.families import hours, self_relative
+from features.families import breathing, hours, self_relative
 from features.families.self_relative import Care
 from features.families.table import Columns, Row
 from features.history import FIVE_MINUTES_US
@@ -41,6 +41,7 @@ def follow(rows: Sequence[Row], batch: FeatureBatch, care: Sequence[Care]) -> No
     """
     with np.errstate(all="ignore"):
         minutes, fives = _named(rows, "60s"), _named(rows, "300s")
+        _each(rows, batch, minutes, breathing.followed)
         _each(rows, batch, minutes, lambda own: self_relative.minute(own, batch, minutes, care))
         _each(rows, batch, fives, lambda own: self_relative.five(own, batch, fives, care))
         kept = np.array([i for i in fives if rows[i][1].end_us % FIVE_MINUTES_US == 0], np.intp)

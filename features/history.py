@@ -9,8 +9,10 @@ from typing import Final, NamedTuple
 
 from features.motion.day import N_ROW
 from features.oximetry import ROW_NUMBERS
+from features.variability.long_term import HISTORY_COLUMNS, HOUR_COLUMNS
 
 FIVE_MINUTES_US: Final = 300_000_000
+HOUR_US: Final = 3_600_000_000
 N_FIVE: Final = 12  # rows of an hour
 N_DAY: Final = 288  # rows of a day
 
@@ -30,6 +32,14 @@ def _laid_out(**widths: int) -> Layout:
     return Layout(at, parts)
 
 
-HOUR_ROW: Final = _laid_out(saturation=len(ROW_NUMBERS), motion=N_ROW, temperature=1)
+HOUR_ROW: Final = _laid_out(
+    saturation=len(ROW_NUMBERS),
+    motion=N_ROW,
+    temperature=1,
+    ecg=len(HISTORY_COLUMNS),
+    device=len(HISTORY_COLUMNS),
+)
+N_HOURS: Final = 24
+DAY_ROW: Final = _laid_out(ecg=len(HOUR_COLUMNS), device=len(HOUR_COLUMNS))
 # Features of 300-s windows that a day takes the median of.
 DAY_FEATURES: Final = ("ecg_hr_bpm", "ecg_rmssd_ms", "acc_sleep")

@@ -1,30 +1,32 @@
-"""Heart rate variability: one definition per name, over one series or many rows at once.
+"""Heart rate variability by catalogue name: one series, or many rows at once.
 
-Not here: which intervals are normal (`features.intervals`), how much of a window must be covered
-(`features.extract`). The bare formulas, nothing corrected and nothing refused for quality.
+Not here: the formulas (`features.variability`), which intervals are normal
+(`features.intervals`), how much of a window must be covered (`features.beat_windows`).
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
-from features.intervals import Bools, Floats, Ints, Kind, NnSeries, row_sums
-from features.spectra import band_powers
+from features.intervals import Kind, NnSeries
+from features.spectra import Spectrum, nn_spectrum
+from features.variability.correction import (
+    LONGEST_NN_MS,
+    SHORTEST_NN_MS,
+    Corrected,
+    corrected_rows,
+)
+from features.variability.entropy import sample_entropy
+from features.variability.fractal import LONG_BOXES, LONG_SHORTEST_S, SHORT_BOXES, dfa
+from features.variability.fragmentation import fragmentation
+from features.variability.poincare import poincare
+from features.variability.prsa import capacities
+from features.variability.rhythm import relative_steps
+from features.variability.rows import Bools, Floats, Ints, NnRows, ratio, row_shares
+from features.variability.time_domain import distribution, rates_bpm, time_domain
 
-_PNN_MS: Final = 50.0
-
-
-class TimeDomain(NamedTuple):
-    """Measures in time, (n_rows,) each; NaN where too few intervals exist."""
-
-    n: NDArray[np.int64]  # intervals used
-    mean_ms: Floats
-    sdnn_ms: Floats
-    rmssd_ms: Floats
-    pnn50_pct: Floats
+Values = dict[str, Floats]
 
 
 def hrv(nn: NnSeries) -> dict[str, float]:
@@ -33,20 +35,21 @@ def hrv(nn: NnSeries) -> dict[str, float]:
     Parameters
     ----------
     nn : NnSeries
-        As from `features.intervals.nn_from_beats`.
+        As from `features.intervals.nn_from_beats`, or put together by hand.
 
     Returns
     -------
     dict of str to float
-        `ecg_hr_bpm` (1/min, over normal and ectopic beats), `ecg_sdnn_ms`, `ecg_rmssd_ms` (ms),
-        `ecg_pnn50_pct` (%), `ecg_lf_ms2`, `ecg_hf_ms2` (ms²), `ecg_lf_hf`. NaN where undefined:
-        no interval for the rate, one for SDNN, no two joined ones for RMSSD and pNN50, less than
-        120 s (LF) or 60 s (HF).
+        Every name of `features.tables.hrv` that a single series can have. NaN where undefined:
+        too few intervals for the formula, less than 120 s (LF), 60 s (HF), 270 s (VLF), 900 s
+        (alpha 2), more than 8192 intervals (entropies). Nothing is refused for quality.
 
     Notes
     -----
-    Source: Task Force of the ESC and NASPE (1996), Circulation 93:1043.
-    Checked against: ``tests/features/test_hrv.py``.
+    Level and spectrum use the corrected intervals, differences only measured neighbours, the
+    rate (`ecg_hr_bpm`) normal and ectopic intervals, the AF numbers all as they were found.
+    Source: Task Force of the ESC and NASPE (1996), Circulation 93:1043, and each measure's own.
+    Checked against: ``tests/features/test_hrv.py`` (golden values, 693 reference windows).
 
     Examples
     --------
@@ -54,79 +57,110 @@ def hrv(nn: NnSeries) -> dict[str, float]:
     >>> hrv(nn_from_beats(np.array([0.0, 0.8, 1.61, 2.4])))["ecg_rmssd_ms"].__round__(6)
     15.811388
     """
-    row = np.zeros(nn.nn_ms.size, np.int64)
-    measures = time_domain(nn.nn_ms, row, nn.valid, nn.joined, 1)
+    rows = rows_of_series(nn)
+    raw = raw_rows(nn.nn_ms, np.zeros(nn.nn_ms.size, np.int64), nn.joined, 1)
     true_beats = nn.valid | (nn.kind == Kind.ECTOPIC)
-    rate = rates_bpm(nn.nn_ms, row, true_beats, 1)
-    kept = np.flatnonzero(nn.valid & np.isfinite(nn.times_s) & np.isfinite(nn.nn_ms))
-    times_us = np.round((nn.times_s[kept] - nn.times_s[kept[:1]]) * 1e6).astype(np.int64)
-    later = np.diff(times_us, prepend=-1) > 0
-    kept, times_us = kept[later], times_us[later]
-    power = band_powers(times_us, nn.nn_ms[kept], row[kept], 1)
+    counted = nn.nn_ms[true_beats & np.isfinite(nn.nn_ms)]
+    values = {"ecg_hr_bpm": rates_bpm(counted, np.zeros(counted.size, np.int64), 1)}
+    values |= time_values(rows) | nonlinear_values(rows) | rhythm_values(raw)
+    values |= kind_values(nn.kind, np.zeros(nn.kind.size, np.int64), 1)
+    values |= spectral_values(spectrum_of(rows))
+    long_enough = rows.nn_ms.sum() / 1000.0 >= LONG_SHORTEST_S
+    values["ecg_dfa_a2"] = dfa(rows, LONG_BOXES) if long_enough else np.array([np.nan])
+    return {name: float(value[0]) for name, value in values.items()}
+
+
+def rows_of_series(nn: NnSeries) -> NnRows:
+    """The NN intervals of a series, corrected where it says how, as one row."""
+    clean, parts, measured = nn.clean_ms, nn.parts, nn.measured
+    if clean is None or parts is None or measured is None:
+        clean = np.where(nn.valid & np.isfinite(nn.times_s), nn.nn_ms, np.nan)
+        parts = np.isfinite(clean).astype(np.uint8)
+        measured = parts > 0
+    row = np.zeros(nn.nn_ms.size, np.int64)
+    from_s = nn.times_s[np.isfinite(nn.times_s)][:1]
+    origin_s = float(from_s[0]) if from_s.size else 0.0
+    end_us = np.rint((np.nan_to_num(nn.times_s, nan=origin_s) - origin_s) * 1e6)
+    corrected = Corrected(clean, parts, measured)
+    return corrected_rows(end_us.astype(np.int64), row, nn.joined, corrected, 1)
+
+
+def raw_rows(nn_ms: Floats, row: Ints, joined: Bools, n_rows: int) -> NnRows:
+    """Intervals as they were found, those outside 200-6000 ms left out."""
+    kept = np.flatnonzero((nn_ms >= SHORTEST_NN_MS) & (nn_ms <= LONGEST_NN_MS))
+    linked = joined[kept] & (np.diff(kept, prepend=-2) == 1)
+    return NnRows(nn_ms[kept], row[kept], linked, linked, np.zeros(kept.size, np.int64), n_rows)
+
+
+def time_values(nn: NnRows) -> Values:
+    """Time domain, distribution and Poincaré plot of every row."""
+    found, shape = time_domain(nn), distribution(nn)
+    cloud = poincare(found.sdnn_ms, found.sdsd_ms)
     return {
-        "ecg_hr_bpm": float(rate[0]),
-        "ecg_sdnn_ms": float(measures.sdnn_ms[0]),
-        "ecg_rmssd_ms": float(measures.rmssd_ms[0]),
-        "ecg_pnn50_pct": float(measures.pnn50_pct[0]),
-        "ecg_lf_ms2": float(power.lf[0]),
-        "ecg_hf_ms2": float(power.hf[0]),
-        "ecg_lf_hf": float(ratio(power.lf, power.hf)[0]),
+        "ecg_hr_min_bpm": found.hr_min_bpm,
+        "ecg_hr_max_bpm": found.hr_max_bpm,
+        "ecg_nn_mean_ms": found.mean_ms,
+        "ecg_sdnn_ms": found.sdnn_ms,
+        "ecg_cvnn": found.cvnn,
+        "ecg_rmssd_ms": found.rmssd_ms,
+        "ecg_sdsd_ms": found.sdsd_ms,
+        "ecg_pnn50_pct": found.pnn50_pct,
+        "ecg_pnn20_pct": found.pnn20_pct,
+        "ecg_nn_iqr_ms": shape.iqr_ms,
+        "ecg_nn_mad_ms": shape.mad_ms,
+        "ecg_hti": shape.hti,
+        "ecg_sd1_ms": cloud.sd1_ms,
+        "ecg_sd2_ms": cloud.sd2_ms,
+        "ecg_sd1_sd2": cloud.sd1_sd2,
     }
 
 
-def time_domain(nn_ms: Floats, row: Ints, valid: Bools, joined: Bools, n_rows: int) -> TimeDomain:
-    """SDNN, RMSSD and pNN50 of many rows.
-
-    Parameters
-    ----------
-    nn_ms : (n,) float64
-        Intervals of all rows, row after row, in time order.
-    row : (n,) int
-        Row of each interval, ascending.
-    valid, joined : (n,) bool
-        As in `NnSeries`.
-    n_rows : int
-
-    Returns
-    -------
-    TimeDomain
-        SDNN with ddof 1. RMSSD and pNN50 over differences of joined valid intervals only: a
-        rejected beat or a gap is never bridged. pNN50 counts |difference| > 50 ms, strictly.
-    """
-    n, mean = _means(nn_ms[valid], row[valid], n_rows)
-    deviation = nn_ms[valid] - mean[row[valid]]
-    squares = row_sums(deviation**2, row[valid], n_rows)
-    pair = np.flatnonzero(joined[1:] & valid[1:] & valid[:-1] & (row[1:] == row[:-1])) + 1
-    step = nn_ms[pair] - nn_ms[pair - 1]
-    _, mean_square = _means(step**2, row[pair], n_rows)
-    _, large = _means((np.abs(step) > _PNN_MS).astype(np.float64), row[pair], n_rows)
-    sdnn = np.full(n_rows, np.nan)
-    np.divide(squares, n - 1, out=sdnn, where=n > 1)
-    return TimeDomain(n, mean, np.sqrt(sdnn), np.sqrt(mean_square), 100.0 * large)
+def nonlinear_values(nn: NnRows) -> Values:
+    """Entropy, scaling, PRSA and fragmentation of every row."""
+    turns, phase = fragmentation(nn), capacities(nn)
+    return {
+        "ecg_sampen": sample_entropy(nn),
+        "ecg_dfa_a1": dfa(nn, SHORT_BOXES),
+        "ecg_dc_ms": phase.dc_ms,
+        "ecg_ac_ms": phase.ac_ms,
+        "ecg_pip_pct": turns.pip_pct,
+        "ecg_ials": turns.ials,
+        "ecg_pss_pct": turns.pss_pct,
+        "ecg_pas_pct": turns.pas_pct,
+    }
 
 
-def rates_bpm(nn_ms: Floats, row: Ints, counted: Bools, n_rows: int) -> Floats:
-    """60000 / mean interval per row, over the intervals counted; NaN where there is none."""
-    _, mean = _means(nn_ms[counted], row[counted], n_rows)
-    return ratio(np.full(n_rows, 60000.0), mean)
+def spectrum_of(nn: NnRows) -> Spectrum:
+    """Spectrum of every row; what does not ascend in time is left out."""
+    ascending = np.ones(nn.nn_ms.size, np.bool_)
+    ascending[1:] = (np.diff(nn.end_us) > 0) | (nn.row[1:] != nn.row[:-1])
+    kept = np.flatnonzero(ascending)
+    return nn_spectrum(nn.end_us[kept], nn.nn_ms[kept], nn.row[kept], nn.n_rows)
 
 
-def ratio(above: Floats, below: Floats) -> Floats:
-    """`above` / `below` per row; NaN where `below` is 0 or either is NaN.
+def spectral_values(found: Spectrum) -> Values:
+    """Powers, their total and shares, by catalogue name."""
+    both = found.lf_ms2 + found.hf_ms2
+    return {
+        "ecg_vlf_ms2": found.vlf_ms2,
+        "ecg_lf_ms2": found.lf_ms2,
+        "ecg_hf_ms2": found.hf_ms2,
+        "ecg_tp_ms2": found.vlf_ms2 + both,
+        "ecg_lf_nu_pct": 100.0 * ratio(found.lf_ms2, both),
+        "ecg_hf_nu_pct": 100.0 * ratio(found.hf_ms2, both),
+        "ecg_lf_hf": ratio(found.lf_ms2, found.hf_ms2),
+        "ecg_hf_peak_hz": found.hf_peak_hz,
+    }
 
-    Examples
-    --------
-    >>> ratio(np.array([3.0, 1.0]), np.array([2.0, 0.0])).tolist()
-    [1.5, nan]
-    """
-    out = np.full(above.shape, np.nan)
-    np.divide(above, below, out=out, where=below > 0)
-    return out
+
+def rhythm_values(raw: NnRows) -> Values:
+    """How irregular the intervals are as they were found."""
+    return {"ecg_af_cv": relative_steps(raw), "ecg_af_sampen": sample_entropy(raw)}
 
 
-def _means(values: Floats, row: Ints, n_rows: int) -> tuple[NDArray[np.int64], Floats]:
-    """Count and mean per row, summed in order so that neighbours cannot change a bit."""
-    n = np.bincount(row, minlength=n_rows)
-    mean = np.full(n_rows, np.nan)
-    np.divide(row_sums(values, row, n_rows), n, out=mean, where=n > 0)
-    return n, mean
+def kind_values(kind: NDArray[np.uint8], row: Ints, n_rows: int) -> Values:
+    """Share of ectopic intervals and of all that are not normal, in percent."""
+    return {
+        "ecg_ectopic_pct": row_shares(kind == Kind.ECTOPIC, row, n_rows),
+        "ecg_artefact_pct": row_shares(kind != Kind.NORMAL, row, n_rows),
+    }

@@ -20,7 +20,10 @@ def _bins(signal: str) -> tuple[str, ...]:
     return tuple(f"bin_{i}" for i in range(SPECTRA[signal].n_bins))
 
 
-EVENT_NUMBERS: Final[dict[SignalKind, tuple[str, ...]]] = {}
+EVENT_NUMBERS: Final[dict[SignalKind, tuple[str, ...]]] = {
+    SignalKind.ECG: ("peak", "trough"),
+    SignalKind.PPG: ("baseline", "amplitude"),
+}
 SEGMENT_NUMBERS: Final[dict[SignalKind, tuple[str, ...]]] = {
     SignalKind.ECG: _bins("ecg"),
     SignalKind.PPG: _bins("ppg"),

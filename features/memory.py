@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from features.axes import AxisJoiner
-from features.history import DAY_FEATURES, FIVE_MINUTES_US, HOUR_ROW, N_DAY, N_FIVE
+from features.history import (
+    DAY_FEATURES,
+    DAY_ROW,
+    FIVE_MINUTES_US,
+    HOUR_ROW,
+    HOUR_US,
+    N_DAY,
+    N_FIVE,
+    N_HOURS,
+)
 from features.personal import Personal
 from features.rings import Rings
 from features.steps import Steps
@@ -18,13 +27,14 @@ class Memory:
     Invariant: every part is bounded, and what each holds depends on the patient's log only.
     """
 
-    __slots__ = ("axes", "day", "five", "personal", "rings")
+    __slots__ = ("axes", "day", "five", "hours", "personal", "rings")
 
     def __init__(self) -> None:
         self.rings = Rings()
         self.axes = AxisJoiner()
         self.five = Steps(N_FIVE, HOUR_ROW.n, FIVE_MINUTES_US)
         self.day = Steps(N_DAY, len(DAY_FEATURES), FIVE_MINUTES_US)
+        self.hours = Steps(N_HOURS, DAY_ROW.n, HOUR_US)
         self.personal = Personal()
 
     def to_state(self) -> list[Any]:
@@ -34,6 +44,7 @@ class Memory:
             self.axes.to_state(),
             self.five.to_state(),
             self.day.to_state(),
+            self.hours.to_state(),
             self.personal.to_state(),
         ]
 
@@ -48,11 +59,12 @@ class Memory:
         """
         memory = cls()
         try:
-            rings, axes, five, day, personal = state
+            rings, axes, five, day, hours, personal = state
             memory.rings = Rings.from_state(rings)
             memory.axes = AxisJoiner.from_state(axes)
             memory.five.load(five)
             memory.day.load(day)
+            memory.hours.load(hours)
             memory.personal = Personal.from_state(personal)
         except (TypeError, ValueError, KeyError) as error:
             raise SnapshotMismatch(f"a patient's memory cannot be read: {error}") from error

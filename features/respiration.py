@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import runs
-from features.column import Column
 from features.breathing import recording, windows
 from features.breathing.apnoea import apnoea_s
 from features.breathing.spectrum import LEAST_COVERAGE
@@ -27,6 +26,7 @@ from features.breathing.wave import (
 )
 from features.breathing.windows import Evidence, RespSource, Windows
 from features.catalog import FeatureReason
+from features.column import Column
 from features.runs import Bools, Floats, Ints
 
 __all__ = [

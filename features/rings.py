@@ -47,9 +47,10 @@ class Rings:
         if ring is None:
             ring = devices[p.device_id] = SignalRing(shape_of(p.signal))
         ring.insert(p)
-        first_us = self._first_us.get(p.signal)
+        root = ECG if is_lead(p.signal) else p.signal
+        first_us = self._first_us.get(root)
         if first_us is None or p.start_us < first_us:
-            self._first_us[p.signal] = p.start_us
+            self._first_us[root] = p.start_us
 
     def prune(self, before_us: int) -> None:
         """Forget segments that end at or before `before_us`, less what a signal must see more."""
@@ -62,15 +63,12 @@ class Rings:
                 del self._rings[signal]
 
     def signals(self) -> tuple[str, ...]:
-        """Names of all signals the patient ever had, sorted."""
+        """Names of all signals the patient ever had, leads as `ecg`, sorted."""
         return tuple(sorted(self._first_us))
 
     def first_us(self, signal: str) -> int | None:
         """Start of the signal's first segment ever, also when forgotten; None without any."""
-        if signal != ECG:
-            return self._first_us.get(signal)
-        leads = [us for name, us in self._first_us.items() if name == ECG or is_lead(name)]
-        return min(leads, default=None)
+        return self._first_us.get(signal)
 
     def view(self, signal: str, start_us: int, end_us: int, context_us: int = 0) -> View | None:
         """Segments of a signal for one window, from its best source, ascending.

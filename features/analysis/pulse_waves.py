@@ -20,6 +20,7 @@ from features.analysis.block import (
     events_of,
     run_numbers,
 )
+from features.breathing.fiducials import edr_extremes, pulse_levels
 from features.catalog import FeatureReason
 from features.runs import Bools, Floats
 from features.signals import SignalKind
@@ -45,7 +46,9 @@ def analysed(block: Block) -> Analysed:
     first, last = core_borders(block)
     sample = np.rint(found.position[own]).astype(np.intp).clip(first[row], last[row])
     numbers = run_numbers(usable & block.core)
-    extra = np.empty((row.size, 0), np.float32)
+    levels = edr_extremes if is_ecg else pulse_levels
+    both = levels(block.x, block.fs_hz, found.row, found.position)
+    extra = np.stack([level[own] for level in both], axis=1).astype(np.float32)
     mine = Found(
         row, offset_us[own].astype(np.int64), found.amplitude[own], numbers[row, sample], extra
     )

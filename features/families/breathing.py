@@ -1,49 +1,116 @@
-"""Respiration rate from the chest wave, laid on the window's 4 Hz grid."""
+"""Respiration from the chest wave, the ECG and the pulse wave, followed over time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from features.beat_windows import LEAST_COVERAGE
-from features.catalog import FeatureReason
+from features.beat_windows import FoundBeats, found_beats
+from features.beats import ECG_REFRACTORY_S, PPG_REFRACTORY_S
+from features.breathing import tracking
+from features.breathing.series import EcgBeats, Pulses
+from features.breathing.windows import Windows
 from features.column import Column
-from features.families.table import Columns, Row, look_up
-from features.gather import Rows, events_of, lost_to
-from features.intervals import Floats
-from features.respiration import WAVE_HZ, breath_rate
+from features.families.table import Columns, Found, Row, explained, look_up
+from features.feature import FeatureReason
+from features.gather import events_of, select
+from features.intervals import Floats, Ints
+from features.layout import EVENT_NUMBERS
+from features.personal import gathered, scattered
+from features.respiration import WAVE_HZ, rate_columns, wave_columns
+from features.signals import SignalKind
+from streams.segments import SEGMENT_US
 
 _WAVE_STEP_US: Final = round(1e6 / WAVE_HZ)
+_NO_BREATHS: Final = FeatureReason.TOO_FEW_BEATS
+_STATE: Final = "breathing"
+_ECG: Final = EVENT_NUMBERS[SignalKind.ECG]
+_PPG: Final = EVENT_NUMBERS[SignalKind.PPG]
 
 
-def columns(rows: Sequence[Row]) -> Columns:
-    """Breathing in 60-s windows."""
-    table, segments, support = look_up(rows, ["resp"])
-    events = events_of(segments)
-    length = int((table.end_us - table.start_us).max()) // _WAVE_STEP_US
-    wave = np.full((len(rows), length), np.nan)
-    since_us = events.times_us - table.start_us[events.row]
+class _Track(NamedTuple):
+    """The tracker's state as a row of arrays."""
+
+    vector: Floats  # (B, STATE_SIZE)
+
+
+def wave_only(rows: Sequence[Row]) -> Columns:
+    """What only the chest wave tells, in windows of one length."""
+    found = look_up(rows, ["resp"])
+    made = wave_columns(_wave(found))
+    return {name: explained(found, column, _NO_BREATHS) for name, column in made.items()}
+
+
+def followed(rows: Sequence[Row]) -> Columns:
+    """Rates of 60-s windows, one window of each patient; their state moves on."""
+    chest, heart, pulse = (
+        look_up(rows, ["resp"]),
+        look_up(rows, ["ecg"], SEGMENT_US),
+        look_up(rows, ["ppg"], SEGMENT_US),
+    )
+    ecg, at = _inside(heart, ECG_REFRACTORY_S)
+    ecg_beats = EcgBeats(
+        ecg.events.row,
+        at,
+        _number(ecg, _ECG.index("peak")),
+        _number(ecg, _ECG.index("trough")),
+        ecg.run,
+    )
+    ppg, at = _inside(pulse, PPG_REFRACTORY_S)
+    pulses = Pulses(
+        ppg.events.row,
+        at,
+        _number(ppg, _PPG.index("baseline")),
+        _number(ppg, _PPG.index("amplitude")),
+        ppg.run,
+    )
+    people = [memory.personal for memory, _ in rows]
+    state = gathered(people, _STATE, lambda n: _Track(tracking.fresh_state(n)))
+    asked = Windows(_wave(chest), ecg_beats, pulses, chest.rows.end_us)
+    made, vector = rate_columns(asked, state.vector)
+    scattered(people, _STATE, _Track(vector))
+    own = {"resp_ecg_rate_per_min": heart, "resp_ppg_rate_per_min": pulse}
+    own["resp_wave_rate_per_min"] = chest
+    return {
+        name: explained(own[name], column, _NO_BREATHS)
+        if name in own
+        else _blamed((chest, heart, pulse), column)
+        for name, column in made.items()
+    }
+
+
+def _blamed(sources: Sequence[Found], column: Column) -> Column:
+    """A missing rate is blamed on the first signal that the patient has."""
+    reason = explained(sources[-1], column, _NO_BREATHS).reason
+    for found in reversed(sources[:-1]):
+        reason = np.where(found.rows.known, explained(found, column, _NO_BREATHS).reason, reason)
+    return column._replace(reason=reason.astype(np.uint8))
+
+
+def _wave(found: Found) -> Floats:
+    """The chest wave of each window on its 4 Hz grid; NaN where there is none."""
+    rows, events = found.rows, events_of(found.segments)
+    n = int((rows.end_us - rows.start_us).max(initial=0)) // _WAVE_STEP_US
+    wave = np.full((rows.start_us.size, n), np.nan)
+    since_us = events.times_us - rows.start_us[events.row]
     place = (since_us + _WAVE_STEP_US // 2) // _WAVE_STEP_US
-    inside = (since_us >= 0) & (place < length) & (events.times_us < table.end_us[events.row])
+    inside = (since_us >= 0) & (place < n) & (events.times_us < rows.end_us[events.row])
     wave[events.row[inside], place[inside]] = events.values[inside]
-    rate, regular = _breath_rates(wave, table)
-    n = np.count_nonzero(~np.isnan(wave), axis=1)
-    share = n / np.maximum((table.end_us - table.start_us) // _WAVE_STEP_US, 1)
-    reason = lost_to(table, support, share >= LEAST_COVERAGE)
-    # A wave without breaths in it: apnoea, or a belt that hangs loose.
-    reason[(reason == FeatureReason.OK) & np.isnan(rate)] = FeatureReason.TOO_FEW_BEATS
-    quality = np.minimum(regular, support.quality)
-    return {"resp_rate_per_min": Column(rate, quality, np.minimum(share, 1.0), n, reason)}
+    return wave
 
 
-def _breath_rates(wave: Floats, table: Rows) -> tuple[Floats, Floats]:
-    """`breath_rate` of rows that hold anything, each at its own window's length."""
-    rate, quality = np.full(len(wave), np.nan), np.zeros(len(wave))
-    lengths = (table.end_us - table.start_us) // _WAVE_STEP_US
-    filled = ~np.isnan(wave).all(axis=1)
-    for length in np.unique(lengths[filled]):
-        own = np.flatnonzero(filled & (lengths == length))
-        rate[own], quality[own] = breath_rate(wave[own, :length], WAVE_HZ)
-    return rate, quality
+def _inside(found: Found, refractory_s: float) -> tuple[FoundBeats, Ints]:
+    """Beats that lie in each window, and their times from its start."""
+    rows = found.rows
+    refractory_us = np.full(rows.start_us.size, round(refractory_s * 1e6))
+    beats = found_beats(rows, found.segments, refractory_us)
+    since_us = beats.events.times_us - rows.start_us[beats.events.row]
+    kept = (since_us >= 0) & (beats.events.times_us < rows.end_us[beats.events.row])
+    return FoundBeats(select(beats.events, kept), beats.run[kept]), since_us[kept]
+
+
+def _number(beats: FoundBeats, k: int) -> Floats:
+    """A number of each beat, as float64."""
+    return beats.events.extra[:, k].astype(np.float64)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from features import night_signal
+from features import long_windows, night_signal
 from features.align import FeatureBatch
 from features.catalog import INDEX
 from features.column import Column
-from features.families import motion, saturation
+from features.families import heart, motion, saturation
 from features.families.table import Columns, Row
 from features.feature import FeatureReason
-from features.history import DAY_FEATURES, FIVE_MINUTES_US, HOUR_ROW, N_DAY
+from features.history import DAY_FEATURES, DAY_ROW, FIVE_MINUTES_US, HOUR_ROW, HOUR_US, N_DAY
 from features.intervals import Floats, Ints
 from features.motion.day import motion_row, night_columns, nonwear_column
 from features.oximetry import hour_columns
 from features.personal import gathered, scattered
 from features.segment_rows import column
 from features.signals import MOTION
+from features.tables.hrv_device import device_name
 from features.temperature import slope_column
 
 _DAY_COLUMNS = np.array([INDEX[name] for name in DAY_FEATURES])
@@ -42,6 +43,8 @@ def remember(rows: Sequence[Row], batch: FeatureBatch, at: Ints) -> None:
     table = np.full((len(rows), HOUR_ROW.n), np.nan)
     table[:, part["saturation"]] = saturation.numbers(rows)
     table[:, part["motion"]] = motion_row(motion.epochs(rows))
+    table[:, part["ecg"]] = heart.ecg_history(rows)
+    table[:, part["device"]] = heart.device_history(rows)
     table[:, part["temperature"]] = batch.value[at, INDEX["temp_mean_c"]][:, None]
     day = batch.value[at][:, _DAY_COLUMNS]
     for i, (memory, window) in enumerate(rows):
@@ -58,6 +61,15 @@ def hour(rows: Sequence[Row]) -> Columns:
     warm = table[:, :, part["temperature"]][:, :, 0]
     made["temp_slope_c_per_h"] = slope_column(warm, full)
     made["acc_nonwear"] = nonwear_column(table[:, :, part["motion"]], full)
+    vectors = np.full((len(rows), DAY_ROW.n), np.nan)
+    for source, rename in _SOURCES.items():
+        columns, vectors[:, DAY_ROW.parts[source]] = long_windows.hour_columns(
+            table[:, :, part[source]]
+        )
+        made |= {rename(name): own for name, own in columns.items()}
+    for i, (memory, window) in enumerate(rows):
+        if window.end_us % HOUR_US == 0:
+            memory.hours.put(window.end_us, vectors[i])
     return {name: _explained(rows, name, own) for name, own in made.items()}
 
 
@@ -66,6 +78,10 @@ def day(rows: Sequence[Row]) -> Columns:
     table = np.stack([memory.day.until(window.end_us) for memory, window in rows])
     made = night_columns(table[:, :, 0], table[:, :, 1], table[:, :, 2])
     made["night_signal"] = _night_signal(rows, table)
+    hours = np.stack([memory.hours.until(window.end_us) for memory, window in rows])
+    for source, rename in _SOURCES.items():
+        columns = long_windows.day_columns(hours[:, :, DAY_ROW.parts[source]])
+        made |= {rename(name): own for name, own in columns.items()}
     return {name: _explained(rows, name, own) for name, own in made.items()}
 
 
@@ -98,4 +114,5 @@ def _explained(rows: Sequence[Row], name: str, own: Column) -> Column:
     return own._replace(reason=reason.astype(np.uint8))
 
 
-_SIGNAL_OF = {"spo2": "spo2", "temp": "temp", "acc": MOTION}
+_SOURCES: dict[str, Callable[[str], str]] = {"ecg": str, "device": device_name}
+_SIGNAL_OF = {"rr": "rr_interval", "spo2": "spo2", "temp": "temp", "acc": MOTION}

@@ -1,4 +1,4 @@
-"""Heart rate from the ECG and pulse rate from the PPG."""
+"""Pulse rate from the PPG."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ from typing import Final
 
 import numpy as np
 
-from features.beat_windows import intervals_in, rate_column
-from features.beats import ECG_REFRACTORY_S, PPG_REFRACTORY_S
+from features.beat_intervals import inside
+from features.beat_windows import found_beats, intervals_of, standing_of
+from features.beats import PPG_REFRACTORY_S
 from features.families.table import Columns, Row, look_up
+from features.hrv_windows import rate
 from streams.segments import SEGMENT_US
 
-_RATES: Final = {
-    "ecg_hr_bpm": ("ecg", round(ECG_REFRACTORY_S * 1e6)),
-    "ppg_pulse_rate_bpm": ("ppg", round(PPG_REFRACTORY_S * 1e6)),
-}
+_REFRACTORY_US: Final = round(PPG_REFRACTORY_S * 1e6)
 
 
 def columns(rows: Sequence[Row]) -> Columns:
-    """Rates of 60-s windows."""
-    out: Columns = {}
-    for name, (signal, refractory_us) in _RATES.items():
-        found = look_up(rows, [signal], SEGMENT_US)
-        refractory = np.full(len(rows), refractory_us)
-        intervals = intervals_in(found.rows, found.segments, refractory)
-        out[name] = rate_column(found.rows, found.support, intervals)
-    return out
+    """Rate of 60-s windows."""
+    found = look_up(rows, ["ppg"], SEGMENT_US)
+    beats = found_beats(found.rows, found.segments, np.full(len(rows), _REFRACTORY_US))
+    sinus = np.zeros(beats.run.size, np.bool_)
+    intervals = inside(intervals_of(found.rows, beats, sinus))
+    return {"ppg_pulse_rate_bpm": rate(standing_of(found.rows, found.support), intervals)}

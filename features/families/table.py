@@ -21,6 +21,7 @@ from features.gather import (
 )
 from features.layout import shape_of
 from features.memory import Memory
+from features.segment_rows import LEAST_COVERAGE
 from streams.windows import Window
 
 Row = tuple[Memory, Window]
@@ -60,10 +61,16 @@ def look_up(rows: Sequence[Row], signals: Sequence[str], context_us: int = 0) ->
     return Found(table, segments, support_of(table, segments))
 
 
-def explained(found: Found, column: Column) -> Column:
-    """A column that knows only `GAP` for what was lost, with what it was really lost to."""
+def explained(
+    found: Found, column: Column, nothing_in_it: FeatureReason = FeatureReason.LOW_QUALITY
+) -> Column:
+    """A column that knows only `GAP` for what was lost, with what it was really lost to.
+
+    `nothing_in_it` is the word for a window that was recorded well and held nothing of use.
+    """
     lost = column.reason == FeatureReason.GAP
     why = lost_to(found.rows, found.support, ~lost)
+    why[lost & found.rows.known & (found.support.usable >= LEAST_COVERAGE)] = nothing_in_it
     return column._replace(reason=np.where(lost, why, column.reason).astype(np.uint8))
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from features.intervals import Kind, classify, nn_from_beats, row_sums
+from features.intervals import Kind, classify, nn_from_beats, nn_from_intervals, row_sums
 
 
 def beats(*rr_ms: float) -> NDArray[np.float64]:
@@ -102,17 +102,19 @@ def test_a_row_is_classified_as_if_it_were_alone() -> None:
     assert together.tolist() == np.concatenate(alone).tolist()
 
 
-@pytest.mark.parametrize(("rr_ms", "normal"), [(959.0, True), (961.0, False), (639.0, False)])
-def test_a_regular_rhythm_admits_a_fifth_of_its_median(rr_ms: float, normal: bool) -> None:
+@pytest.mark.parametrize(
+    ("rr_ms", "normal"), [(890.0, True), (900.0, False), (755.0, True), (700.0, False)]
+)
+def test_a_regular_rhythm_admits_an_eighth_of_its_median(rr_ms: float, normal: bool) -> None:
+    # 12 % of 800 = 96 longer; half of it shorter, for short is rarer
     assert nn_from_beats(beats(*[800.0] * 10, rr_ms, *[800.0] * 10)).valid[10] == normal
 
 
-@pytest.mark.parametrize(("rr_ms", "normal"), [(1059.0, True), (1061.0, False)])
-def test_an_irregular_rhythm_admits_its_own_spread(rr_ms: float, normal: bool) -> None:
-    # 750, 800, 850 in turn: m = 800, quartiles of NN - m are -50 and 50: T = 5.2 * 50 = 260
+def test_an_irregular_rhythm_admits_its_own_spread() -> None:
+    # steps of 50, 50 and 100 in turn: thresholds of 6.8 * 50
     rr = [800.0 + 50 * (i % 3 - 1) for i in range(45)]
-    rr[22] = rr_ms
-    assert nn_from_beats(beats(*rr)).valid[22] == normal
+    rr[22] = 1050.0
+    assert nn_from_beats(beats(*rr)).valid[22]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -138,6 +140,54 @@ def test_arrays_of_the_wrong_shape_are_refused() -> None:
         nn_from_beats(np.zeros((2, 2)))
     with pytest.raises(ValueError, match="must be"):
         nn_from_beats(np.zeros(3), np.zeros(2, np.int64))
+    with pytest.raises(ValueError, match="must be"):
+        nn_from_beats(np.zeros(3), ectopic=np.zeros(2, np.bool_))
+    with pytest.raises(ValueError, match="must be"):
+        nn_from_intervals(np.zeros(3), np.zeros(2, np.int64))
+
+
+def test_a_beat_known_by_its_shape_marks_both_intervals() -> None:
+    shape = np.array([False, False, True, False, False])
+    kind = nn_from_beats(np.arange(5) * 0.8, ectopic=shape).kind
+    assert kind.tolist() == [0, Kind.ECTOPIC, Kind.ECTOPIC, 0]
+
+
+def test_shape_does_not_make_an_impossible_interval_possible() -> None:
+    nn = nn_from_beats(np.array([0.0, 0.1, 0.9]), ectopic=np.array([False, True, False]))
+    assert nn.kind[0] == Kind.LONG_SHORT
+
+
+@pytest.mark.parametrize("nothing", [0.0, 65535.0, -800.0, float("nan"), float("inf")])
+def test_what_a_device_cannot_have_measured_is_a_gap(nothing: float) -> None:
+    nn = nn_from_intervals(np.array([800.0, 810.0, nothing, 805.0, 800.0]))
+    assert nn.nn_ms.tolist() == [800.0, 810.0, 805.0, 800.0]
+    assert nn.joined.tolist() == [False, True, False, True]
+
+
+def test_times_tell_where_a_device_lost_beats() -> None:
+    # RR   800  800  ----------  800
+    # end  1.0  1.8              5.0
+    times = np.array([1_000_000, 1_800_000, 5_000_000])
+    nn = nn_from_intervals(np.full(3, 800.0), times)
+    assert nn.joined.tolist() == [False, True, False]
+    assert nn.times_s.tolist() == [1.0, 1.8, 5.0]
+
+
+def test_a_loose_clock_breaks_no_run() -> None:
+    times = np.cumsum([800_000, 830_000, 760_000, 810_000])
+    assert nn_from_intervals(np.full(4, 800.0), times).joined.tolist() == [False, True, True, True]
+
+
+def test_times_that_do_not_ascend_are_dropped() -> None:
+    times = np.array([1_000_000, 1_800_000, 1_800_000, 2_600_000])
+    nn = nn_from_intervals(np.full(4, 800.0), times)
+    assert nn.nn_ms.size == 3
+    assert not nn.joined[2]
+
+
+def test_no_interval_is_no_interval() -> None:
+    assert nn_from_intervals(np.empty(0)).nn_ms.size == 0
+    assert nn_from_intervals(np.zeros(3), np.arange(3)).nn_ms.size == 0
 
 
 def test_sums_of_nothing_are_zero() -> None:

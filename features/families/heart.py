@@ -1,0 +1,74 @@
+"""Rate, variability and rhythm of the heart, from the ECG and from intervals a device sends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from features.beat_intervals import Intervals, inside
+from features.beat_windows import (
+    device_intervals,
+    found_beats,
+    intervals_of,
+    quantum_of,
+    standing_of,
+)
+from features.beats import ECG_REFRACTORY_S
+from features.families.table import Columns, Row, look_up
+from features.hrv_windows import Standing, hrv_window
+from features.intervals import Floats, Ints
+from features.layout import lead_of
+from features.long_windows import history_rows
+from features.tables.hrv_device import device_name
+
+_REFRACTORY_US: Final = round(ECG_REFRACTORY_S * 1e6)
+
+
+class _Rhythm(NamedTuple):
+    """Intervals of windows and of the context before them."""
+
+    standing: Standing
+    intervals: Intervals
+    start_us: Ints
+
+
+def ecg_columns(rows: Sequence[Row]) -> Columns:
+    """Every feature of NN intervals found in the ECG; windows of one length."""
+    rhythm = _ecg(rows)
+    return hrv_window(rhythm.standing, inside(rhythm.intervals))
+
+
+def device_columns(rows: Sequence[Row]) -> Columns:
+    """The same of intervals that a device sent."""
+    rhythm = _device(rows)
+    made = hrv_window(rhythm.standing, inside(rhythm.intervals))
+    return {device_name(name): column for name, column in made.items()}
+
+
+def ecg_history(rows: Sequence[Row]) -> Floats:
+    """What hours and days need of each 300-s window of ECG."""
+    return history_rows(*_ecg(rows))
+
+
+def device_history(rows: Sequence[Row]) -> Floats:
+    """The same of intervals that a device sent."""
+    return history_rows(*_device(rows))
+
+
+def _ecg(rows: Sequence[Row]) -> _Rhythm:
+    found = look_up(rows, ["ecg"], lead_of("ecg"))
+    beats = found_beats(found.rows, found.segments, np.full(len(rows), _REFRACTORY_US))
+    ectopic = np.zeros(beats.run.size, np.bool_)
+    intervals = intervals_of(found.rows, beats, ectopic)
+    standing = standing_of(found.rows, found.support)
+    return _Rhythm(standing, intervals, found.rows.start_us)
+
+
+def _device(rows: Sequence[Row]) -> _Rhythm:
+    found = look_up(rows, ["rr_interval"], lead_of("rr_interval"))
+    intervals = device_intervals(found.rows, found.segments)
+    quantum_ms = quantum_of(intervals, len(rows))
+    standing = standing_of(found.rows, found.support, quantum_ms)
+    return _Rhythm(standing, intervals, found.rows.start_us)
