@@ -25,6 +25,7 @@ from tests.features.damage_kit import DAMAGES, FS, N, three_samples, truth_s
 Floats = NDArray[np.float64]
 Wave = Callable[..., Floats]
 COST_S = 1.0  # a beat may be lost this near to damage
+RINGING_S = 1.5  # and this near to a blow to a pulse wave, whose filter reaches down to 0.5 Hz
 DETECTORS = {"ecg": detect_r_peaks, "ppg": detect_pulses}
 SIGNALS = pytest.mark.parametrize("signal", ["ecg", "ppg"])
 
@@ -41,11 +42,11 @@ def _found_s(signal: str, x: NDArray[np.generic], fs_hz: float = FS) -> Floats:
     return found / fs_hz
 
 
-def _far(times_s: Floats, spans_s: tuple[tuple[float, float], ...]) -> Floats:
-    """Times further than 1 s from all damage."""
+def _far(times_s: Floats, spans_s: tuple[tuple[float, float], ...], cost_s: float) -> Floats:
+    """Times further than `cost_s` from all damage."""
     kept = np.ones(times_s.size, np.bool_)
     for begin, end in spans_s:
-        kept &= (times_s < begin - COST_S) | (times_s > end + COST_S)
+        kept &= (times_s < begin - cost_s) | (times_s > end + cost_s)
     return times_s[kept]
 
 
@@ -59,7 +60,8 @@ def test_damage_costs_only_the_beats_within_a_second_of_it(
     damage.apply(x)
     whole, found = _found_s(signal, waves[signal]), _found_s(signal, x)
     assert len(whole) == len(truth_s())
-    kept, still = _far(whole, damage.spans_s), _far(found, damage.spans_s)
+    cost_s = RINGING_S if signal == "ppg" and "times the range" in case else COST_S
+    kept, still = (_far(times, damage.spans_s, cost_s) for times in (whole, found))
     # A beat at the border of the second may cross it by the fraction it moved.
     assert abs(len(still) - len(kept)) <= len(damage.spans_s)
     moved = [np.abs(found - t).min() for t in kept] if len(found) else [np.inf]
@@ -249,7 +251,8 @@ def test_hostile_beat_times_raise_nothing_and_make_no_false_interval_valid(case:
     assert np.all((nn.nn_ms[nn.valid] >= 200) & (nn.nn_ms[nn.valid] <= 6000))
     for name, value in hrv(nn).items():
         assert math.isnan(value) or math.isfinite(value), name
-        assert math.isnan(value) or value >= 0, name
+        if name not in ("ecg_ac_ms", "ecg_dc_ms"):  # a capacity has a sign
+            assert math.isnan(value) or value >= 0, name
 
 
 def test_one_missed_beat_leaves_the_rate_and_the_variability_alone() -> None:
