@@ -6,6 +6,8 @@ Not here: the formulas (`features.variability`), which intervals are normal
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +27,9 @@ from features.variability.prsa import capacities
 from features.variability.rhythm import relative_steps
 from features.variability.rows import Bools, Floats, Ints, NnRows, ratio, row_shares
 from features.variability.time_domain import distribution, rates_bpm, time_domain
+
+# About 146,000 years in µs: beyond it a time is no time of a beat, and no int64 can hold it.
+_FURTHEST_US: Final = 2.0**62
 
 Values = dict[str, Floats]
 
@@ -81,6 +86,7 @@ def rows_of_series(nn: NnSeries) -> NnRows:
     from_s = nn.times_s[np.isfinite(nn.times_s)][:1]
     origin_s = float(from_s[0]) if from_s.size else 0.0
     end_us = np.rint((np.nan_to_num(nn.times_s, nan=origin_s) - origin_s) * 1e6)
+    end_us = end_us.clip(-_FURTHEST_US, _FURTHEST_US)
     corrected = Corrected(clean, parts, measured)
     return corrected_rows(end_us.astype(np.int64), row, nn.joined, corrected, 1)
 

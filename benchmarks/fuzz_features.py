@@ -1,0 +1,341 @@
+"""Random windows with known beats, broken in random ways: what raises, what is silently wrong.
+
+`python -m benchmarks.fuzz_features --windows 1000000 --seed 0`. A window is 10 s of a simulated
+ECG or pulse wave, rhythm, rate, unit, polarity, type and damage drawn at random. Counted are
+exceptions; positions that are no positions; and wrong values: a beat lost or invented further than
+1 s from damage in a window the quality gate lets pass, or an interval joined across a gap.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.beats import detect_pulses, detect_r_peaks
+from features.hrv import hrv
+from features.intervals import nn_from_beats
+from features.quality import GATE, signal_quality
+
+Floats = NDArray[np.float64]
+Rng = np.random.Generator
+
+SECONDS: Final = 10
+BATCH: Final = 500
+RATES_HZ: Final = (50.0, 64.0, 125.0, 200.0, 250.0, 360.0, 500.0)
+COST_S: Final = 1.0  # a beat may be lost this near to damage
+EDGE_S: Final = 0.5  # and this near to the window's ends
+SHORTEST_S: Final = 2.0  # a stretch shorter than this between damage gives no beats, by design
+NEAR_S: Final = {"ecg": 0.06, "ppg": 0.12}  # a found beat is the true one
+DETECTORS: Final = {"ecg": detect_r_peaks, "ppg": detect_pulses}
+EVERY_INTERVALS: Final = 50  # of the windows, one goes through intervals and their measures
+
+
+class Window(NamedTuple):
+    """One simulated window."""
+
+    x: Floats
+    beats_s: Floats
+    damage_s: tuple[tuple[float, float], ...]
+    is_heart: bool  # False: noise alone, no true beats
+
+
+class Count(NamedTuple):
+    """What a run found."""
+
+    windows: int
+    exceptions: int
+    wrong: Counter[str]  # by what was drawn
+    kept: int  # windows the gate lets pass, of those it was asked about
+    asked: int
+    examples: list[str]
+
+
+def main() -> int:
+    """Fuzz and print the counts; the exit status says whether all is right."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--windows", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    count = fuzz(chosen.windows, chosen.seed, progress=True)
+    print(f"{count.windows} windows, seed {chosen.seed}: {count.exceptions} exceptions, ", end="")
+    print(f"{sum(count.wrong.values())} silently wrong")
+    print(f"gate asked about {count.asked}, passed {count.kept}")
+    for what, n in count.wrong.most_common(20):
+        print(f"  {what}: {n}")
+    for example in count.examples[:20]:
+        print(f"  e.g. {example}")
+    return 1 if count.exceptions or count.wrong else 0
+
+
+def fuzz(n_windows: int, seed: int, progress: bool = False) -> Count:
+    """Fuzz `n_windows` windows; the same seed draws the same windows."""
+    total = Count(0, 0, Counter(), 0, 0, [])
+    for batch in range(-(-n_windows // BATCH)):
+        size = min(BATCH, n_windows - batch * BATCH)
+        total = _add(total, _fuzz_batch(np.random.default_rng((seed, batch)), size, batch))
+        if progress and batch % 50 == 49:
+            done = f"{total.windows} windows, {total.exceptions} exceptions, "
+            print(f"{done}{sum(total.wrong.values())} wrong", file=sys.stderr, flush=True)
+    return total
+
+
+def _add(a: Count, b: Count) -> Count:
+    return Count(
+        a.windows + b.windows,
+        a.exceptions + b.exceptions,
+        a.wrong + b.wrong,
+        a.kept + b.kept,
+        a.asked + b.asked,
+        (a.examples + b.examples)[:50],
+    )
+
+
+def _fuzz_batch(rng: Rng, size: int, batch: int) -> Count:
+    """Windows of one signal and rate, detected together."""
+    signal = str(rng.choice(["ecg", "ppg"]))
+    fs_hz = float(rng.choice(RATES_HZ))
+    drawn = [_draw(rng, signal, fs_hz) for _ in range(size)]
+    names = [name for name, _ in drawn]
+    x = _typed(rng, np.stack([window.x for _, window in drawn]))
+    try:
+        found = DETECTORS[signal](x, fs_hz)
+    except Exception:  # noqa: BLE001 - counting what raises is the point
+        return Count(
+            size, size, Counter(), 0, 0, [f"batch {batch}: {traceback.format_exc(limit=3)}"]
+        )
+    wrong: Counter[str] = Counter()
+    examples: list[str] = []
+    kept = asked = exceptions = 0
+    for i, (positions, (name, window)) in enumerate(zip(found, drawn, strict=True)):
+        try:
+            fault = _fault(positions / fs_hz, window, signal)
+            if fault or i % EVERY_INTERVALS == 0 or not window.is_heart:
+                asked += 1
+                passed = signal_quality(x[i], fs_hz, signal)[0] >= GATE
+                kept += passed
+                fault = fault if passed else ""
+            if i % EVERY_INTERVALS == 0:
+                fault = fault or _interval_fault(positions / fs_hz, window)
+        except Exception:  # noqa: BLE001 - counting what raises is the point
+            exceptions += 1
+            examples.append(f"batch {batch} row {i} {name}: {traceback.format_exc(limit=3)}")
+            continue
+        if fault:
+            wrong[f"{signal} {names[i]}: {fault}"] += 1
+            examples.append(f"batch {batch} row {i}, {fs_hz:g} Hz {signal}, {name}: {fault}")
+    return Count(size, exceptions, wrong, kept, asked, examples)
+
+
+def _fault(found_s: Floats, window: Window, signal: str) -> str:
+    """What is wrong with the beats far from damage; empty if nothing is."""
+    if not np.all(np.isfinite(found_s)) or np.any(np.diff(found_s) <= 0):
+        return "positions out of order"
+    if found_s.size and not (found_s[0] >= 0 and found_s[-1] < SECONDS):
+        return "positions outside the window"
+    if not window.is_heart:
+        return "beats where there is no heart" if found_s.size else ""
+    delay = 0.0 if signal == "ecg" else _delay(window.beats_s, found_s)
+    truth = window.beats_s + delay
+    truth_far, found_far = _far(truth, window.damage_s), _far(found_s, window.damage_s)
+    near = NEAR_S[signal]
+    if any(np.abs(found_s - t).min(initial=np.inf) > near for t in truth_far):
+        return "a beat is lost"
+    if any(np.abs(truth - t).min(initial=np.inf) > near for t in found_far):
+        return "a beat is invented"
+    return ""
+
+
+def _delay(truth_s: Floats, found_s: Floats) -> float:
+    """Time from a true foot to the pulse found for it, the same for all: the one most agree on."""
+    if not truth_s.size or not found_s.size:
+        return 0.0
+    off = (found_s[:, None] - truth_s).ravel()
+    off = np.sort(off[(off > -0.1) & (off < 0.4)])
+    if not off.size:
+        return 0.0
+    near = np.searchsorted(off, off + 0.04) - np.arange(off.size)
+    first = int(near.argmax())
+    return float(np.median(off[first : first + near[first]]))
+
+
+def _far(times_s: Floats, damage_s: tuple[tuple[float, float], ...]) -> Floats:
+    """Times away from damage and from the window's ends."""
+    kept = (times_s > EDGE_S) & (times_s < SECONDS - EDGE_S)
+    for begin, end in damage_s:
+        kept &= (times_s < begin - COST_S) | (times_s > end + COST_S)
+    return times_s[kept]
+
+
+def _interval_fault(found_s: Floats, window: Window) -> str:
+    """Whether intervals and their measures say what no beat said."""
+    gaps = np.array([(b + e) / 2 for b, e in window.damage_s if e - b > COST_S])
+    times = np.sort(np.concatenate([found_s, gaps]))
+    times[np.isin(times, gaps)] = np.nan
+    nn = nn_from_beats(times)
+    for end_s, length_ms in zip(nn.times_s, nn.nn_ms, strict=True):
+        if np.any((gaps < end_s) & (gaps > end_s - length_ms / 1000)):
+            return "an interval spans a gap"
+    values = hrv(nn)
+    if any(np.isinf(v) or v < 0 for name, v in values.items() if name.endswith(("_ms", "_bpm"))):
+        return "a value no heart has"
+    return ""
+
+
+# --- drawing windows ----------------------------------------------------------------------------
+
+
+def _draw(rng: Rng, signal: str, fs_hz: float) -> tuple[str, Window]:
+    """What was drawn, in words, and the window."""
+    n = round(SECONDS * fs_hz)
+    if rng.random() < 0.08:
+        name = str(rng.choice(list(_NO_HEART)))
+        return name, Window(_NO_HEART[name](rng, n), np.empty(0), (), False)
+    beats = _beats(rng)
+    x = (_ecg if signal == "ecg" else _ppg)(rng, n, fs_hz, beats)
+    x += rng.uniform(0, 0.02) * rng.standard_normal(n)
+    x += rng.uniform(0, 0.3) * np.sin(2 * np.pi * (rng.uniform(0.1, 0.4) * np.arange(n) / fs_hz))
+    spans: list[tuple[float, float]] = []
+    words = []
+    for _ in range(int(rng.integers(0, 4))):
+        name = str(rng.choice(list(_DAMAGE)))
+        begin = float(rng.uniform(0, SECONDS))
+        end = min(begin + float(rng.choice([0.0, 0.02, 0.3, 1.0, 4.0])), float(SECONDS))
+        a, b = int(begin * fs_hz), max(int(end * fs_hz), int(begin * fs_hz) + 1)
+        _DAMAGE[name](rng, x, a, b)
+        spans.append((a / fs_hz, b / fs_hz))
+        words.append(name)
+    gain = 10 ** rng.uniform(-4, 4) * (rng.choice([-1, 1]) if signal == "ecg" else 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = gain * (x + rng.choice([0.0, 0.0, 5.0, -1000.0]))
+    title = " + ".join(sorted(set(words))) or "clean"
+    inside = beats[(beats >= 0) & (beats < SECONDS)]
+    return title, Window(x, inside, _closed(spans, 1 / fs_hz), True)
+
+
+def _closed(spans: list[tuple[float, float]], sample_s: float) -> tuple[tuple[float, float], ...]:
+    """Damage, and the stretches between it that are too short to hold beats."""
+    if not spans:
+        return ()
+    out: list[tuple[float, float]] = []
+    for begin, end in [*sorted(spans), (float(SECONDS), float(SECONDS))]:
+        before = max((e for _, e in out), default=0.0)
+        if begin - before < SHORTEST_S + 2 * sample_s:
+            out.append((before, begin))
+        out.append((begin, end))
+    return tuple(out)
+
+
+def _beats(rng: Rng) -> Floats:
+    """Beat times of a steady, breathing, fibrillating or coupled heart of 40-180 /min."""
+    mean = 60 / rng.uniform(40, 180)
+    k = int(SECONDS / mean) + 12
+    kind = rng.integers(4)
+    if kind == 0:
+        steps = np.full(k, mean)
+    elif kind == 1:
+        steps = mean * (1 + 0.06 * np.sin(np.arange(k) * rng.uniform(0.5, 2)))
+    elif kind == 2:
+        steps = (mean * rng.gamma(25, 1 / 25, k)).clip(0.33)
+    else:
+        steps = np.tile([mean * 0.75, mean * 1.25], k // 2 + 1)[:k].clip(0.33)
+    return np.asarray(np.cumsum(steps) - 3 * mean + rng.uniform(0, mean), np.float64)
+
+
+def _bumps(
+    n: int, fs_hz: float, at_s: Floats, shape: tuple[tuple[float, float, float], ...]
+) -> Floats:
+    """Sum of Gaussians (height, delay s, width s) at every time."""
+    x = np.zeros(n)
+    for height, delay, width in shape:
+        reach = int(4 * width * fs_hz) + 1
+        centre = (at_s + delay) * fs_hz
+        at = np.rint(centre).astype(int)[:, None] + np.arange(-reach, reach + 1)
+        value = height * np.exp(-0.5 * ((at - centre[:, None]) / (width * fs_hz)) ** 2)
+        inside = (at >= 0) & (at < n)
+        np.add.at(x, at[inside], value[inside])
+    return x
+
+
+def _ecg(rng: Rng, n: int, fs_hz: float, beats: Floats) -> Floats:
+    """P, QRS and T of one beat shape per window."""
+    near = min(1.0, float(np.diff(beats).min()) / 0.6)
+    r, width = rng.uniform(0.6, 1.6), rng.uniform(0.009, 0.02)
+    t = rng.uniform(-0.1, 0.3) * r
+    waves = (
+        (0.1 * r, -0.16 * near, 0.02), (r, 0.0, width), (-rng.uniform(0, 0.4) * r, 0.03, 0.01),
+        (t, 0.27 * near, 0.045 * near),
+    )  # fmt: skip
+    return _bumps(n, fs_hz, beats, waves)
+
+
+def _ppg(rng: Rng, n: int, fs_hz: float, beats: Floats) -> Floats:
+    """Systolic and dicrotic wave."""
+    near = min(1.0, float(np.diff(beats).min()) / 0.75)
+    notch = rng.uniform(0.1, 0.35)
+    waves = ((1.0, 0.15 * near, 0.07 * near), (notch, 0.40 * near, 0.08 * near))
+    return _bumps(n, fs_hz, beats, waves)
+
+
+def _gap(_rng: Rng, x: Floats, a: int, b: int) -> None:
+    x[a:b] = np.nan
+
+
+def _infinite(rng: Rng, x: Floats, a: int, b: int) -> None:
+    x[a:b] = rng.choice([np.inf, -np.inf, 1e300, np.nan], b - a)
+
+
+def _flat(_rng: Rng, x: Floats, a: int, b: int) -> None:
+    x[a:b] = x[max(a - 1, 0)]
+
+
+def _spike(rng: Rng, x: Floats, a: int, b: int) -> None:
+    x[a : min(a + 3, b)] += rng.choice([-1, 1]) * rng.uniform(5, 50)
+
+
+def _step(rng: Rng, x: Floats, a: int, _b: int) -> None:
+    x[a:] += rng.choice([-1, 1]) * rng.uniform(1, 5)
+
+
+def _burst(rng: Rng, x: Floats, a: int, b: int) -> None:
+    x[a:b] += rng.uniform(0.2, 3) * rng.standard_normal(b - a)
+
+
+_DAMAGE: Final[dict[str, Callable[[Rng, Floats, int, int], None]]] = {
+    "gap": _gap, "not finite": _infinite, "flat": _flat, "spike": _spike, "step": _step,
+    "burst": _burst,
+}  # fmt: skip
+_NO_HEART: Final[dict[str, Callable[[Rng, int], Floats]]] = {
+    "white noise": lambda rng, n: rng.standard_normal(n),
+    "drift": lambda rng, n: np.cumsum(rng.standard_normal(n), dtype=np.float64),
+    "uniform noise": lambda rng, n: rng.uniform(-1, 1, n),
+    "constant": lambda rng, n: np.full(n, rng.choice([0.0, 1.0, -3.5])),
+    "nothing": lambda _rng, n: np.full(n, np.nan),
+    "tiny": lambda rng, n: np.asarray(5e-324 * rng.integers(0, 3, n), np.float64),
+    "huge": lambda rng, n: rng.choice([np.inf, -np.inf, 1e300, -1e300], n),
+}
+
+
+def _typed(rng: Rng, x: Floats) -> NDArray[np.generic]:
+    """The batch in one of the types and layouts devices deliver."""
+    kind = rng.integers(4)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if kind == 1:
+            return x.astype(np.float32)
+        if kind == 2:
+            return x.astype(">f8")
+        if kind == 3:
+            wide = np.zeros((len(x), 2 * x.shape[1]))
+            wide[:, ::2] = x
+            return wide[:, ::2]
+    return x
+
+
+if __name__ == "__main__":
+    sys.exit(main())

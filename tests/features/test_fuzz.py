@@ -1,0 +1,34 @@
+"""A short, fixed run of the fuzzer; `benchmarks/fuzz_features.py` runs as many as one likes."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.fuzz_features import Count, fuzz
+
+WINDOWS = 4000
+# Of windows the gate lets pass. The goal is none; what is left is a spike in a short stretch.
+WRONG_SHARE = 0.003
+
+
+@pytest.fixture(scope="module")
+def count() -> Count:
+    return fuzz(WINDOWS, seed=20)
+
+
+def test_no_random_window_raises(count: Count) -> None:
+    assert count.windows == WINDOWS
+    assert count.exceptions == 0, count.examples
+
+
+def test_positions_are_in_order_and_inside_and_no_interval_spans_a_gap(count: Count) -> None:
+    broken = ("order", "outside", "spans a gap", "no heart has")
+    assert [what for what in count.wrong if any(word in what for word in broken)] == []
+
+
+def test_hardly_a_window_that_passes_the_gate_has_a_wrong_beat(count: Count) -> None:
+    assert sum(count.wrong.values()) <= WRONG_SHARE * WINDOWS, count.examples
+
+
+def test_the_same_seed_draws_the_same_windows() -> None:
+    assert fuzz(300, seed=5) == fuzz(300, seed=5)
