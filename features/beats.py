@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from features import filters, runs
+from features.ecg import detector
+from features.ecg.decision import REFRACTORY_S
 from features.runs import Bools, Floats, Ints
 
-# Two moving averages, after Elgendi (2013), PLoS One 8:e73557; the widths are those of a QRS
-# complex and a beat. The clip keeps one artefact from raising the threshold for its neighbours.
+# Two moving averages, after Elgendi et al. (2013), PLoS One 8:e76585; the widths are those of a
+# systole and a beat. The clip keeps one artefact from raising the threshold for its neighbours.
 # The usual 250 and 300 ms silently halve a heart rate above 240 or 200 per minute.
-ECG_REFRACTORY_S: Final = 0.22
+ECG_REFRACTORY_S: Final = REFRACTORY_S
 PPG_REFRACTORY_S: Final = 0.22
 _SHORTEST_RUN_S: Final = 2.0  # no beat-to-beat interval can be trusted in less
 _CUT_EDGE_S: Final = 0.25  # filters ring next to a cut
 _CLIP: Final = 3.0  # times the median of the maxima
-_LOCALISE_S: Final = 0.05
 _PPG_PAD_S: Final = 1.0
 _UPSLOPE_S: Final = 0.3  # the steepest rise lies no further before its peak
 MIN_FS_HZ: Final = 20.0
@@ -42,9 +43,7 @@ class BlockSpec(NamedTuple):
     clip_window_s: float
 
 
-_QRS: Final = BlockSpec(0.097, 0.611, 0.08, 0.097, 2.0)
 _SYSTOLE: Final = BlockSpec(0.111, 0.667, 0.02, 0.111, 2.0)
-_QRS_SEARCH_S: Final = 0.22
 
 
 class Beats(NamedTuple):
@@ -81,11 +80,13 @@ def detect_r_peaks(ecg: NDArray[np.generic], fs_hz: float) -> Floats | list[Floa
 
     Notes
     -----
-    Band-pass 8-20 Hz, squared, clipped, compared by two moving averages; the peak is then placed
-    in the 5-30 Hz wave by a parabola. Runs between gaps are filtered by themselves; beats within
-    0.25 s of a cut are dropped; runs shorter than 2 s give none.
-    Source: Elgendi (2013), PLoS One 8:e73557.
-    Checked against: ``tests/features/test_beats.py``.
+    Every summit of the 8-24 Hz envelope is a candidate; three small networks decide which are
+    beats by size, shape and rhythm among their neighbours; the peak of the 4-30 Hz wave is then
+    placed by a parabola. Rows above 20 s are cut into 10 s with 2 s on either side, as a stream
+    is. Runs between gaps are looked at by themselves; beats within 0.25 s of a cut are dropped;
+    runs shorter than 2 s give none.
+    Source: own; the energy ratio among the inputs after Elgendi (2013), PLoS One 8:e73557.
+    Checked against: ``tests/features/test_beats.py``, ``benchmarks/bench_beats_ecg.py``.
     """
     return _by_row(r_peaks(runs.as_rows(ecg), fs_hz), ecg)
 
@@ -122,7 +123,8 @@ def detect_pulses(ppg: NDArray[np.generic], fs_hz: float) -> Floats | list[Float
 
 def r_peaks(x: Floats, fs_hz: float) -> Beats:
     """R peaks of `[B, n]` float64 rows, NaN = gap; see `detect_r_peaks`."""
-    return _over_runs(x, fs_hz, _r_peaks_of_runs)
+    found = detector.in_rows(x, fs_hz)
+    return Beats(found.row, found.position, found.amplitude)
 
 
 def pulses(x: Floats, fs_hz: float) -> Beats:
@@ -160,25 +162,6 @@ def _over_runs(x: Floats, fs_hz: float, find: _Finder) -> Beats:
     row, position, amplitude = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.lexsort((position, row))
     return Beats(row[order], position[order], amplitude[order])
-
-
-def _r_peaks_of_runs(x: Floats, fs_hz: float) -> tuple[Ints, Floats, Floats]:
-    """Row, position and amplitude of R peaks in gap-free rows of equal length."""
-    sharp = filters.band_pass(1, 8.0, 20.0, fs_hz)
-    wide = filters.band_pass(1, 5.0, 30.0, fs_hz)
-    if sharp is None or wide is None:
-        return _NO_BEATS
-    y = np.abs(filters.zero_phase(sharp, x, round(fs_hz)))
-    row, start, stop = _blocks(_clipped(_energy(y, x), fs_hz, _QRS), fs_hz, _QRS)
-    stop = np.minimum(stop, start + max(1, int(_QRS_SEARCH_S * fs_hz)))
-    candidate = _argmax_between(y, row, start, stop)
-    amplitude = y[row, candidate]
-    kept = _refractory(row, candidate, amplitude, ECG_REFRACTORY_S * fs_hz)
-    row, candidate, amplitude = row[kept], candidate[kept], amplitude[kept]
-    z = np.abs(filters.zero_phase(wide, x, round(fs_hz)))
-    reach = max(1, round(_LOCALISE_S * fs_hz))
-    peak = _argmax_between(z, row, candidate - reach, candidate + reach + 1)
-    return row, peak + _parabola(z, row, peak), amplitude
 
 
 def _pulses_of_runs(x: Floats, fs_hz: float) -> tuple[Ints, Floats, Floats]:
