@@ -13,12 +13,8 @@ from features.ecg.candidates import Block, Candidates
 from features.runs import Bools, Floats, Ints
 
 TINY: Final = 1e-30  # below any square of any unit; keeps divisions and logarithms finite
-_WAVE_AT_S: Final = (
-    (-0.16, -0.12, -0.08, -0.06, -0.04, -0.02) + (0.02, 0.04, 0.06, 0.08, 0.12, 0.16)
-)  # fmt: skip
-_SLOW_AT_S: Final = (
-    (-0.32, -0.24, -0.16, -0.1, -0.06) + (0.06, 0.1, 0.16, 0.24, 0.32, 0.4)
-)  # fmt: skip
+_WAVE_AT_S: Final = (-0.16, -0.12, -0.08, -0.06, -0.04, -0.02, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16)
+_SLOW_AT_S: Final = (-0.32, -0.24, -0.16, -0.1, -0.06, 0.06, 0.1, 0.16, 0.24, 0.32, 0.4)
 _NEIGHBOURS: Final = 3
 _FAR_S: Final = 2.0
 

@@ -21,9 +21,9 @@ _APART_S: Final = 0.1  # a wide QRS is one candidate
 _PEAK_S: Final = 0.06  # from the envelope's summit to the wave's
 _LEAST: Final = 0.08  # of the row's level: the smallest ectopic beats of MIT-BIH have 0.1
 _LEVEL_S: Final = 1.0
-# Of a second's maxima. The middle one is the row's level: at 20/min two seconds in three are
-# empty, and an artefact may fill three of fourteen.
-_LEVEL_SHARES: Final = (0.4, 0.75, 0.95)
+# Of a second's maxima. The middle one is the row's level: at 15/min three of fourteen seconds hold
+# a beat.
+_LEVEL_SHARES: Final = (0.4, 0.85, 0.95)
 _ROUNDING: Final = 1e-9  # of the largest sample: below it a filter's output is its own error
 # Elgendi (2013), PLoS One 8:e73557: a QRS complex, a beat, and the offset.
 _SHORT_S: Final = 0.097
@@ -94,7 +94,9 @@ def find(x: Floats, fs_hz: float) -> tuple[Block, Candidates] | None:
 
 def select(found: Candidates, kept: Bools) -> Candidates:
     """The candidates of a mask."""
-    return Candidates(*(part[kept] for part in found))
+    return Candidates(
+        found.row[kept], found.at[kept], found.summit[kept], found.height[kept], found.margin[kept]
+    )
 
 
 def _average(x: Floats, width_s: float, fs_hz: float) -> Floats:
@@ -125,7 +127,7 @@ def _margin(energy: Floats, levels: Floats, place: tuple[Ints, Ints], fs_hz: flo
     at = at.clip(0, energy.shape[1] - 1)
     bar = long[row[:, None], at] + _OFFSET * power.mean(axis=1)[row[:, None]]
     ratio = np.divide(short[row[:, None], at], bar, out=np.zeros(bar.shape), where=bar > 0)
-    return np.log(np.maximum(ratio, _LEAST_RATIO))
+    return np.asarray(np.log(np.maximum(ratio, _LEAST_RATIO)), np.float64)
 
 
 def _peak_near(wave: Floats, row: Ints, summit: Ints, fs_hz: float) -> Ints:

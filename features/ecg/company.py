@@ -32,7 +32,7 @@ class _Weights:
         self.each: Floats = (0.25 * (logit + 2.0)).clip(0.0, 1.0)
         self.row = row
         self.n_rows = n_rows
-        self.total: Floats = np.bincount(row, weights=self.each, minlength=n_rows)
+        self.total: Floats = np.bincount(row, self.each, n_rows).astype(np.float64, copy=False)
 
     def mean(self, values: Floats) -> Floats:
         """Mean of each candidate's row; 0 where nothing is believed."""
@@ -91,7 +91,7 @@ def _alike(block: Block, found: Candidates, weights: _Weights) -> tuple[Floats, 
     # Turned to its own largest side, so that halves of opposite polarity do not cancel.
     side = np.where(block.wave[row, found.at] < 0, -1.0, 1.0)
     own = shape * (side / norm * weights.each)[:, None]
-    others = _row_totals(own, row, weights.n_rows)[row] - own
+    others = row_totals(own, row, weights.n_rows)[row] - own
     others_norm = np.sqrt((others * others).sum(axis=1)) + TINY
     best = np.full(row.size, -1.0)
     for shift in range(2 * lag + 1):
@@ -102,7 +102,7 @@ def _alike(block: Block, found: Candidates, weights: _Weights) -> tuple[Floats, 
     return np.where(has_others, best, 0.0), weights.compared(np.log(norm))
 
 
-def _row_totals(values: Floats, row: Ints, n_rows: int) -> Floats:
+def row_totals(values: Floats, row: Ints, n_rows: int) -> Floats:
     """Sum of the candidates' values of each row, (n_rows, points), in their order."""
     out = np.zeros((n_rows, values.shape[1]))
     start = np.flatnonzero(np.diff(row, prepend=-1))
@@ -120,7 +120,7 @@ def _explained(block: Block, found: Candidates, believed: Bools) -> Floats:
     around = np.arange(-reach, tail + 1)
     waves = block.wave[row[whole][:, None], at[whole][:, None] + around]
     count = np.bincount(row[whole], minlength=len(block.wave))
-    usual = _row_totals(waves, row[whole], len(block.wave)) / np.maximum(count, 1)[:, None]
+    usual = row_totals(waves, row[whole], len(block.wave)) / np.maximum(count, 1)[:, None]
     last = _last_before(believed)
     delay = at - at[last.clip(0)]
     follows = (last >= 0) & (row[last] == row) & (delay <= tail - reach) & (delay > reach)
@@ -153,7 +153,7 @@ def _rhythm(block: Block, found: Candidates, believed: Bools) -> list[Floats]:
     row, at = found.row, found.summit / block.fs_hz
     before = _since(row, at, believed)
     after = _since(row[::-1], -at[::-1], believed[::-1])[::-1]
-    rr = _usual_rr_s(row[believed], at[believed], len(block.wave))[row]
+    rr = usual_rr_s(row[believed], at[believed], len(block.wave))[row]
     columns = []
     for gap in (before, after):
         columns += [(gap / rr).clip(0, 3), gap.clip(0, 2)]
@@ -167,7 +167,7 @@ def _since(row: Ints, at_s: Floats, chosen: Bools) -> Floats:
     return np.where(exists, (at_s - at_s[last]).clip(0, _NO_BEAT_S), _NO_BEAT_S)
 
 
-def _usual_rr_s(row: Ints, at_s: Floats, n_rows: int) -> Floats:
+def usual_rr_s(row: Ints, at_s: Floats, n_rows: int) -> Floats:
     """Median interval of each row; 0.8 s where there is none."""
     same = row[1:] == row[:-1]
     rr_s, own = np.diff(at_s)[same], row[1:][same]

@@ -8,7 +8,7 @@ Not here: where exactly a beat lies (`features.ecg.localise`).
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from features.ecg.company import together
 from features.ecg.network import Network, from_text, logits
 from features.runs import Bools, Floats, Ints
 
+Looks = tuple[Network, Network, Network]
 _DOUBT: Final = 2.5  # logit below which, either way, a candidate is doubtful
 _CLEAR: Final = 0.5  # doubtful candidates per beat, below which a row is clear
 # In a clear row everything that stands out is a beat, however odd its shape; in a noisy one not.
@@ -27,33 +28,43 @@ REFRACTORY_S: Final = 0.18  # a heart at 300/min beats every 0.2 s
 RULED_OUT: Final = -5.0  # logit of the first look below which no second one is taken
 
 
+class Decided(NamedTuple):
+    """Beats, how far each is believed, and how doubtful each row is."""
+
+    beats: Candidates
+    logit: Floats  # (n,) 0 is even odds
+    risk: Floats  # (B,) expected number of wrong decisions, were the logits calibrated
+
+
 @lru_cache(maxsize=1)
-def looks() -> tuple[Network, Network, Network]:
+def looks() -> Looks:
     """The trained networks."""
     first, second, third = (from_text(text) for text in weights.LOOKS)
     return first, second, third
 
 
-def decide(block: Block, found: Candidates) -> tuple[Candidates, Floats]:
-    """The beats among candidates, and the logit of each.
+def decide(block: Block, found: Candidates, networks: Looks | None = None) -> Decided:
+    """The beats among candidates.
 
     Parameters
     ----------
     block : Block
     found : Candidates
+    networks : three Network, optional
+        Others than those that were trained.
 
     Returns
     -------
-    beats : Candidates
-        At least 0.18 s apart within a row: of two closer ones the more believed is kept.
-    logit : (n,) float64
-        0 is even odds.
+    Decided
+        Beats at least 0.18 s apart within a row: of two closer ones the more believed is kept.
     """
-    kept, logit = judge(block, found, looks())
+    kept, logit = judge(block, found, networks or looks())
+    wrong = 1.0 / (1.0 + np.exp(np.abs(logit)))
+    risk = np.bincount(kept.row, wrong, len(block.wave)).astype(np.float64, copy=False)
     beat = logit > _bar(kept.row, logit, len(block.wave))
     kept, logit = select(kept, beat), logit[beat]
     apart = strongest(kept.row, kept.summit, logit, REFRACTORY_S * block.fs_hz)
-    return select(kept, apart), logit[apart]
+    return Decided(select(kept, apart), logit[apart], risk)
 
 
 def _bar(row: Ints, logit: Floats, n_rows: int) -> Floats:
@@ -63,9 +74,7 @@ def _bar(row: Ints, logit: Floats, n_rows: int) -> Floats:
     return np.where(doubtful < _CLEAR * np.maximum(beats, 1), *_LEAST_LOGIT[::-1])[row]
 
 
-def judge(
-    block: Block, found: Candidates, networks: tuple[Network, Network, Network]
-) -> tuple[Candidates, Floats]:
+def judge(block: Block, found: Candidates, networks: Looks) -> tuple[Candidates, Floats]:
     """Candidates not ruled out by the first look, and the last look's logits."""
     by_itself = alone(block, found)
     logit = logits(networks[0], by_itself)
@@ -76,7 +85,7 @@ def judge(
     return found, logit
 
 
-def strongest(row: Ints, position: Ints, strength: Floats, nearest: float) -> Bools:
+def strongest(row: Ints, position: Ints | Floats, strength: Floats, nearest: float) -> Bools:
     """Which remain when of two too close ones the stronger (the earlier) is kept."""
     kept = np.ones(row.size, np.bool_)
     close = (np.diff(row) == 0) & (np.diff(position) < nearest)

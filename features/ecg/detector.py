@@ -45,6 +45,7 @@ class RunBlock(NamedTuple):
     block: Block
     beats: Candidates
     logit: Floats
+    risk: Floats  # (runs,) expected wrong decisions
     place: Place
 
     def position(self) -> Floats:
@@ -116,15 +117,15 @@ def edges(block: RunBlock, n_samples: int) -> Bools:
     return np.asarray(at_left | at_right, np.bool_)
 
 
-def _look(x: Floats, fs_hz: float) -> tuple[Block, Candidates, Floats, Place] | None:
+def _look(x: Floats, fs_hz: float) -> tuple[Block, Candidates, Floats, Floats, Place] | None:
     """Beats of whole rows at the working rate."""
     slow, working_hz = working.at_working_rate(x, fs_hz)
     found = candidates.find(slow, working_hz)
     if found is None:
         return None
     block, possible = found
-    beats, logit = decision.decide(block, possible)
-    return block, beats, logit, localise(block, beats)
+    beats, logit, risk = decision.decide(block, possible)
+    return block, beats, logit, risk, localise(block, beats)
 
 
 def _kept(block: RunBlock, n_samples: int) -> EcgBeats:
@@ -142,9 +143,13 @@ def _joined(parts: list[EcgBeats]) -> EcgBeats:
     """Parts put together and sorted by row, then position."""
     if not parts:
         return NOTHING
-    row, position, amplitude, logit = (np.concatenate(p) for p in zip(*parts, strict=True))
-    order = np.lexsort((position, row))
-    return EcgBeats(row[order], position[order], amplitude[order], logit[order])
+    found = EcgBeats(
+        np.concatenate([part.row for part in parts]),
+        np.concatenate([part.position for part in parts]),
+        np.concatenate([part.amplitude for part in parts]),
+        np.concatenate([part.logit for part in parts]),
+    )
+    return taken(found, np.lexsort((found.position, found.row)))
 
 
 def _over_grid(x: Floats, fs_hz: float) -> EcgBeats:
@@ -174,4 +179,11 @@ def _merged(found: EcgBeats, fs_hz: float) -> EcgBeats:
     """Beats without those that two segments have both reported."""
     nearest = decision.REFRACTORY_S * fs_hz
     kept = decision.strongest(found.row, found.position, found.amplitude, nearest)
-    return EcgBeats(*(part[kept] for part in found))
+    return taken(found, kept)
+
+
+def taken(found: EcgBeats, chosen: Bools | Ints) -> EcgBeats:
+    """The chosen beats."""
+    return EcgBeats(
+        found.row[chosen], found.position[chosen], found.amplitude[chosen], found.logit[chosen]
+    )

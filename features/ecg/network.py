@@ -6,6 +6,7 @@ Not here: the numbers (`features.ecg.weights`) and how they were found
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +57,7 @@ def from_text(text: str) -> Network:
     sizes = [int(word) for word in numbers[1 : int(numbers[0]) + 1]]
     values = np.array(numbers[int(numbers[0]) + 1 :], np.float64)
     weights, biases, at = [], [], 0
-    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, outputs in pairwise(sizes):
         weights.append(values[at : at + inputs * outputs].reshape(inputs, outputs))
         at += inputs * outputs
         biases.append(values[at : at + outputs])
