@@ -43,8 +43,8 @@ from features.ecg.network import Network, logits
 Singles = NDArray[np.float32]
 Looks = tuple[Network, Network, Network]
 WEIGHTS: Final = Path(__file__).resolve().parent.parent / "features" / "ecg" / "weights.py"
-_SIMULATED: Final = 1000  # groups from here on are no records
-_LENGTHS_S: Final = (14.0, 14.0, 14.0, 14.0, 12.0, 6.0, 3.0)
+SIMULATED: Final = 1000  # groups from here on are no records
+LENGTHS_S = (14.0, 14.0, 14.0, 14.0, 12.0, 6.0, 3.0)
 _DECIMATIONS: Final = (2, 3, 3, 3, 4)  # 180, 120 and 90 Hz
 _LABEL_S: Final = 0.1
 _MIXED_LEADS: Final = 0.5
@@ -75,17 +75,19 @@ class Table(NamedTuple):
     group: NDArray[np.intp]
 
 
-def rows_of(all_records: list[Record], real: list[Floats], per_record: int) -> list[Row]:
+def rows_of(
+    all_records: list[Record], real: list[Floats], per_record: int, seed: int = 0
+) -> list[Row]:
     """Training rows: of each record, and half as many simulated as real ones."""
-    rng = default_rng(0)
+    rng = default_rng(seed)
     out = []
     for group, record in enumerate(all_records):
         power = [beat_power(x, record.beats) for x in record.signals]
         for i in range(per_record):
-            n = round(rng.choice(_LENGTHS_S) * FS_HZ)
+            n = round(rng.choice(LENGTHS_S) * FS_HZ)
             out.append(_real_row(rng, record, power, (n, i % 4 == 3, group), real))
     for i in range(per_record * 8):
-        n = round(rng.choice(_LENGTHS_S) * FS_HZ)
+        n = round(rng.choice(LENGTHS_S) * FS_HZ)
         kind = rng.random()
         beats = np.empty(0)
         if kind < 0.75:
@@ -95,7 +97,7 @@ def rows_of(all_records: list[Record], real: list[Floats], per_record: int) -> l
             x = fibrillation(rng, n)
         else:
             x = spoilt(rng, np.zeros(n), 0.125, real) + 1e-3 * rng.normal(size=n)
-        out.append(Row(x, beats, [], _SIMULATED + i))
+        out.append(Row(x, beats, [], SIMULATED + i))
     return out
 
 
@@ -298,12 +300,17 @@ def written(looks: Looks) -> str:
     lines = ['"""Weights of the looks, made by `python -m benchmarks.train_ecg_decision`."""', ""]
     lines += ["from typing import Final", ""]
     for name, network in zip(("_FIRST", "_SECOND", "_THIRD"), looks, strict=True):
-        sizes = [len(network.weights[0]), *(weight.shape[1] for weight in network.weights)]
-        numbers = [str(size) for size in (len(sizes), *sizes)]
-        for weight, bias in zip(network.weights, network.biases, strict=True):
-            numbers += [f"{value:.5g}" for value in (*weight.ravel(), *bias)]
-        lines += [f'{name}: Final = """', *textwrap.wrap(" ".join(numbers), 98), '"""']
+        lines += network_text(name, network)
     return "\n".join([*lines, "LOOKS: Final = (_FIRST, _SECOND, _THIRD)", ""])
+
+
+def network_text(name: str, network: Network) -> list[str]:
+    """Lines that assign a network to a name, in the form `features.ecg.network` reads."""
+    sizes = [len(network.weights[0]), *(weight.shape[1] for weight in network.weights)]
+    numbers = [str(size) for size in (len(sizes), *sizes)]
+    for weight, bias in zip(network.weights, network.biases, strict=True):
+        numbers += [f"{value:.5g}" for value in (*weight.ravel(), *bias)]
+    return [f'{name}: Final = """', *textwrap.wrap(" ".join(numbers), 98), '"""']
 
 
 def main() -> None:

@@ -137,12 +137,13 @@ def shares(x: Floats, fs_hz: float, kind: SignalKind, within: Bools) -> Shares:
     total = np.maximum(count, 1)
     flat = np.zeros(x.shape, np.bool_)
     clip = flat
+    rail = max(_SHORTEST_CLIP, round(_SHORTEST_CLIP_S * fs_hz))
     if kind in (SignalKind.ECG, SignalKind.PPG):
         flat = runs.flat(x, fs_hz)
-        clip = _on_a_rail(x, fs_hz) & ~flat
+        clip = runs.on_a_rail(x, rail) & ~flat
     elif kind is SignalKind.RESP:
         flat = runs.flat(x, fs_hz, _RESP_FLAT_S)
-        clip = _on_a_rail(x, fs_hz) & ~flat
+        clip = runs.on_a_rail(x, rail) & ~flat
     return Shares(
         np.where(count > 0, (np.isnan(x) & within).sum(axis=1) / total, 1.0),
         (flat & within).sum(axis=1) / total,
@@ -223,20 +224,6 @@ def _likeness_of(x: Floats, fs_hz: float, kind: SignalKind) -> Floats:
     if kind is SignalKind.RESP:
         return smoothness(x, fs_hz)
     return np.ones(len(x))
-
-
-def _on_a_rail(x: Floats, fs_hz: float) -> Bools:
-    """Samples that stay at their row's extreme for at least 20 ms."""
-    known = ~np.isnan(x)
-    low = np.where(known, x, np.inf).min(axis=1, keepdims=True)
-    high = np.where(known, x, -np.inf).max(axis=1, keepdims=True)
-    shortest = max(_SHORTEST_CLIP, round(_SHORTEST_CLIP_S * fs_hz))
-    out = np.zeros(x.shape, np.bool_)
-    for rail in (low, high):
-        row, start, stop = runs.spans((x == rail) & (low < high))
-        long = stop - start >= shortest
-        out |= runs.fill(x.shape, row[long], start[long], stop[long])
-    return out
 
 
 def _shapes(x: Floats, fs_hz: float, shape: _Shape, found: Beats) -> tuple[Ints, Floats]:

@@ -115,3 +115,16 @@ def runs_of(x: Floats, usable: Bools, shortest: int) -> Iterator[Runs]:
         first = start[of_n]
         block = x[row[of_n][:, None], first[:, None] + np.arange(n)]
         yield Runs(row[of_n], first, np.ascontiguousarray(block))
+
+
+def on_a_rail(x: Floats, shortest: int) -> Bools:
+    """Samples that stay at their row's extreme for at least `shortest` samples."""
+    known = ~np.isnan(x)
+    low = np.where(known, x, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    high = np.where(known, x, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    out = np.zeros(x.shape, np.bool_)
+    for rail in (low, high):
+        row, start, stop = spans((x == rail) & (low < high))
+        long = stop - start >= shortest
+        out |= fill(x.shape, row[long], start[long], stop[long])
+    return out

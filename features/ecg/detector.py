@@ -13,6 +13,7 @@ import numpy as np
 from features import runs
 from features.ecg import candidates, decision, working
 from features.ecg.candidates import Block, Candidates
+from features.ecg.decision import Looks
 from features.ecg.localise import Place, localise
 from features.runs import Bools, Floats, Ints
 
@@ -57,6 +58,11 @@ class RunBlock(NamedTuple):
 NOTHING: Final = EcgBeats(np.empty(0, np.intp), np.empty(0), np.empty(0), np.empty(0))
 
 
+def is_rate(fs_hz: float) -> bool:
+    """Whether beats are sought at this sampling rate."""
+    return MIN_FS_HZ <= fs_hz <= MAX_FS_HZ
+
+
 def in_rows(x: Floats, fs_hz: float) -> EcgBeats:
     """R peaks of rows of any length; those above 20 s are cut as a stream is.
 
@@ -76,7 +82,7 @@ def in_rows(x: Floats, fs_hz: float) -> EcgBeats:
     A segment is 10 s with 2 s on either side; a beat belongs to the one whose core holds it. Two
     beats nearer than the refractory time over a border are one: the larger, then the earlier.
     """
-    if not MIN_FS_HZ <= fs_hz <= MAX_FS_HZ or x.size == 0:
+    if not is_rate(fs_hz) or x.size == 0:
         return NOTHING
     if x.shape[1] <= _LONGEST_WHOLE_S * fs_hz:
         return in_segments(x, fs_hz)
@@ -89,9 +95,9 @@ def in_segments(x: Floats, fs_hz: float) -> EcgBeats:
     return _joined([part for part in found if part.row.size])
 
 
-def run_blocks(x: Floats, fs_hz: float) -> list[RunBlock]:
+def run_blocks(x: Floats, fs_hz: float, networks: Looks | None = None) -> list[RunBlock]:
     """The gap-free runs of at least 2 s of rows, with their beats; nothing at impossible rates."""
-    if not MIN_FS_HZ <= fs_hz <= MAX_FS_HZ or x.size == 0:
+    if not is_rate(fs_hz) or x.size == 0:
         return []
     bridged = runs.bridge(x, fs_hz)
     usable = ~np.isnan(bridged) & ~runs.flat(bridged, fs_hz)
@@ -101,7 +107,7 @@ def run_blocks(x: Floats, fs_hz: float) -> list[RunBlock]:
         many = max(1, _MOST_SAMPLES // length)
         for first in range(0, len(own.x), many):
             some = slice(first, first + many)
-            found = _look(own.x[some], fs_hz)
+            found = _look(own.x[some], fs_hz, networks)
             if found is not None:
                 out.append(RunBlock(own.row[some], own.start[some], length, fs_hz, *found))
     return out
@@ -117,14 +123,16 @@ def edges(block: RunBlock, n_samples: int) -> Bools:
     return np.asarray(at_left | at_right, np.bool_)
 
 
-def _look(x: Floats, fs_hz: float) -> tuple[Block, Candidates, Floats, Floats, Place] | None:
+def _look(
+    x: Floats, fs_hz: float, networks: Looks | None
+) -> tuple[Block, Candidates, Floats, Floats, Place] | None:
     """Beats of whole rows at the working rate."""
     slow, working_hz = working.at_working_rate(x, fs_hz)
     found = candidates.find(slow, working_hz)
     if found is None:
         return None
     block, possible = found
-    beats, logit, risk = decision.decide(block, possible)
+    beats, logit, risk = decision.decide(block, possible, networks)
     return block, beats, logit, risk, localise(block, beats)
 
 

@@ -46,18 +46,22 @@ def shapes(block: Block, beats: tuple[Ints, Ints], at: Floats) -> Shapes:
     -----
     The height for respiration is the largest sample within 40 ms less the smallest within 96 ms.
     """
-    row, peak = beats
-    n_rows = len(block.wave)
-    broad = _without_line(_around(block.slow, beats, _BROAD_S, block.fs_hz))
-    likeness = _likeness(broad, row, n_rows)
+    row, n_rows = beats[0], len(block.wave)
+    view = broad_view(block, beats)
     up = _around(block.slow, beats, _EDR_UP_S, block.fs_hz).max(axis=1)
     down = _around(block.slow, beats, _EDR_DOWN_S, block.fs_hz).min(axis=1)
-    inputs = ectopy_inputs(block, (row, peak), at, (broad, likeness))
+    inputs = ectopy_inputs(block, beats, at, view)
     return Shapes(
-        np.where(np.bincount(row, minlength=n_rows)[row] >= _FEWEST, likeness, np.nan),
+        np.where(np.bincount(row, minlength=n_rows)[row] >= _FEWEST, view[1], np.nan),
         np.asarray(up - down, np.float64),
         logits(_ectopy(), inputs),
     )
+
+
+def broad_view(block: Block, beats: tuple[Ints, Ints]) -> tuple[Floats, Floats]:
+    """Samples within 0.3 s of each beat less their line, and correlation with the others' mean."""
+    cut = _without_line(_around(block.slow, beats, _BROAD_S, block.fs_hz))
+    return cut, _likeness(cut, beats[0], len(block.wave))
 
 
 def ectopy_inputs(

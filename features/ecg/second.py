@@ -82,25 +82,17 @@ def _missed(row: Ints, at_s: Floats, size: Floats, sure: Bools) -> Bools:
     return out
 
 
-def agreement(
+def matches(
     first: tuple[Ints, Floats], second: tuple[Ints, Floats], within: float, n_rows: int
-) -> Floats:
-    """Twice the matches over all beats of both, (n_rows,) 0-1; NaN where both have none.
-
-    Beats match when each is the other's nearest, no further than `within`.
-    """
+) -> Ints:
+    """Beats of each row on which both agree: each the other's nearest, within reach; (n_rows,)."""
     (row_a, at_a), (row_b, at_b) = first, second
-    both = np.bincount(row_a, minlength=n_rows) + np.bincount(row_b, minlength=n_rows)
-    out = np.full(n_rows, np.nan)
-    if row_a.size and row_b.size:
-        to_b, to_a = _nearest(first, second), _nearest(second, first)
-        mutual = to_a[to_b] == np.arange(row_a.size)
-        close = (row_b[to_b] == row_a) & (np.abs(at_b[to_b] - at_a) <= within) & mutual
-        matches = np.bincount(row_a[close], minlength=n_rows)
-    else:
-        matches = np.zeros(n_rows, np.intp)
-    out[both > 0] = 2.0 * matches[both > 0] / both[both > 0]
-    return out
+    if not row_a.size or not row_b.size:
+        return np.zeros(n_rows, np.intp)
+    to_b, to_a = _nearest(first, second), _nearest(second, first)
+    mutual = to_a[to_b] == np.arange(row_a.size)
+    close = (row_b[to_b] == row_a) & (np.abs(at_b[to_b] - at_a) <= within) & mutual
+    return np.bincount(row_a[close], minlength=n_rows)
 
 
 def _nearest(of: tuple[Ints, Floats], among: tuple[Ints, Floats]) -> Ints:
