@@ -66,12 +66,12 @@ def beat_power(x: Floats, beats: Floats) -> float:
 
 def mixed(record: Record, lead: int, snr_db: float | None, parts: list[Floats]) -> Floats:
     """One lead with lead 0 of the noise at a signal-to-noise ratio; None leaves it clean."""
-    x = record.signals[lead]
+    x: Floats = record.signals[lead]
     if snr_db is None:
-        return x
+        return np.asarray(x, np.float64)
     noise = np.concatenate([part[0] for part in parts])
     noise = np.resize(noise - noise.mean(), x.size)
-    power = beat_power(x, record.beats) / (noise.var() * 10 ** (snr_db / 10))
+    power = beat_power(x, record.beats) / float(noise.var()) / float(10 ** (snr_db / 10))
     return np.asarray(x + noise * np.sqrt(power), np.float64)
 
 

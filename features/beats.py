@@ -80,7 +80,7 @@ def detect_r_peaks(ecg: NDArray[np.generic], fs_hz: float) -> Floats | list[Floa
 
     Notes
     -----
-    Every summit of the 8-24 Hz envelope is a candidate; three small networks decide which are
+    Every summit of the 8-24 Hz envelope is a candidate; two small networks decide which are
     beats by size, shape and rhythm among their neighbours; the peak of the 4-30 Hz wave is then
     placed by a quartic. Rows above 20 s are cut into 10 s with 2 s on either side, as a stream
     is. Runs between gaps are looked at by themselves; beats within 0.25 s of a cut are dropped;

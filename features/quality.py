@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from features import beats, filters, runs
 from features.beats import Beats
+from features.ecg.segment import analyse_ecg
 from features.runs import Bools, Floats, Ints
 from features.signals import SignalKind
 
@@ -109,8 +110,10 @@ def signal_quality(
         return 0.0, tuple(reasons)
     likeness = float(_likeness_of(rows, fs_hz, kind)[0])
     if np.isnan(likeness):
-        return 0.0, (*reasons, "too_few_beats")
-    score = usable * likeness * (1.0 if kind is SignalKind.RESP else 1.0 - clip)
+        # A wave without beats is noise to whoever asks for quality.
+        noise = ("noise",) if kind is SignalKind.ECG and usable > 0.5 else ()
+        return 0.0, (*reasons, *noise, "too_few_beats")
+    score = usable * likeness * (1.0 - clip if kind is SignalKind.PPG else 1.0)
     if likeness < GATE:
         reasons.append("noise")
     return score, tuple(reasons)
@@ -218,7 +221,9 @@ def smoothness(x: Floats, fs_hz: float) -> Floats:
 def _likeness_of(x: Floats, fs_hz: float, kind: SignalKind) -> Floats:
     """The measure of noise that belongs to a kind of signal."""
     if kind is SignalKind.ECG:
-        return beat_likeness(x, fs_hz, kind, beats.r_peaks(x, fs_hz))
+        found = analyse_ecg(x, fs_hz)
+        n_beats = np.bincount(found.beats.row, minlength=len(x))
+        return np.where(n_beats < FEWEST_BEATS, np.nan, found.quality)
     if kind is SignalKind.PPG:
         return beat_likeness(x, fs_hz, kind, beats.pulses(x, fs_hz))
     if kind is SignalKind.RESP:

@@ -6,12 +6,14 @@ beats (`features.ecg.decision`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
 from features import filters
+from features.ecg import kernels
 from features.runs import Bools, Floats, Ints
 
 _BEAT_HZ: Final = (8.0, 24.0)  # where QRS stands out most from T waves and from motion
@@ -53,6 +55,14 @@ class Block(NamedTuple):
     fs_hz: float  # working rate
 
 
+class _Loops(NamedTuple):
+    """Who does the loops over samples: SciPy, or compiled code with the same bits."""
+
+    zero_phase: Callable[[Floats, Floats, int], Floats]
+    average: Callable[[Floats, int], Floats]
+    summits: Callable[[Floats, int, Floats], Bools]
+
+
 def find(x: Floats, fs_hz: float) -> tuple[Block, Candidates] | None:
     """Candidates of gap-free rows.
 
@@ -72,22 +82,21 @@ def find(x: Floats, fs_hz: float) -> tuple[Block, Candidates] | None:
     shape = filters.band_pass(1, *_SHAPE_HZ, fs_hz)
     if beat is None or shape is None or x.shape[1] < 2:
         return None
-    wave = filters.zero_phase(shape, x, round(fs_hz))
-    energy = np.abs(filters.zero_phase(beat, x, round(fs_hz)))
+    by = _COMPILED if kernels.worth_it(len(x)) else _REFERENCE
+    wave = by.zero_phase(shape, x, round(fs_hz))
+    energy = np.abs(by.zero_phase(beat, x, round(fs_hz)))
     floor = _ROUNDING * np.abs(x).max(axis=1, keepdims=True)
     energy[energy <= floor] = 0.0
-    envelope = _average(energy, _ENVELOPE_S, fs_hz)
+    envelope = by.average(energy, round(_ENVELOPE_S * fs_hz) | 1)
     levels = _levels(envelope, fs_hz)
-    width = 2 * round(_APART_S * fs_hz) + 1
-    top = ndimage.maximum_filter1d(envelope, width, axis=1, mode="nearest")
-    least = np.maximum(floor, _LEAST * levels[:, 1:2])
-    row, summit = np.nonzero((envelope == top) & (envelope > least))
+    least = np.maximum(floor[:, 0], _LEAST * levels[:, 1])
+    row, summit = np.nonzero(by.summits(envelope, round(_APART_S * fs_hz), least))
     found = Candidates(
         row=row,
         at=_peak_near(wave, row, summit, fs_hz),
         summit=summit,
         height=envelope[row, summit],
-        margin=_margin(energy, levels, (row, summit), fs_hz),
+        margin=_margin(by, (energy, levels), (row, summit), fs_hz),
     )
     return Block(wave, x, levels, fs_hz), found
 
@@ -99,10 +108,19 @@ def select(found: Candidates, kept: Bools) -> Candidates:
     )
 
 
-def _average(x: Floats, width_s: float, fs_hz: float) -> Floats:
+def _average(x: Floats, width: int) -> Floats:
     """Centred moving average of each row; its ends are held."""
-    width = round(width_s * fs_hz) | 1
     return np.asarray(ndimage.uniform_filter1d(x, width, axis=1, mode="nearest"), np.float64)
+
+
+def _summits(x: Floats, reach: int, least: Floats) -> Bools:
+    """Where a row is above `least` and nowhere higher within reach."""
+    top = ndimage.maximum_filter1d(x, 2 * reach + 1, axis=1, mode="nearest")
+    return np.asarray((x == top) & (x > least[:, None]), np.bool_)
+
+
+_REFERENCE: Final = _Loops(filters.zero_phase, _average, _summits)
+_COMPILED: Final = _Loops(kernels.zero_phase, kernels.average, kernels.summits)
 
 
 def _levels(envelope: Floats, fs_hz: float) -> Floats:
@@ -117,12 +135,14 @@ def _levels(envelope: Floats, fs_hz: float) -> Floats:
     return np.stack((*maxima[:, at].T, minima[:, whole // 2], cut.mean(axis=1)), axis=1)
 
 
-def _margin(energy: Floats, levels: Floats, place: tuple[Ints, Ints], fs_hz: float) -> Floats:
+def _margin(
+    by: _Loops, of: tuple[Floats, Floats], place: tuple[Ints, Ints], fs_hz: float
+) -> Floats:
     """How far the average energy of a QRS exceeds that of a beat."""
-    row, summit = place
+    (energy, levels), (row, summit) = of, place
     power = np.minimum(energy, _CLIP * levels[:, 1:2])
     power *= power
-    short, long = (_average(power, width_s, fs_hz) for width_s in (_SHORT_S, _LONG_S))
+    short, long = (by.average(power, round(s * fs_hz) | 1) for s in (_SHORT_S, _LONG_S))
     at = summit[:, None] + np.array([-1, 0, 1]) * round(_SHOULDER_S * fs_hz)
     at = at.clip(0, energy.shape[1] - 1)
     bar = long[row[:, None], at] + _OFFSET * power.mean(axis=1)[row[:, None]]

@@ -46,7 +46,7 @@ class _Weights:
 
 
 def together(block: Block, found: Candidates, logit: Floats, by_itself: Floats) -> Floats:
-    """Inputs of the later looks, (inputs, n) float64.
+    """Inputs of the second look, (inputs, n) float64.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Which candidates are beats: three looks by small networks, each seeing what the last believed.
+"""Which candidates are beats: two looks by small networks.
 
-The first look sees a candidate by itself, the second and third among the beats of its row. The
-whole row is used, before and after, with its own statistics: nothing is carried from row to row.
+The first look sees a candidate by itself, the second among those the first believed. The whole
+row is used, before and after, with its own statistics: nothing is carried from row to row.
 Not here: where exactly a beat lies (`features.ecg.localise`).
 """
 
@@ -19,11 +19,11 @@ from features.ecg.company import together
 from features.ecg.network import Network, from_text, logits
 from features.runs import Bools, Floats, Ints
 
-Looks = tuple[Network, Network, Network]
+Looks = tuple[Network, Network]
 _DOUBT: Final = 2.5  # logit below which, either way, a candidate is doubtful
 _CLEAR: Final = 0.5  # doubtful candidates per beat, below which a row is clear
 # In a clear row everything that stands out is a beat, however odd its shape; in a noisy one not.
-_LEAST_LOGIT: Final = (-0.5, -2.0)  # noisy, clear
+_LEAST_LOGIT: Final = (-0.6, -1.8)  # noisy, clear
 REFRACTORY_S: Final = 0.18  # a heart at 300/min beats every 0.2 s
 RULED_OUT: Final = -5.0  # logit of the first look below which no second one is taken
 
@@ -39,8 +39,8 @@ class Decided(NamedTuple):
 @lru_cache(maxsize=1)
 def looks() -> Looks:
     """The trained networks."""
-    first, second, third = (from_text(text) for text in weights.LOOKS)
-    return first, second, third
+    first, second = (from_text(text) for text in weights.LOOKS)
+    return first, second
 
 
 def decide(block: Block, found: Candidates, networks: Looks | None = None) -> Decided:
@@ -50,7 +50,7 @@ def decide(block: Block, found: Candidates, networks: Looks | None = None) -> De
     ----------
     block : Block
     found : Candidates
-    networks : three Network, optional
+    networks : two Network, optional
         Others than those that were trained.
 
     Returns
@@ -75,14 +75,12 @@ def _bar(row: Ints, logit: Floats, n_rows: int) -> Floats:
 
 
 def judge(block: Block, found: Candidates, networks: Looks) -> tuple[Candidates, Floats]:
-    """Candidates not ruled out by the first look, and the last look's logits."""
+    """Candidates not ruled out by the first look, and the second look's logits."""
     by_itself = alone(block, found)
     logit = logits(networks[0], by_itself)
     possible = logit > RULED_OUT
     found, logit, by_itself = select(found, possible), logit[possible], by_itself[:, possible]
-    for network in networks[1:]:
-        logit = logits(network, together(block, found, logit, by_itself))
-    return found, logit
+    return found, logits(networks[1], together(block, found, logit, by_itself))
 
 
 def strongest(row: Ints, position: Ints | Floats, strength: Floats, nearest: float) -> Bools:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.ecg.segment import EcgBeatTable, EcgSegments
+from features.ecg.segment import EcgBeatTable, EcgSegments, chosen_beats
 from features.runs import Bools, Floats, Ints
 
 _SAME_BEAT_S: Final = 0.15  # EC57: two marks of one beat
@@ -60,25 +60,25 @@ def fuse_leads(segments: EcgSegments, group: NDArray[np.integer], fs_hz: float) 
     and kind are those of the group's best lead among the ones that saw it, so that intervals are
     not taken between leads more often than need be.
     """
-    group = np.asarray(group, np.intp)
+    group_of: Ints = np.asarray(group, np.intp)
     n_groups = int(group.max()) + 1 if group.size else 0
     weight = np.maximum(segments.quality, _LEAST_WEIGHT)
-    best = best_lead(segments.quality, group, n_groups)
+    best = best_lead(segments.quality, group_of, n_groups)
     beats = segments.beats
-    order = np.lexsort((beats.row, beats.position, group[beats.row]))
-    table = EcgBeatTable(*(column[order] for column in beats))
-    own = group[table.row]
+    order = np.lexsort((beats.row, beats.position, group_of[beats.row]))
+    table = chosen_beats(beats, order)
+    own = group_of[table.row]
     cluster = _clusters(own, table, fs_hz)
     n_clusters = int(cluster[-1]) + 1 if cluster.size else 0
     keeper = _keepers(cluster, table.row, weight, best[own])
     logit = _logits(cluster, table, weight, n_clusters)
-    whole = np.bincount(group, weights=weight, minlength=n_groups)
+    whole = np.bincount(group_of, weights=weight, minlength=n_groups)
     spoke = np.bincount(cluster, weights=weight[table.row], minlength=n_clusters)
     silent = whole[own[keeper]] - spoke
     agreed = (logit + _SILENCE_LOGIT * silent) / whole[own[keeper]] > 0
     chosen = keeper[agreed]
-    taken = EcgBeatTable(*(column[chosen] for column in table))
-    quality = np.where(best >= 0, segments.quality[best], 0.0) if group.size else np.empty(0)
+    taken = chosen_beats(table, chosen)
+    quality = np.where(best >= 0, segments.quality[best], 0.0) if group_of.size else np.empty(0)
     return FusedLeads(taken._replace(row=own[chosen]), table.row[chosen], best, quality)
 
 

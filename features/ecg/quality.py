@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from features import runs
-from features.catalog import FeatureReason
 from features.ecg import judge_weights
 from features.ecg.candidates import Block
 from features.ecg.network import Network, from_text, logits
+from features.feature import FeatureReason
 from features.runs import Bools, Floats, Ints
 
 GATE: Final = 0.5  # a segment below it counts as a gap
@@ -97,9 +97,9 @@ def steadiness(block: Block) -> Floats:
     centred = block.slow - block.slow.mean(axis=1, keepdims=True)
     spectrum = fft.rfft(centred * np.hanning(n), fft.next_fast_len(n, real=True), axis=1)
     power = spectrum.real**2 + spectrum.imag**2
-    hz = np.arange(power.shape[1]) * (block.fs_hz / fft.next_fast_len(n, real=True))
-    slow = power[:, hz < _WANDER_HZ].sum(axis=1)
-    whole = power[:, hz < _ECG_HZ].sum(axis=1)
+    per_hz = fft.next_fast_len(n, real=True) / block.fs_hz
+    slow = power[:, : int(np.ceil(_WANDER_HZ * per_hz))].sum(axis=1)
+    whole = power[:, : int(np.ceil(_ECG_HZ * per_hz))].sum(axis=1)
     return np.asarray(np.where(whole > 0, 1.0 - slow / np.where(whole > 0, whole, 1.0), 0.0))
 
 

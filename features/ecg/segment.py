@@ -14,7 +14,7 @@ from features.ecg import detector, quality, second
 from features.ecg.decision import Looks
 from features.ecg.detector import RunBlock
 from features.ecg.morphology import Shapes, shapes
-from features.runs import Floats, Ints
+from features.runs import Bools, Floats, Ints
 
 _AGREE_S: Final = 0.15  # EC57: two marks of one beat
 
@@ -74,7 +74,7 @@ def analyse_ecg(
     core : (first, stop), optional
         Samples whose faults count; beats of the context are reported all the same. The whole row
         by default.
-    networks : three Network, optional
+    networks : two Network, optional
         Others than those that were trained.
 
     Returns
@@ -155,6 +155,18 @@ def _chance(logit: Floats) -> Floats:
     return np.asarray(1.0 / (1.0 + np.exp(-logit.clip(-40, 40))), np.float64)
 
 
+def chosen_beats(table: EcgBeatTable, chosen: Bools | Ints) -> EcgBeatTable:
+    """The chosen beats, in the order chosen."""
+    return EcgBeatTable(
+        row=table.row[chosen],
+        position=table.position[chosen],
+        amplitude=table.amplitude[chosen],
+        edr=table.edr[chosen],
+        ectopic=table.ectopic[chosen],
+        confidence=table.confidence[chosen],
+    )
+
+
 def _sorted(parts: list[EcgBeatTable]) -> EcgBeatTable:
     """Tables put together, by row, then position."""
     if not parts:
@@ -162,8 +174,7 @@ def _sorted(parts: list[EcgBeatTable]) -> EcgBeatTable:
         return EcgBeatTable(np.empty(0, np.intp), *[nothing] * 5)
     row = np.concatenate([part.row for part in parts])
     columns = [np.concatenate(column) for column in zip(*(p[1:] for p in parts), strict=True)]
-    order = np.lexsort((columns[0], row))
-    return EcgBeatTable(row[order], *(column[order] for column in columns))
+    return chosen_beats(EcgBeatTable(row, *columns), np.lexsort((columns[0], row)))
 
 
 def _indices(found: list[_Look], n_rows: int) -> quality.Indices:
