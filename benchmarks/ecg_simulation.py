@@ -158,7 +158,8 @@ def _rhythm(rng: Generator, length_s: float, rr_s: float, kind: str) -> tuple[Fl
 
 def _shape(rng: Generator, rr_s: float, *, wide: bool) -> list[Wave]:
     """Q, R, S, T and perhaps P of random sizes and either polarity."""
-    width = rng.uniform(0.008, 0.018) * (2.2 if wide else 1) * (1 if rr_s > 0.3 else 0.7)
+    width = rng.uniform(0.008, 0.018) * (1 if rr_s > 0.3 else 0.7)
+    width *= rng.uniform(1.8, 3.4) if wide else 1.0
     squeeze = min(1.0, float(np.sqrt(rr_s / 0.8)))
     waves = [(1.0, 0.0, width)]
     waves.append((-rng.uniform(0, 0.6), rng.uniform(1.8, 3) * width, width * rng.uniform(0.8, 1.5)))

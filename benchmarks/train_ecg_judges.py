@@ -19,10 +19,9 @@ from benchmarks import train_ecg_decision as decisions
 from benchmarks._common import heading
 from benchmarks.ecg_records import FS_HZ, Floats, Record, electrode_motion, mixed, records
 from benchmarks.train_ecg_decision import Looks, Row, looks_of, network_text, rows_of, tables_of
-from features.ecg import detector, quality
+from features.ecg import detector
 from features.ecg.morphology import broad_view, ectopy_inputs
 from features.ecg.network import Network, logits
-from features.ecg.quality import Indices
 from features.ecg.segment import analyse_ecg
 
 JUDGES: Final = Path(__file__).resolve().parent.parent / "features" / "ecg" / "judge_weights.py"
@@ -39,7 +38,7 @@ _HIDDEN: Final = 12
 class Judged(NamedTuple):
     """Inputs of the score with what became of the beats."""
 
-    inputs: Floats  # (6, n)
+    inputs: Floats  # (5, n)
     n_true: NDArray[np.intp]
     n_found: NDArray[np.intp]
     n_hits: NDArray[np.intp]
@@ -55,13 +54,6 @@ def judged(rows: list[Row], looks: Looks, group: int) -> Judged:
     """Rows analysed by networks, compared with their beats."""
     x = np.stack([row.x for row in rows])
     found = analyse_ecg(x, FS_HZ, _CORE, looks)
-    risk = np.zeros(len(x))
-    for block in detector.run_blocks(x, FS_HZ, looks):
-        risk += np.bincount(block.row, block.risk, len(x))
-    n_beats = np.bincount(found.beats.row, minlength=len(x))
-    indices = Indices(
-        risk, found.bsqi, found.template_corr, found.ksqi, found.bassqi, n_beats.astype(np.intp)
-    )
     counts = np.zeros((3, len(x)), np.intp)
     for i, row in enumerate(rows):
         own = found.beats.position[found.beats.row == i]
@@ -72,7 +64,7 @@ def judged(rows: list[Row], looks: Looks, group: int) -> Judged:
         extra = sum(np.abs(row.beats - beat).min(initial=np.inf) > 54 for beat in inside)
         counts[:, i] = truth.size, truth.size - lost + extra, truth.size - lost
     n_true, n_found, n_hits = counts
-    return Judged(quality.inputs(indices), n_true, n_found, n_hits, np.full(len(x), group))
+    return Judged(found.score_inputs.T, n_true, n_found, n_hits, np.full(len(x), group))
 
 
 def score_rows(all_records: list[Record], real: list[Floats]) -> list[Judged]:

@@ -124,12 +124,13 @@ def runs_of(x: Floats, usable: Bools, shortest: int) -> Iterator[Runs]:
 
 def on_a_rail(x: Floats, shortest: int) -> Bools:
     """Samples that stay at their row's extreme for at least `shortest` samples."""
-    known = ~np.isnan(x)
-    low = np.where(known, x, np.inf).min(axis=1, keepdims=True, initial=np.inf)
-    high = np.where(known, x, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    low = np.fmin.reduce(x, axis=1, keepdims=True, initial=np.inf)
+    high = np.fmax.reduce(x, axis=1, keepdims=True, initial=-np.inf)
     out = np.zeros(x.shape, np.bool_)
     for rail in (low, high):
-        row, start, stop = spans((x == rail) & (low < high))
+        there = (x == rail) & (low < high)
+        often = np.flatnonzero(there.sum(axis=1) >= shortest)  # few rows have a rail at all
+        row, start, stop = spans(there[often])
         long = stop - start >= shortest
-        out |= fill(x.shape, row[long], start[long], stop[long])
+        out[often] |= fill((often.size, x.shape[1]), row[long], start[long], stop[long])
     return out

@@ -20,6 +20,7 @@ from features.runs import Floats, Ints
 _SHARP_S: Final = 0.12
 _BROAD_S: Final = 0.3  # on either side, as Orphanidou et al. (2015) compare beats
 _FEWEST: Final = 3  # fewer beats have no usual shape
+_NEARBY: Final = 4  # beats on either side: trigeminy repeats after three
 _EDR_UP_S: Final = 0.04
 _EDR_DOWN_S: Final = 0.096
 
@@ -28,6 +29,7 @@ class Shapes(NamedTuple):
     """Of each beat."""
 
     likeness: Floats  # correlation of +-0.3 s with the row's mean beat; NaN below 3 beats
+    kinship: Floats  # correlation with the two most alike among the four beats on either side
     edr: Floats  # height of R above its lowest neighbourhood: follows breathing
     ectopic: Floats  # logit that the beat is ventricular
 
@@ -53,6 +55,7 @@ def shapes(block: Block, beats: tuple[Ints, Ints], at: Floats) -> Shapes:
     inputs = ectopy_inputs(block, beats, at, view)
     return Shapes(
         np.where(np.bincount(row, minlength=n_rows)[row] >= _FEWEST, view[1], np.nan),
+        _kinship(view[0], row),
         np.asarray(up - down, np.float64),
         logits(_ectopy(), inputs),
     )
@@ -60,7 +63,7 @@ def shapes(block: Block, beats: tuple[Ints, Ints], at: Floats) -> Shapes:
 
 def broad_view(block: Block, beats: tuple[Ints, Ints]) -> tuple[Floats, Floats]:
     """Samples within 0.3 s of each beat less their line, and correlation with the others' mean."""
-    cut = _without_line(_around(block.slow, beats, _BROAD_S, block.fs_hz))
+    cut = _without_line(_around(block.slow, beats, _BROAD_S, block.fs_hz, every=2))
     return cut, _likeness(cut, beats[0], len(block.wave))
 
 
@@ -89,11 +92,13 @@ def _ectopy() -> Network:
     return from_text(judge_weights.ECTOPY)
 
 
-def _around(x: Floats, beats: tuple[Ints, Ints], reach_s: float, fs_hz: float) -> Floats:
+def _around(
+    x: Floats, beats: tuple[Ints, Ints], reach_s: float, fs_hz: float, every: int = 1
+) -> Floats:
     """Samples around each beat, (n, points); the row's ends are held."""
     row, peak = beats
-    reach = round(reach_s * fs_hz)
-    column = (peak[:, None] + np.arange(-reach, reach + 1)).clip(0, x.shape[1] - 1)
+    reach = every * round(reach_s * fs_hz / every)
+    column = (peak[:, None] + np.arange(-reach, reach + 1, every)).clip(0, x.shape[1] - 1)
     return np.asarray(x[row[:, None], column], np.float64)
 
 
@@ -108,11 +113,30 @@ def _without_line(cut: Floats) -> Floats:
 
 def _likeness(cut: Floats, row: Ints, n_rows: int) -> Floats:
     """Correlation with the mean of the row's other beats; 0 for an only one."""
-    centred = cut - cut.mean(axis=1, keepdims=True)
-    unit = centred / (np.sqrt((centred * centred).sum(axis=1, keepdims=True)) + TINY)
+    unit = _units(cut)
     others = row_totals(unit, row, n_rows)[row] - unit
     norm = np.sqrt((others * others).sum(axis=1)) + TINY
     return np.asarray(((unit * others).sum(axis=1) / norm).clip(-1, 1), np.float64)
+
+
+def _kinship(cut: Floats, row: Ints) -> Floats:
+    """Mean of the two best correlations with nearby beats; every second beat may be alike."""
+    unit = _units(cut)
+    n = row.size
+    found = np.zeros((2 * _NEARBY, n))
+    for k in range(1, min(_NEARBY, n - 1) + 1):
+        same = row[k:] == row[:-k]
+        alike = np.where(same, (unit[k:] * unit[:-k]).sum(axis=1), 0.0)
+        found[2 * k - 2, k:] = found[2 * k - 1, : n - k] = alike
+    found.sort(axis=0)
+    return np.asarray((0.5 * (found[-1] + found[-2])).clip(-1, 1), np.float64)
+
+
+def _units(cut: Floats) -> Floats:
+    """Cuts of mean 0 and norm 1."""
+    centred = cut - cut.mean(axis=1, keepdims=True)
+    norm = np.sqrt((centred * centred).sum(axis=1, keepdims=True)) + TINY
+    return np.asarray(centred / norm, np.float64)
 
 
 def _width(cut: Floats) -> Floats:

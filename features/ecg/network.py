@@ -7,11 +7,14 @@ Not here: the numbers (`features.ecg.weights`) and how they were found
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from features.ecg import kernels
 from features.runs import Floats
+
+_PER_ROW: Final = 8  # beats in the emptiest usual row: fewer are a small batch
 
 
 class Network(NamedTuple):
@@ -38,17 +41,24 @@ def logits(network: Network, columns: Floats) -> Floats:
     -----
     Products are added input by input, never by BLAS: its order of summation may depend on n.
     """
+    by = kernels.layer if kernels.worth_it(columns.shape[1] // _PER_ROW) else _layer
     layer = columns
     last = len(network.weights) - 1
     for depth, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
-        out = np.empty((weight.shape[1], layer.shape[1]))
-        out[:] = bias[:, None]
-        scratch = np.empty_like(out)
-        for values, own in zip(layer, weight, strict=True):
-            np.multiply(own[:, None], values, out=scratch)
-            out += scratch
+        out = by(layer, weight, bias)
         layer = out if depth == last else np.maximum(out, 0.0, out=out)
     return np.asarray(layer[0], np.float64)
+
+
+def _layer(columns: Floats, weight: Floats, bias: Floats) -> Floats:
+    """Weighted sums of columns plus a bias, (outputs, n), added in the columns' order."""
+    out = np.empty((weight.shape[1], columns.shape[1]))
+    out[:] = bias[:, None]
+    scratch = np.empty_like(out)
+    for values, own in zip(columns, weight, strict=True):
+        np.multiply(own[:, None], values, out=scratch)
+        out += scratch
+    return out
 
 
 def from_text(text: str) -> Network:

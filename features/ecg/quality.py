@@ -40,6 +40,7 @@ class Indices(NamedTuple):
 
     risk: Floats  # expected wrong decisions
     bsqi: Floats  # 0-1, agreement of two detectors
+    kinship: Floats  # -1 to 1, mean correlation of beats with the two nearby ones most alike
     template_corr: Floats  # -1 to 1, mean correlation of beats with the mean of the others
     ksqi: Floats  # kurtosis of the 4-30 Hz wave
     bassqi: Floats  # 0-1, 1 less the share of power below 1 Hz
@@ -104,13 +105,16 @@ def steadiness(block: Block) -> Floats:
 
 
 def inputs(indices: Indices) -> Floats:
-    """Inputs of the score, (6, B); what is not known counts as bad."""
+    """Inputs of the score, (5, B); what is not known counts as bad.
+
+    Likeness is to nearby beats, not to one mean beat, which would condemn bigeminy.
+    """
     risk = np.log(np.nan_to_num(indices.risk, nan=10.0) + _RISK_FLOOR)
     bsqi = np.nan_to_num(indices.bsqi, nan=0.0)
-    alike = np.nan_to_num(indices.template_corr, nan=0.0)
+    alike = np.nan_to_num(indices.kinship, nan=0.0)
     peaked = np.log(np.nan_to_num(indices.ksqi, nan=1.0).clip(*_PEAKED))
     steady = np.nan_to_num(indices.bassqi, nan=0.0)
-    return np.stack([risk, bsqi, alike, alike * bsqi, peaked, steady])
+    return np.stack([risk, bsqi, alike, peaked, steady])
 
 
 def judged(indices: Indices, fault: Faults, fs_hz: float, n_samples: int) -> Verdict:

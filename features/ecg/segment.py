@@ -43,6 +43,7 @@ class EcgSegments(NamedTuple):
     clip_pct: Floats
     gap_pct: Floats
     reason: NDArray[np.uint8]  # FeatureReason
+    score_inputs: Floats  # (B, 5) what `quality` was made of, for training
 
 
 class _Look(NamedTuple):
@@ -56,6 +57,8 @@ class _Look(NamedTuple):
     seen: Ints  # beats of both detectors
     alike: Floats  # sum over beats
     compared: Ints
+    kin: Floats  # sum over beats
+    found: Ints  # beats
     peaked: Floats
     steady: Floats
 
@@ -106,6 +109,7 @@ def analyse_ecg(
         clip_pct=100.0 * fault.clip,
         gap_pct=100.0 * fault.gap,
         reason=verdict.reason,
+        score_inputs=np.ascontiguousarray(quality.inputs(indices).T),
     )
 
 
@@ -132,6 +136,8 @@ def _look(run: RunBlock, n_samples: int) -> _Look:
         seen=np.bincount(row, minlength=n_runs) + np.bincount(other[0], minlength=n_runs),
         alike=np.bincount(row[known], shape.likeness[known], n_runs).astype(np.float64),
         compared=np.bincount(row[known], minlength=n_runs),
+        kin=np.bincount(row, shape.kinship, n_runs).astype(np.float64),
+        found=np.bincount(row, minlength=n_runs),
         peaked=quality.peakedness(block),
         steady=quality.steadiness(block),
     )
@@ -182,7 +188,7 @@ def _indices(found: list[_Look], n_rows: int) -> quality.Indices:
     if not found:
         nothing = np.full(n_rows, np.nan)
         none = np.zeros(n_rows, np.intp)
-        return quality.Indices(nothing, nothing, nothing, nothing, nothing, none)
+        return quality.Indices(nothing, nothing, nothing, nothing, nothing, nothing, none)
     row = np.concatenate([look.row for look in found])
     order = np.argsort(row, kind="stable")
 
@@ -196,6 +202,7 @@ def _indices(found: list[_Look], n_rows: int) -> quality.Indices:
     return quality.Indices(
         risk=np.where(seconds > 0, total([k.risk for k in found]), np.nan),
         bsqi=_ratio(2.0 * total([k.agreed for k in found]), seen),
+        kinship=_ratio(total([k.kin for k in found]), total([k.found for k in found])),
         template_corr=_ratio(total([k.alike for k in found]), compared),
         ksqi=_ratio(total([k.peaked * k.seconds for k in found]), seconds),
         bassqi=_ratio(total([k.steady * k.seconds for k in found]), seconds),
