@@ -13,6 +13,7 @@ from features.tables import (
     baseline,
     derived,
     device,
+    ecg_quality,
     electrodermal,
     hrv,
     hrv_device,
@@ -29,6 +30,7 @@ __all__ = ["CATALOG", "INDEX", "Feature", "FeatureReason", "catalog_hash"]
 CATALOG: tuple[Feature, ...] = (
     *hrv.FEATURES,
     *hrv_device.FEATURES,
+    *ecg_quality.FEATURES,
     *ppg.FEATURES,
     *respiration.FEATURES,
     *device.FEATURES,

@@ -46,6 +46,7 @@ _INTERVALS: Final = _Family(heart.device_columns, ("rr_interval",))
 _FAMILIES: Final[dict[str, tuple[_Family, ...]]] = {
     "60s": (
         _ECG,
+        _Family(heart.quality_columns, ("ecg",)),
         _INTERVALS,
         _Family(pulse.columns, ("ppg",)),
         _CHEST,

@@ -21,12 +21,21 @@ def _bins(signal: str) -> tuple[str, ...]:
     return tuple(f"bin_{i}" for i in range(SPECTRA[signal].n_bins))
 
 
+ECG_INDICES: Final = (
+    "bsqi",
+    "template_corr",
+    "ksqi",
+    "bassqi",
+    "flat_pct",
+    "clip_pct",
+    "gap_pct",
+)
 EVENT_NUMBERS: Final[dict[SignalKind, tuple[str, ...]]] = {
-    SignalKind.ECG: ("peak", "trough"),
+    SignalKind.ECG: ("peak", "trough", "ectopic"),
     SignalKind.PPG: ("baseline", "amplitude", "rise_s"),
 }
 SEGMENT_NUMBERS: Final[dict[SignalKind, tuple[str, ...]]] = {
-    SignalKind.ECG: _bins("ecg"),
+    SignalKind.ECG: (*ECG_INDICES, *_bins("ecg")),
     SignalKind.PPG: (
         "raw_median",
         "bsqi",

@@ -1,54 +1,36 @@
 """Signal quality: how far a stretch of samples can be believed, and what is wrong with it.
 
-The score rests on physiology repeating itself: a heart beat looks like other beats nearby, also
-under ectopy (each beat needs only two like itself), while noise looks like nothing. Amplitude
-plays no part, so a small clean signal is a good one.
+The score rests on physiology repeating itself: a heart beat looks like other beats nearby, while
+noise looks like nothing. Amplitude plays no part, so a small clean signal is a good one. ECG and
+PPG are judged where their beats are found (`features.ecg.quality`, `features.ppg.quality`).
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features import beats, filters, runs
-from features.beats import Beats
+from features import runs
+from features.ecg.quality import GATE as ECG_GATE
 from features.ecg.segment import analyse_ecg
-from features.runs import Bools, Floats, Ints
+from features.ppg.quality import GATE as PPG_GATE
+from features.ppg.segment import analyse_ppg
+from features.runs import Bools, Floats
 from features.signals import SignalKind
 
 GATE: Final = 0.5  # a segment below it counts as a gap
-FEWEST_BEATS: Final = 3  # fewer cannot be compared
 
 _CLIP_REPORTED: Final = 0.05  # share of samples on a rail that is worth a word
 _FLAT_REPORTED: Final = 0.1
 _GAP_REPORTED: Final = 0.1
+_FEWEST_BEATS: Final = 3  # fewer cannot be compared
+_LEAST_USABLE: Final = 0.5  # of which, without a beat, one may say that it is noise
 _SHORTEST_CLIP: Final = 3  # samples on the rail; one flat-topped peak is not clipping
 _SHORTEST_CLIP_S: Final = 0.02
 _RESP_FLAT_S: Final = 8.0  # impedance waves rest on a rail for seconds and still show breaths
 _RESP_LAG_S: Final = 0.1
-_MOST_BEATS: Final = 64  # compared with each other; the cost is quadratic
-_SHAPE_HZ: Final = 125.0  # beats are compared at about this rate
-# Likeness at which the score is 0: above the beats of white noise (99th percentile 0.34 ECG,
-# 0.72 PPG: they are alike because they were chosen to be), and set so that the gate keeps clean
-# recordings (all of BIDMC's lead II, 99.8 % of MIT-BIH) and still drops the worst motion noise.
-_NOISE_LIKENESS: Final = {SignalKind.ECG: 0.45, SignalKind.PPG: 0.72}
-
-
-class _Shape(NamedTuple):
-    """What of a beat is compared."""
-
-    band_hz: tuple[float, float]
-    before_s: float
-    after_s: float
-
-
-_SHAPES: Final = {
-    SignalKind.ECG: _Shape((0.5, 40.0), 0.3, 0.3),
-    SignalKind.PPG: _Shape((0.5, 8.0), 0.2, 0.4),
-}
 
 
 class Shares(NamedTuple):
@@ -57,6 +39,17 @@ class Shares(NamedTuple):
     gap: Floats
     flat: Floats
     clip: Floats
+
+
+class _Judged(NamedTuple):
+    """One stretch."""
+
+    score: float
+    gap: float
+    flat: float
+    clip: float
+    noisy: bool
+    few: bool  # beats
 
 
 def signal_quality(
@@ -71,7 +64,7 @@ def signal_quality(
     fs_hz : float
         Sampling rate.
     kind : SignalKind or its name
-        `ecg`, `ppg`, `resp`, `acc` or `scalar`.
+        `ecg`, `ppg`, `resp`, or any other.
 
     Returns
     -------
@@ -94,32 +87,27 @@ def signal_quality(
     rows = runs.as_rows(x)[:1]
     if rows.size == 0 or not runs.is_rate(fs_hz):
         return 0.0, ("gap",)
-    share = shares(rows, fs_hz, kind, np.ones(rows.shape, np.bool_))
-    gap, flat, clip = float(share.gap[0]), float(share.flat[0]), float(share.clip[0])
+    judged = _judged(rows, fs_hz, kind)
     reasons = [
         name
         for name, value, limit in (
-            ("gap", gap, _GAP_REPORTED),
-            ("flat", flat, _FLAT_REPORTED),
-            ("clip", clip, _CLIP_REPORTED),
+            ("gap", judged.gap, _GAP_REPORTED),
+            ("flat", judged.flat, _FLAT_REPORTED),
+            ("clip", judged.clip, _CLIP_REPORTED),
         )
         if value > limit
     ]
-    usable = max(0.0, 1.0 - gap - flat)
+    usable = max(0.0, 1.0 - judged.gap - judged.flat)
     if usable == 0:
         return 0.0, tuple(reasons)
-    likeness = float(_likeness_of(rows, fs_hz, kind)[0])
-    if np.isnan(likeness):
-        # A wave without beats is noise to whoever asks for quality.
-        noise = ("noise",) if kind is SignalKind.ECG and usable > 0.5 else ()
-        return 0.0, (*reasons, *noise, "too_few_beats")
-    score = usable * likeness * (1.0 - clip if kind is SignalKind.PPG else 1.0)
-    if likeness < GATE:
+    if judged.noisy and (not judged.few or usable > _LEAST_USABLE):
         reasons.append("noise")
-    return score, tuple(reasons)
+    if judged.few:
+        return 0.0, (*reasons, "too_few_beats")
+    return usable * judged.score, tuple(reasons)
 
 
-def shares(x: Floats, fs_hz: float, kind: SignalKind, within: Bools) -> Shares:
+def shares(x: Floats, fs_hz: float, within: Bools, flat_s: float = _RESP_FLAT_S) -> Shares:
     """Gap, flat and clipped share of each row's samples inside the mask `within`.
 
     Parameters
@@ -128,8 +116,9 @@ def shares(x: Floats, fs_hz: float, kind: SignalKind, within: Bools) -> Shares:
         NaN marks a gap.
     fs_hz : float
         Sampling rate.
-    kind : SignalKind
     within : (B, n_samples) bool
+    flat_s : float
+        How long an unchanging value is no measurement.
 
     Returns
     -------
@@ -138,63 +127,13 @@ def shares(x: Floats, fs_hz: float, kind: SignalKind, within: Bools) -> Shares:
     """
     count = within.sum(axis=1)
     total = np.maximum(count, 1)
-    flat = np.zeros(x.shape, np.bool_)
-    clip = flat
-    rail = max(_SHORTEST_CLIP, round(_SHORTEST_CLIP_S * fs_hz))
-    if kind in (SignalKind.ECG, SignalKind.PPG):
-        flat = runs.flat(x, fs_hz)
-        clip = runs.on_a_rail(x, rail) & ~flat
-    elif kind is SignalKind.RESP:
-        flat = runs.flat(x, fs_hz, _RESP_FLAT_S)
-        clip = runs.on_a_rail(x, rail) & ~flat
+    flat = runs.flat(x, fs_hz, flat_s)
+    clip = runs.on_a_rail(x, max(_SHORTEST_CLIP, round(_SHORTEST_CLIP_S * fs_hz))) & ~flat
     return Shares(
         np.where(count > 0, (np.isnan(x) & within).sum(axis=1) / total, 1.0),
         (flat & within).sum(axis=1) / total,
         (clip & within).sum(axis=1) / total,
     )
-
-
-def beat_likeness(x: Floats, fs_hz: float, kind: SignalKind, found: Beats) -> Floats:
-    """How alike each row's beats are: 0 as white noise, 1 as copies.
-
-    Parameters
-    ----------
-    x : (B, n_samples) float64
-        NaN marks a gap.
-    fs_hz : float
-        Sampling rate.
-    kind : SignalKind
-        ECG or PPG.
-    found : Beats
-        The beats of these rows.
-
-    Returns
-    -------
-    (B,) float64
-        Mean over beats of the correlation with the two beats most like it, rescaled so that
-        noise is 0. NaN with fewer than three whole beats.
-
-    Notes
-    -----
-    The correlation with one median beat, as usual, would condemn bigeminy.
-    After Orphanidou et al. (2015), IEEE J Biomed Health Inform 19:832 (template matching).
-    """
-    out = np.full(len(x), np.nan)
-    row, shapes = _shapes(x, fs_hz, _SHAPES[kind], found)
-    borders = np.searchsorted(row, np.arange(len(x) + 1))
-    floor = _NOISE_LIKENESS[kind]
-    for i, (first, last) in enumerate(pairwise(borders.tolist())):
-        own = shapes[first:last]
-        if len(own) < FEWEST_BEATS:
-            continue
-        if len(own) > _MOST_BEATS:
-            own = own[np.linspace(0, len(own) - 1, _MOST_BEATS).astype(np.intp)]
-        # Products and sums, not a matrix product: BLAS may add in another order elsewhere.
-        alike = (own[:, None, :] * own[None, :, :]).sum(axis=2)
-        np.fill_diagonal(alike, -1.0)
-        two_best = np.partition(alike, len(own) - 2, axis=1)[:, -2:]
-        out[i] = ((two_best.mean() - floor) / (1.0 - floor)).clip(0.0, 1.0)
-    return out
 
 
 def smoothness(x: Floats, fs_hz: float) -> Floats:
@@ -218,41 +157,22 @@ def smoothness(x: Floats, fs_hz: float) -> Floats:
     return np.where(n > 2, alike.clip(0.0, 1.0), np.nan)
 
 
-def _likeness_of(x: Floats, fs_hz: float, kind: SignalKind) -> Floats:
-    """The measure of noise that belongs to a kind of signal."""
+def _judged(x: Floats, fs_hz: float, kind: SignalKind) -> _Judged:
+    """One row, by the rules of its kind."""
     if kind is SignalKind.ECG:
-        found = analyse_ecg(x, fs_hz)
-        n_beats = np.bincount(found.beats.row, minlength=len(x))
-        return np.where(n_beats < FEWEST_BEATS, np.nan, found.quality)
+        ecg = analyse_ecg(x, fs_hz)
+        gap, flat, clip = (float(p[0]) / 100.0 for p in (ecg.gap_pct, ecg.flat_pct, ecg.clip_pct))
+        score, few = float(ecg.quality[0]), ecg.beats.row.size < _FEWEST_BEATS
+        return _Judged(score, gap, flat, clip, score < ECG_GATE, few)
     if kind is SignalKind.PPG:
-        return beat_likeness(x, fs_hz, kind, beats.pulses(x, fs_hz))
+        ppg = analyse_ppg(x, fs_hz)
+        gap, flat, clip = (float(part[0]) for part in (ppg.gap, ppg.flat, ppg.clip))
+        score, few = float(ppg.quality[0]), ppg.pulses.row.size < _FEWEST_BEATS
+        return _Judged(score, gap, flat, clip, score < PPG_GATE, few)
+    whole = np.ones(x.shape, np.bool_)
     if kind is SignalKind.RESP:
-        return smoothness(x, fs_hz)
-    return np.ones(len(x))
-
-
-def _shapes(x: Floats, fs_hz: float, shape: _Shape, found: Beats) -> tuple[Ints, Floats]:
-    """Row and normalised samples (mean 0, norm 1) around each beat that is whole."""
-    step = max(1, round(fs_hz / _SHAPE_HZ))
-    around = np.arange(-round(shape.before_s * fs_hz), round(shape.after_s * fs_hz) + 1, step)
-    centre = np.rint(found.position).astype(np.intp)
-    band = filters.band_pass(2, *shape.band_hz, fs_hz)
-    whole = (centre + around[0] >= 0) & (centre + around[-1] < x.shape[1])
-    if band is None or not whole.any():
-        return np.empty(0, np.intp), np.empty((0, around.size))
-    row, centre = found.row[whole], centre[whole]
-    y = filters.zero_phase(band, _held(x), round(fs_hz))
-    cut = y[row[:, None], centre[:, None] + around]
-    cut = cut - cut.mean(axis=1, keepdims=True)
-    norm = np.sqrt((cut * cut).sum(axis=1, keepdims=True))
-    return row, cut / np.where(norm > 0, norm, 1.0)
-
-
-def _held(x: Floats) -> Floats:
-    """Rows whose gaps hold the last sample before them (the first one after, at the start)."""
-    known = ~np.isnan(x)
-    index = np.arange(x.shape[1])
-    before = np.maximum.accumulate(np.where(known, index, -1), axis=1)
-    first = np.argmax(known, axis=1)[:, None]
-    held = np.take_along_axis(x, np.where(before < 0, first, before), axis=1)
-    return np.nan_to_num(held, nan=0.0)
+        gap, flat, clip = (float(part[0]) for part in shares(x, fs_hz, whole))
+        score = float(smoothness(x, fs_hz)[0])
+        few = bool(np.isnan(score))
+        return _Judged(0.0 if few else score, gap, flat, clip, score < GATE, few)
+    return _Judged(1.0, float(np.isnan(x).mean()), 0.0, 0.0, False, False)

@@ -18,7 +18,6 @@ from features.analysis.block import (
     run_numbers,
 )
 from features.catalog import FeatureReason
-from features.signals import SignalKind
 
 _WAVE_STEP_US: Final = round(1e6 / respiration.WAVE_HZ)
 
@@ -36,7 +35,7 @@ def analysed(block: Block) -> Analysed:
     found = Found(row, grid_us[column], wave[row, column], numbers[row, column], extra)
     coverage = known.mean(axis=1)
     events = events_of(found, numbers, known[:, 0], known[:, -1])
-    share = quality.shares(block.x, block.fs_hz, SignalKind.RESP, block.core)
+    share = quality.shares(block.x, block.fs_hz, block.core)
     smooth = np.nan_to_num(quality.smoothness(block.x, block.fs_hz))
     off = (coverage < LEAST_COVERAGE) | (share.flat > 1.0 - LEAST_COVERAGE)
     score = np.where(off, 0.0, smooth)

@@ -30,7 +30,8 @@ class Shapes(NamedTuple):
 
     likeness: Floats  # correlation of +-0.3 s with the row's mean beat; NaN below 3 beats
     kinship: Floats  # correlation with the two most alike among the four beats on either side
-    edr: Floats  # height of R above its lowest neighbourhood: follows breathing
+    up: Floats  # highest sample within 40 ms: follows breathing, as does the next
+    down: Floats  # lowest sample within 96 ms
     ectopic: Floats  # logit that the beat is ventricular
 
 
@@ -46,7 +47,8 @@ def shapes(block: Block, beats: tuple[Ints, Ints], at: Floats) -> Shapes:
 
     Notes
     -----
-    The height for respiration is the largest sample within 40 ms less the smallest within 96 ms.
+    Breathing turns the heart's axis: heights above and below are kept apart, because their sum
+    carries other noise than their difference.
     """
     row, n_rows = beats[0], len(block.wave)
     view = broad_view(block, beats)
@@ -56,7 +58,8 @@ def shapes(block: Block, beats: tuple[Ints, Ints], at: Floats) -> Shapes:
     return Shapes(
         np.where(np.bincount(row, minlength=n_rows)[row] >= _FEWEST, view[1], np.nan),
         _kinship(view[0], row),
-        np.asarray(up - down, np.float64),
+        np.asarray(up, np.float64),
+        np.asarray(down, np.float64),
         logits(_ectopy(), inputs),
     )
 

@@ -25,7 +25,8 @@ class EcgBeatTable(NamedTuple):
     row: Ints
     position: Floats  # samples from the row's first
     amplitude: Floats  # of the 4-30 Hz wave at R, in the signal's unit, at least 0
-    edr: Floats  # R above its lowest neighbourhood, same unit: follows breathing
+    up: Floats  # highest sample around R, same unit: follows breathing
+    down: Floats  # lowest sample around it, likewise
     ectopic: Floats  # 0-1, chance that the beat is ventricular
     confidence: Floats  # 0-1, chance that it is a beat
 
@@ -150,7 +151,8 @@ def _table(run: RunBlock, shape: Shapes, n_samples: int) -> EcgBeatTable:
         run.row[run.beats.row][kept],
         run.position()[kept],
         np.abs(run.place.height)[kept],
-        shape.edr[kept],
+        shape.up[kept],
+        shape.down[kept],
         _chance(shape.ectopic[kept]),
         _chance(run.logit[kept]),
     )
@@ -167,7 +169,8 @@ def chosen_beats(table: EcgBeatTable, chosen: Bools | Ints) -> EcgBeatTable:
         row=table.row[chosen],
         position=table.position[chosen],
         amplitude=table.amplitude[chosen],
-        edr=table.edr[chosen],
+        up=table.up[chosen],
+        down=table.down[chosen],
         ectopic=table.ectopic[chosen],
         confidence=table.confidence[chosen],
     )
@@ -177,7 +180,7 @@ def _sorted(parts: list[EcgBeatTable]) -> EcgBeatTable:
     """Tables put together, by row, then position."""
     if not parts:
         nothing = np.empty(0)
-        return EcgBeatTable(np.empty(0, np.intp), *[nothing] * 5)
+        return EcgBeatTable(np.empty(0, np.intp), *[nothing] * 6)
     row = np.concatenate([part.row for part in parts])
     columns = [np.concatenate(column) for column in zip(*(p[1:] for p in parts), strict=True)]
     return chosen_beats(EcgBeatTable(row, *columns), np.lexsort((columns[0], row)))

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from features.beat_windows import Column
+from features.column import Column
 from features.feature import FeatureReason
 from features.intervals import row_sums
 from features.runs import Floats, Ints

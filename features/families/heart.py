@@ -16,13 +16,18 @@ from features.beat_windows import (
     standing_of,
 )
 from features.beats import ECG_REFRACTORY_S
-from features.families.table import Columns, Row, look_up
+from features.ecg.windows import SegmentRows
+from features.ecg.windows import quality_columns as ecg_quality
+from features.families.table import Columns, Row, all_explained, look_up
 from features.hrv_windows import Standing, hrv_window
 from features.intervals import Floats, Ints
-from features.layout import lead_of
+from features.layout import ECG_INDICES, EVENT_NUMBERS, lead_of
 from features.long_windows import history_rows
+from features.signals import SignalKind
 from features.tables.hrv_device import device_name
 
+_ECTOPIC: Final = EVENT_NUMBERS[SignalKind.ECG].index("ectopic")
+_LIKELY: Final = 0.5
 _REFRACTORY_US: Final = round(ECG_REFRACTORY_S * 1e6)
 
 
@@ -38,6 +43,19 @@ def ecg_columns(rows: Sequence[Row]) -> Columns:
     """Every feature of NN intervals found in the ECG; windows of one length."""
     rhythm = _ecg(rows)
     return hrv_window(rhythm.standing, inside(rhythm.intervals))
+
+
+def quality_columns(rows: Sequence[Row]) -> Columns:
+    """Quality of the ECG in 60-s windows, of segments that passed the gate or not."""
+    found = look_up(rows, ["ecg"])
+    table, segments = found.rows, found.segments
+    begin_us = np.maximum(segments.start_us, table.start_us[segments.row])
+    seconds = np.maximum(segments.end_us - begin_us, 0) / 1e6
+    indices = {name: segments.stats[:, k].astype(np.float64) for k, name in enumerate(ECG_INDICES)}
+    indices["quality"] = segments.quality
+    asked = SegmentRows(segments.row, seconds, segments.quality, indices)
+    made = ecg_quality(asked, (table.end_us - table.start_us) / 1e6)
+    return all_explained(found, made)
 
 
 def device_columns(rows: Sequence[Row]) -> Columns:
@@ -60,7 +78,7 @@ def device_history(rows: Sequence[Row]) -> Floats:
 def _ecg(rows: Sequence[Row]) -> _Rhythm:
     found = look_up(rows, ["ecg"], lead_of("ecg"))
     beats = found_beats(found.rows, found.segments, np.full(len(rows), _REFRACTORY_US))
-    ectopic = np.zeros(beats.run.size, np.bool_)
+    ectopic = beats.events.extra[:, _ECTOPIC] > _LIKELY
     intervals = intervals_of(found.rows, beats, ectopic)
     standing = standing_of(found.rows, found.support)
     return _Rhythm(standing, intervals, found.rows.start_us)

@@ -82,7 +82,7 @@ def test_bigeminy_is_physiology_and_not_noise(ecg_wave: Callable[..., Floats]) -
     for beat in early:  # wide and inverted
         x -= 1.5 * np.exp(-0.5 * ((np.arange(1500) / FS - beat) / 0.05) ** 2)
     score, reasons = signal_quality(x, FS, "ecg")
-    assert score > 0.8
+    assert score > GATE
     assert reasons == ()
 
 

@@ -187,7 +187,7 @@ def test_the_height_for_respiration_follows_the_r_wave(ecg_wave: Wave) -> None:
     x = ecg_wave(N, FS, at) * (1 + 0.2 * np.sin(2 * np.pi * 0.25 * np.arange(N) / FS))
     found = analyse_ecg(x[None], FS).beats
     swing = 1 + 0.2 * np.sin(2 * np.pi * 0.25 * found.position / FS)
-    assert np.corrcoef(found.edr, swing)[0, 1] > 0.98
+    assert np.corrcoef(found.up - found.down, swing)[0, 1] > 0.98
 
 
 @pytest.mark.parametrize("fs_hz", [0.0, -1.0, np.nan, np.inf, 1.0, 1e9])

@@ -1,0 +1,67 @@
+"""R peaks in the cores of ECG segments, what kind of beats they are, and how far to trust them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from features import runs
+from features.analysis.block import (
+    Analysed,
+    Block,
+    Found,
+    Numbers,
+    Verdict,
+    core_borders,
+    core_open,
+    cores,
+    events_of,
+    run_numbers,
+)
+from features.catalog import FeatureReason
+from features.ecg.segment import EcgSegments, analyse_ecg
+from features.layout import ECG_INDICES
+from features.spectrum_specs import SPECTRA
+from features.waveform_spectra import segment_bins
+
+
+def analysed(block: Block) -> Analysed:
+    """Beats with their numbers; quality and spectrum of each core."""
+    found = analyse_ecg(block.x, block.fs_hz, _core(block))
+    bridged = runs.bridge(block.x, block.fs_hz)
+    usable = ~np.isnan(bridged) & ~runs.flat(bridged, block.fs_hz)
+    beats = found.beats
+    offset_us = np.rint(block.first_us[beats.row, 0] + beats.position * (1e6 / block.fs_hz))
+    length_us = block.segments[0].end_us - block.segments[0].start_us
+    own = (offset_us >= 0) & (offset_us < length_us)
+    row = beats.row[own]
+    # A beat a fraction of a sample before the core's first sample is of that sample's run.
+    first, last = core_borders(block)
+    sample = np.rint(beats.position[own]).astype(np.intp).clip(first[row], last[row])
+    numbers = run_numbers(usable & block.core)
+    extra = np.stack([beats.up[own], beats.down[own], beats.ectopic[own]], axis=1)
+    mine = Found(
+        row,
+        offset_us[own].astype(np.int64),
+        beats.amplitude[own],
+        numbers[row, sample],
+        extra.astype(np.float32),
+    )
+    events = events_of(mine, numbers, *core_open(block, usable))
+    coverage = (usable & block.core).sum(axis=1) / np.maximum(block.core.sum(axis=1), 1)
+    reasons = [FeatureReason(int(code)) for code in found.reason]
+    return Analysed(events, Verdict(coverage, found.quality, reasons), _numbers(block, found))
+
+
+def _core(block: Block) -> tuple[int, int]:
+    """Samples of the core, the same for every row of this rate: to a sample, and no row decides."""
+    length_us = block.segments[0].end_us - block.segments[0].start_us
+    n = round(length_us * 1e-6 * block.fs_hz)
+    first = max(block.x.shape[1] - n, 0) // 2
+    return first, first + n
+
+
+def _numbers(block: Block, found: EcgSegments) -> Numbers:
+    """As `features.layout.SEGMENT_NUMBERS`."""
+    alone = np.stack([getattr(found, name) for name in ECG_INDICES], axis=1)
+    bins = segment_bins(cores(block), block.fs_hz, SPECTRA["ecg"])
+    return np.concatenate([alone, bins], axis=1, dtype=np.float32)
