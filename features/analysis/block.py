@@ -89,7 +89,11 @@ def cores(block: Block) -> Floats:
     """The core of each row alone, left-aligned: `(B, n)` with n the samples that always fit."""
     length_us = block.segments[0].end_us - block.segments[0].start_us
     n = max(1, int(length_us * 1e-6 * block.fs_hz + _GRID_EPS))
-    at = block.core.argmax(axis=1)[:, None] + np.arange(n)
+    first = block.core.argmax(axis=1)
+    start, stop = int(first[0]), int(first[0]) + n
+    if (first == start).all() and block.core[:, start:stop].sum() == n * len(first):
+        return np.ascontiguousarray(block.x[:, start:stop])  # the usual case: rows in step
+    at = first[:, None] + np.arange(n)
     inside = np.where(block.core, block.x, np.nan)
     core = np.take_along_axis(inside, np.minimum(at, block.x.shape[1] - 1), axis=1)
     core[at >= block.x.shape[1]] = np.nan
