@@ -15,8 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from features.beat_intervals import Beats, intervals_with_context
 from features.hrv import hrv
+from features.hrv_windows import Standing
 from features.intervals import NnSeries
+from features.long_windows import history_rows
 
 Floats = NDArray[np.float64]
 
@@ -193,3 +196,18 @@ def injected(rr_ms: Floats, kind: str, share: float, rng: np.random.Generator) -
         at = at[np.diff(at, prepend=-2) > 1]
         t[at] -= rng.uniform(0.2, 0.4, at.size) * np.diff(t)[at - 1]
     return t
+
+
+def day_history(beats_s: Floats, n_windows: int) -> Floats:
+    """(n_windows, K) history of consecutive 300-s windows from 0, each with a minute of context."""
+    start_s = 300.0 * np.arange(n_windows)
+    parts = [beats_s[(beats_s >= s - 60.0) & (beats_s < s + 300.0)] - s for s in start_s]
+    row = np.repeat(np.arange(n_windows), [part.size for part in parts])
+    times_us = np.rint(np.concatenate(parts) * 1e6).astype(np.int64)
+    nothing = np.zeros(row.size, np.int64)
+    length_us = np.full(n_windows, 300_000_000)
+    every = np.ones(n_windows)
+    standing = Standing(length_us, every, every, every.astype(np.uint8), 0.0 * every)
+    beats = Beats(row, times_us, nothing, nothing > 0)
+    intervals = intervals_with_context(beats, length_us)
+    return history_rows(standing, intervals, np.rint(start_s * 1e6).astype(np.int64))

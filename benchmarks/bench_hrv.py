@@ -1,4 +1,4 @@
-"""HRV: error after artefacts, bands of known oscillations, hours and days, CPU per window.
+"""HRV: error after artefacts and gaps, bands of known oscillations, days, CPU per window.
 
 Run with ``python -m benchmarks.bench_hrv``.
 """
@@ -11,12 +11,14 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import lombscargle
 
 from benchmarks._common import data_folder, heading
 from benchmarks._hrv_data import (
     annotated_rr_s,
     as_they_are,
     clean_segments,
+    day_history,
     injected,
     people_rr_ms,
 )
@@ -24,6 +26,10 @@ from features.beat_intervals import Beats, intervals_between
 from features.hrv import hrv, rows_of_series, time_values
 from features.hrv_windows import Standing, hrv_window
 from features.intervals import nn_from_beats
+from features.long_windows import day_columns, hour_columns
+from features.variability.long_term import HISTORY_COLUMNS
+
+Floats = NDArray[np.float64]
 
 _SEGMENTS: Final = 12  # of each person
 _WINDOW_US: Final = 300_000_000
@@ -94,6 +100,63 @@ def bands() -> None:
         )
 
 
+def _lomb(times_s: Floats, nn_ms: Floats) -> tuple[float, float]:
+    """LF and HF by the Lomb periodogram, the usual answer to gaps."""
+    y, span_s = nn_ms - nn_ms.mean(), times_s[-1] - times_s[0] + nn_ms.mean() / 1000.0
+    hz = np.arange(1, int(0.4 * 4 * span_s) + 1) / (4 * span_s)
+    density = 2 * span_s / nn_ms.size * lombscargle(times_s, y, 2 * np.pi * hz)
+    lf, hf = (density[(hz >= a) & (hz < b)].sum() * hz[0] for a, b in ((0.04, 0.15), (0.15, 0.4)))
+    return float(lf), float(hf)
+
+
+def gaps() -> None:
+    """LF and HF of stretches with a gap against the same without."""
+    people = people_rr_ms(data_folder("hrv_reference"), data_folder("mmash"))
+    clean = [s for rr in people.values() for s in clean_segments(rr, 6, 1)]
+    print("\nError by one gap, median of |%| against the whole stretch: LF / HF")
+    print(f"{'gap':>6s} {'line over the gap':>20s} {'Lomb':>20s}")
+    for gap_s in (5.0, 20.0, 60.0):
+        rng = np.random.default_rng(1)
+        errors: list[list[float]] = []
+        for rr in clean:
+            t = np.cumsum(rr) / 1000.0
+            begin = rng.uniform(20.0, 280.0 - gap_s)
+            kept = (t < begin) | (t > begin + gap_s)
+            whole, holed = (hrv(as_they_are(rr[k], t[k])) for k in (kept | True, kept))
+            lomb = zip(_lomb(t[kept], rr[kept]), _lomb(t, rr), strict=True)
+            ours = [abs(holed[n] / whole[n] - 1) for n in ("ecg_lf_ms2", "ecg_hf_ms2")]
+            errors.append([*ours, *(abs(a / b - 1) for a, b in lomb)])
+        lf, hf, lomb_lf, lomb_hf = 100 * np.median(errors, axis=0)
+        print(f"{gap_s:4.0f} s {lf:12.1f} / {hf:5.1f} {lomb_lf:12.1f} / {lomb_hf:5.1f}")
+
+
+def days() -> None:
+    """Days added up from 300-s rows, and alpha 2 of hours against all their intervals."""
+    people = people_rr_ms(data_folder("hrv_reference"), data_folder("mmash"))
+    print("\nDays added up from rows of 300 s")
+    print(f"{'person':8s} {'SDNN':>7s} {'SDANN':>7s} {'SDNNi':>7s} {'PVC':>4s} {'mesor':>6s}")
+    off = []
+    for name, rr in people.items():
+        beats = np.cumsum(rr) / 1000.0
+        beats = beats[beats < 86_400.0]
+        rows = day_history(beats, 288)
+        hours, vectors = hour_columns(rows.reshape(24, 12, -1))
+        day = day_columns(vectors[None])
+        cells = [
+            day[f"ecg_{n}"].value[0] for n in ("sdnn_ms", "sdann_ms", "sdnni_ms", "circ_mesor_bpm")
+        ]
+        n_pvc = rows[:, HISTORY_COLUMNS.index("n_pvc")].sum()
+        shown = " ".join(f"{cell:7.1f}" for cell in cells[:3])
+        print(f"{name:8s} {shown} {n_pvc:4.0f} {cells[3]:6.1f}")
+        for hour in (1, 9):
+            own = beats[(beats >= hour * 3600) & (beats < (hour + 1) * 3600)]
+            off.append(hours["ecg_dfa_a2"].value[hour] - hrv(nn_from_beats(own))["ecg_dfa_a2"])
+    print(
+        f"alpha 2 of {np.isfinite(off).sum()} hours, rows less all intervals: mean "
+        f"{np.nanmean(off):+.3f}, SD {np.nanstd(off):.3f}"
+    )
+
+
 def _best_ms(work: Callable[[], object], repeats: int = 15) -> float:
     """Least CPU time of several runs, in ms."""
     best = float("inf")
@@ -135,6 +198,8 @@ def main() -> None:
     print(heading("Heart rate variability"))
     artefacts()
     bands()
+    gaps()
+    days()
     speed()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from features import runs
-from features.analysis import breaths, numbers, pulse_waves
+from features.analysis import breaths, numbers, pulse_waves, pulses
 from features.analysis.block import MOST_ROWS, Analysed, Block, block_of, nothing, primitives_of
 from features.primitives import Primitives
 from features.signals import CONTEXT_S, ECG, SIGNALS, SignalKind, is_lead
@@ -70,7 +70,7 @@ def _analyse_block(segments: list[Segment]) -> list[Primitives]:
 
 _BY_KIND: Final[dict[SignalKind, Callable[[Block], Analysed]]] = {
     SignalKind.ECG: pulse_waves.analysed,
-    SignalKind.PPG: pulse_waves.analysed,
+    SignalKind.PPG: pulses.analysed,
     SignalKind.RESP: breaths.analysed,
     SignalKind.RR: numbers.with_samples,
     SignalKind.SCALAR: numbers.with_samples,

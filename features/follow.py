@@ -42,6 +42,7 @@ def follow(rows: Sequence[Row], batch: FeatureBatch, care: Sequence[Care]) -> No
     with np.errstate(all="ignore"):
         minutes, fives = _named(rows, "60s"), _named(rows, "300s")
         _each(rows, batch, minutes, breathing.followed)
+        _each(rows, batch, minutes, lambda _: self_relative.deficit(batch, minutes))
         _each(rows, batch, minutes, lambda own: self_relative.minute(own, batch, minutes, care))
         _each(rows, batch, fives, lambda own: self_relative.five(own, batch, fives, care))
         kept = np.array([i for i in fives if rows[i][1].end_us % FIVE_MINUTES_US == 0], np.intp)

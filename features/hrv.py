@@ -137,10 +137,14 @@ def nonlinear_values(nn: NnRows) -> Values:
 
 
 def spectrum_of(nn: NnRows) -> Spectrum:
-    """Spectrum of every row; what does not ascend in time is left out."""
-    ascending = np.ones(nn.nn_ms.size, np.bool_)
-    ascending[1:] = (np.diff(nn.end_us) > 0) | (nn.row[1:] != nn.row[:-1])
-    kept = np.flatnonzero(ascending)
+    """Spectrum of every row.
+
+    What ends less than 200 ms after the one before is left out: only interpolated intervals do,
+    where beats were found too close together, and a curve through both would swing wildly.
+    """
+    apart = np.ones(nn.nn_ms.size, np.bool_)
+    apart[1:] = (np.diff(nn.end_us) >= SHORTEST_NN_MS * 1000.0) | (nn.row[1:] != nn.row[:-1])
+    kept = np.flatnonzero(apart)
     return nn_spectrum(nn.end_us[kept], nn.nn_ms[kept], nn.row[kept], nn.n_rows)
 
 

@@ -183,14 +183,15 @@ class Judge:
     def reasons(self, covered: Floats, least: float) -> NDArray[np.uint8]:
         """OK, or what kept the row from having enough corrected intervals."""
         enough = (self.n >= self.fewest) & (covered >= least)
-        reason = reasons_of(self.standing, enough, self.beating, least)
+        spoilt = (self.n_all >= self.fewest) & (self.beating >= least)
+        reason = reasons_of(self.standing, enough, spoilt, least)
         reason[enough & (100.0 * self.artefacts > MOST_ARTEFACTS_PCT)] = FeatureReason.ARTEFACT_PCT
         return reason
 
     def any_reasons(self) -> NDArray[np.uint8]:
         """OK, or what kept the row from having enough intervals of any kind."""
         enough = (self.n_all >= FEWEST_RATE_NN) & (self.beating >= LEAST_COVERAGE)
-        return reasons_of(self.standing, enough, np.zeros(enough.size), LEAST_COVERAGE)
+        return reasons_of(self.standing, enough, np.zeros(enough.size, np.bool_), LEAST_COVERAGE)
 
     def columns(self, values: Values, reason: NDArray[np.uint8]) -> dict[str, Column]:
         """Columns of these values; one that is no number although it was due is UNDEFINED."""
@@ -212,9 +213,10 @@ def rate(standing: Standing, intervals: Intervals) -> Column:
     n = np.bincount(row, minlength=n_rows)
     covered = _shares(nn_ms, row, standing.length_us)
     possible = np.where(intervals.nn_ms <= LONGEST_NN_MS, intervals.nn_ms, 0.0)
-    beating = _shares(possible, intervals.row, standing.length_us)
+    spoilt = _shares(possible, intervals.row, standing.length_us) >= LEAST_COVERAGE
+    spoilt &= np.bincount(intervals.row[possible > 0], minlength=n_rows) >= FEWEST_RATE_NN
     enough = (n >= FEWEST_RATE_NN) & (covered >= LEAST_COVERAGE)
-    reason = reasons_of(standing, enough, beating, LEAST_COVERAGE)
+    reason = reasons_of(standing, enough, spoilt, LEAST_COVERAGE)
     value = np.where(reason == FeatureReason.OK, rates_bpm(nn_ms, row, n_rows), np.nan)
     return Column(value, standing.quality, covered, n, reason)
 
@@ -225,12 +227,10 @@ def _shares(nn_ms: Floats, row: Ints, length_us: Ints) -> Floats:
     return np.clip(total_ms / (np.maximum(length_us, 1) / 1000.0), 0.0, 1.0)
 
 
-def reasons_of(
-    standing: Standing, enough: Bools, beating: Floats, least: float
-) -> NDArray[np.uint8]:
-    """OK, or what kept the row from having enough intervals."""
+def reasons_of(standing: Standing, enough: Bools, spoilt: Bools, least: float) -> NDArray[np.uint8]:
+    """OK, or what kept the row from having enough intervals; `spoilt`: beats are there."""
     reason = np.full(enough.size, FeatureReason.TOO_FEW_BEATS, np.uint8)
-    reason[beating >= least] = FeatureReason.ARTEFACT_PCT  # beats are there, out of rhythm
+    reason[spoilt] = FeatureReason.ARTEFACT_PCT
     missing = standing.usable < least
     reason[missing] = standing.lost_to[missing]
     reason[standing.lost_to == FeatureReason.NO_SIGNAL] = FeatureReason.NO_SIGNAL

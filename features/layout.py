@@ -10,6 +10,7 @@ from typing import Final
 
 from features import electrodermal, oximetry
 from features.motion.windows import Number
+from features.ppg.motion import N_RATES
 from features.signal_ring import Shape
 from features.signals import MOTION, SIGNALS, SignalKind
 from features.spectrum_specs import SPECTRA
@@ -22,11 +23,18 @@ def _bins(signal: str) -> tuple[str, ...]:
 
 EVENT_NUMBERS: Final[dict[SignalKind, tuple[str, ...]]] = {
     SignalKind.ECG: ("peak", "trough"),
-    SignalKind.PPG: ("baseline", "amplitude"),
+    SignalKind.PPG: ("baseline", "amplitude", "rise_s"),
 }
 SEGMENT_NUMBERS: Final[dict[SignalKind, tuple[str, ...]]] = {
     SignalKind.ECG: _bins("ecg"),
-    SignalKind.PPG: _bins("ppg"),
+    SignalKind.PPG: (
+        "raw_median",
+        "bsqi",
+        "template_corr",
+        *(f"rate_{i}_bpm" for i in range(N_RATES)),
+        *(f"rate_{i}_weight" for i in range(N_RATES)),
+        *_bins("ppg"),
+    ),
     SignalKind.SPO2: tuple(f"second_{i}" for i in range(oximetry.SEGMENT_S)),
     SignalKind.TEMP: ("median_c",),
     SignalKind.EDA: tuple(f"half_second_{i}" for i in range(electrodermal.SEGMENT_STEPS)),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from features import beats, filters, runs
 from features.beats import Beats
+from features.ecg.segment import analyse_ecg
 from features.runs import Bools, Floats, Ints
 from features.signals import SignalKind
 
@@ -109,8 +110,10 @@ def signal_quality(
         return 0.0, tuple(reasons)
     likeness = float(_likeness_of(rows, fs_hz, kind)[0])
     if np.isnan(likeness):
-        return 0.0, (*reasons, "too_few_beats")
-    score = usable * likeness * (1.0 if kind is SignalKind.RESP else 1.0 - clip)
+        # A wave without beats is noise to whoever asks for quality.
+        noise = ("noise",) if kind is SignalKind.ECG and usable > 0.5 else ()
+        return 0.0, (*reasons, *noise, "too_few_beats")
+    score = usable * likeness * (1.0 - clip if kind is SignalKind.PPG else 1.0)
     if likeness < GATE:
         reasons.append("noise")
     return score, tuple(reasons)
@@ -137,12 +140,13 @@ def shares(x: Floats, fs_hz: float, kind: SignalKind, within: Bools) -> Shares:
     total = np.maximum(count, 1)
     flat = np.zeros(x.shape, np.bool_)
     clip = flat
+    rail = max(_SHORTEST_CLIP, round(_SHORTEST_CLIP_S * fs_hz))
     if kind in (SignalKind.ECG, SignalKind.PPG):
         flat = runs.flat(x, fs_hz)
-        clip = _on_a_rail(x, fs_hz) & ~flat
+        clip = runs.on_a_rail(x, rail) & ~flat
     elif kind is SignalKind.RESP:
         flat = runs.flat(x, fs_hz, _RESP_FLAT_S)
-        clip = _on_a_rail(x, fs_hz) & ~flat
+        clip = runs.on_a_rail(x, rail) & ~flat
     return Shares(
         np.where(count > 0, (np.isnan(x) & within).sum(axis=1) / total, 1.0),
         (flat & within).sum(axis=1) / total,
@@ -217,26 +221,14 @@ def smoothness(x: Floats, fs_hz: float) -> Floats:
 def _likeness_of(x: Floats, fs_hz: float, kind: SignalKind) -> Floats:
     """The measure of noise that belongs to a kind of signal."""
     if kind is SignalKind.ECG:
-        return beat_likeness(x, fs_hz, kind, beats.r_peaks(x, fs_hz))
+        found = analyse_ecg(x, fs_hz)
+        n_beats = np.bincount(found.beats.row, minlength=len(x))
+        return np.where(n_beats < FEWEST_BEATS, np.nan, found.quality)
     if kind is SignalKind.PPG:
         return beat_likeness(x, fs_hz, kind, beats.pulses(x, fs_hz))
     if kind is SignalKind.RESP:
         return smoothness(x, fs_hz)
     return np.ones(len(x))
-
-
-def _on_a_rail(x: Floats, fs_hz: float) -> Bools:
-    """Samples that stay at their row's extreme for at least 20 ms."""
-    known = ~np.isnan(x)
-    low = np.where(known, x, np.inf).min(axis=1, keepdims=True)
-    high = np.where(known, x, -np.inf).max(axis=1, keepdims=True)
-    shortest = max(_SHORTEST_CLIP, round(_SHORTEST_CLIP_S * fs_hz))
-    out = np.zeros(x.shape, np.bool_)
-    for rail in (low, high):
-        row, start, stop = runs.spans((x == rail) & (low < high))
-        long = stop - start >= shortest
-        out |= runs.fill(x.shape, row[long], start[long], stop[long])
-    return out
 
 
 def _shapes(x: Floats, fs_hz: float, shape: _Shape, found: Beats) -> tuple[Ints, Floats]:

@@ -108,6 +108,11 @@ def bridge(x: Floats, fs_hz: float, longest_s: float = BRIDGED_GAP_S) -> Floats:
 
 def runs_of(x: Floats, usable: Bools, shortest: int) -> Iterator[Runs]:
     """The runs of usable samples, those of equal length together, shortest first."""
+    if usable.all() and x.size:
+        if x.shape[1] >= shortest:
+            every = np.arange(len(x))
+            yield Runs(every, np.zeros_like(every), np.ascontiguousarray(x))
+        return
     row, start, stop = spans(usable)
     length = stop - start
     for n in np.unique(length[length >= max(shortest, 1)]):
@@ -115,3 +120,17 @@ def runs_of(x: Floats, usable: Bools, shortest: int) -> Iterator[Runs]:
         first = start[of_n]
         block = x[row[of_n][:, None], first[:, None] + np.arange(n)]
         yield Runs(row[of_n], first, np.ascontiguousarray(block))
+
+
+def on_a_rail(x: Floats, shortest: int) -> Bools:
+    """Samples that stay at their row's extreme for at least `shortest` samples."""
+    low = np.fmin.reduce(x, axis=1, keepdims=True, initial=np.inf)
+    high = np.fmax.reduce(x, axis=1, keepdims=True, initial=-np.inf)
+    out = np.zeros(x.shape, np.bool_)
+    for rail in (low, high):
+        there = (x == rail) & (low < high)
+        often = np.flatnonzero(there.sum(axis=1) >= shortest)  # few rows have a rail at all
+        row, start, stop = spans(there[often])
+        long = stop - start >= shortest
+        out[often] |= fill((often.size, x.shape[1]), row[long], start[long], stop[long])
+    return out

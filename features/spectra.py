@@ -90,7 +90,7 @@ def nn_spectrum(t_us: Ints, nn_ms: Floats, row: Ints, n_rows: int) -> Spectrum:
     of HF is lowered to 1/(2 mean NN), where aliases begin; below 0.30 Hz HF is NaN. A hole of
     more than 3 s without intervals is bridged by a straight line, and LF and HF are taken
     relative to the window's power outside holes: they cannot be seen inside. Against the same
-    recordings without the hole, that errs by a tenth of what the Lomb periodogram does
+    recordings without the hole, that errs by about a third of what the Lomb periodogram does
     (``benchmarks/bench_hrv.py``), and a gap changes no definition.
     Source: Task Force of the ESC and NASPE (1996), Circulation 93:1043.
     Checked against: ``tests/features/test_spectra.py`` (sinusoids, ANSI/AAMI EC57 patterns).

@@ -19,7 +19,7 @@ _SHORTEST_MEAN_US: Final = 9_999_000  # 10 s, less what rounding of sample times
 
 def columns(rows: Sequence[Row]) -> Columns:
     """Means over windows with at least 10 s of valid samples."""
-    table, segments, support = look_up(rows, list(_MEANS.values()))
+    table, segments, support, _ = look_up(rows, list(_MEANS.values()))
     events = events_of(segments)
     inside = events.times_us >= table.start_us[events.row]
     inside &= events.times_us < table.end_us[events.row]

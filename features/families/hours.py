@@ -41,10 +41,15 @@ def remember(rows: Sequence[Row], batch: FeatureBatch, at: Ints) -> None:
     """
     part = HOUR_ROW.parts
     table = np.full((len(rows), HOUR_ROW.n), np.nan)
-    table[:, part["saturation"]] = saturation.numbers(rows)
     table[:, part["motion"]] = motion_row(motion.epochs(rows))
-    table[:, part["ecg"]] = heart.ecg_history(rows)
-    table[:, part["device"]] = heart.device_history(rows)
+    for signal, name, made in (
+        ("spo2", "saturation", saturation.numbers),
+        ("ecg", "ecg", heart.ecg_history),
+        ("rr_interval", "device", heart.device_history),
+    ):
+        has = [i for i, row in enumerate(rows) if row[0].rings.first_us(signal) is not None]
+        if has:
+            table[has, part[name]] = made([rows[i] for i in has])
     table[:, part["temperature"]] = batch.value[at, INDEX["temp_mean_c"]][:, None]
     day = batch.value[at][:, _DAY_COLUMNS]
     for i, (memory, window) in enumerate(rows):
@@ -102,7 +107,7 @@ def _explained(rows: Sequence[Row], name: str, own: Column) -> Column:
     """Say that a signal is not there, or has not lasted long enough yet."""
     signal = _SIGNAL_OF.get(name.split("_", maxsplit=1)[0], "ecg")
     first = [memory.rings.first_us(signal) for memory, _ in rows]
-    missing = (own.reason == FeatureReason.GAP) | (own.reason == FeatureReason.UNDEFINED)
+    missing = np.isin(own.reason, _MAY_BE_ABSENT)
     unknown = np.array(
         [us is None or us >= w.end_us for us, (_, w) in zip(first, rows, strict=True)]
     )
@@ -114,5 +119,6 @@ def _explained(rows: Sequence[Row], name: str, own: Column) -> Column:
     return own._replace(reason=reason.astype(np.uint8))
 
 
+_MAY_BE_ABSENT = (FeatureReason.GAP, FeatureReason.UNDEFINED, FeatureReason.TOO_SHORT)
 _SOURCES: dict[str, Callable[[str], str]] = {"ecg": str, "device": device_name}
 _SIGNAL_OF = {"rr": "rr_interval", "spo2": "spo2", "temp": "temp", "acc": MOTION}

@@ -19,11 +19,15 @@ from features.feature import FeatureReason
 from features.intervals import Bools, Floats, Ints
 from features.personal import Personal, gathered, scattered
 from features.population import TRACKED, USUAL
+from features.ppg.windows import deficit_column
 
 # The surest heart rate first; the same order as rule scores use.
 _HEART_RATES: Final = ("ecg_hr_bpm", "ppg_pulse_rate_bpm", "hr_mean_bpm", "pulse_mean_bpm")
 _LEAST_QUALITY: Final = 0.5  # of a value that a baseline may learn from
-_TRACKED: Final = np.array([INDEX.get(name, 0) for name in TRACKED])
+# Devices add delays of their own to the pulse's arrival: a person's trend, no population's value.
+_TREND_ONLY: Final = tuple(f.name for f in CATALOG if f.id.startswith("baseline.ppg_pat."))
+_LEAST_PERSONAL: Final = 0.5
+_TRACKED: Final = np.array([INDEX[name] for name in TRACKED])
 # The window whose value the baseline follows: that of the feature's own deviation.
 _WINDOW_OF: Final = [CATALOG[INDEX[f"{usual.stem}_z"]].windows[0] for usual in USUAL]
 
@@ -63,6 +67,15 @@ def five(rows: Sequence[Row], batch: FeatureBatch, at: Ints, care: Sequence[Care
     return _self_relative(people, batch, at, (end_us, alerted, "300s"))
 
 
+def deficit(batch: FeatureBatch, at: Ints) -> Columns:
+    """Pulse rate less heart rate."""
+    pulse, heart = (
+        Column(*(np.asarray(part[at, INDEX[name]]) for part in batch[1:]))
+        for name in ("ppg_pulse_rate_bpm", "ecg_hr_bpm")
+    )
+    return {"ppg_pr_minus_hr_bpm": deficit_column(pulse, heart)}
+
+
 def _self_relative(
     people: Sequence[Personal], batch: FeatureBatch, at: Ints, when: tuple[Ints, Bools, str]
 ) -> Columns:
@@ -78,6 +91,9 @@ def _self_relative(
     state, deviation = baseline.update(state, values, moment, ok)
     scattered(people, "baseline", state)
     made = baseline.baseline_columns(deviation, values, reason)
+    for name in _TREND_ONLY:
+        young = (made[name].reason == FeatureReason.OK) & (made[name].quality < _LEAST_PERSONAL)
+        made[name].reason[young] = FeatureReason.TOO_SHORT
     return {name: own for name, own in made.items() if window in CATALOG[INDEX[name]].windows}
 
 

@@ -34,6 +34,7 @@ class Found(NamedTuple):
     rows: Rows
     segments: Segments
     support: Support
+    devices: tuple[str, ...]  # whose segments they are; empty for none
 
 
 def look_up(rows: Sequence[Row], signals: Sequence[str], context_us: int = 0) -> Found:
@@ -58,7 +59,8 @@ def look_up(rows: Sequence[Row], signals: Sequence[str], context_us: int = 0) ->
         for rings, window, signal in asked
     ]
     table, segments = rows_of(asked), segments_of(views, shape_of(signals[0]))
-    return Found(table, segments, support_of(table, segments))
+    devices = tuple("" if view is None else view.device_id for view in views)
+    return Found(table, segments, support_of(table, segments), devices)
 
 
 def explained(

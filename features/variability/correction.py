@@ -146,45 +146,45 @@ class _Fit(NamedTuple):
 
 
 def _decide(kind: NDArray[np.uint8], d: Floats, m: Floats, fit: _Fit, around: _Surrounded) -> None:
-    """The decision tree, written into `kind`."""
-    short, long, far = m < -_OUT, m > _OUT, np.abs(m) > _FAR
-    padded, at = d[around.interval], around.centre
-    before, after, second = padded[at - 1], padded[at + 1], padded[at + 2]
-    s12 = np.where(d > 0, np.maximum(before, after), np.minimum(before, after))
-    s22 = np.where(d >= 0, np.minimum(after, second), np.maximum(after, second))
-    ectopic = (d > 1) & (s12 < -_C1 * d - _C2)
-    ectopic |= (d < -1) & (s12 > -_C1 * d + _C2)
-    out = short | long
-    ectopic &= out  # a step back into the rhythm is no artefact, however large
-    big, small = out & ~ectopic & (d > 1) & (s22 < -1), out & ~ectopic & (d < -1) & (s22 > 1)
-    kind[big | small | far | (out & _alone(d, after, fit.joined))] = Kind.LONG_SHORT
+    """The decision tree, written into `kind`; only what is out of rhythm is looked at."""
+    out = np.flatnonzero(np.abs(m) > _OUT)
+    padded, at = d[around.interval], around.centre[out]
+    own, before, after, second = d[out], padded[at - 1], padded[at + 1], padded[at + 2]
+    s12 = np.where(own > 0, np.maximum(before, after), np.minimum(before, after))
+    s22 = np.where(own >= 0, np.minimum(after, second), np.maximum(after, second))
+    ectopic = (own > 1) & (s12 < -_C1 * own - _C2)
+    ectopic |= (own < -1) & (s12 > -_C1 * own + _C2)
+    big, small = ~ectopic & (own > 1) & (s22 < -1), ~ectopic & (own < -1) & (s22 > 1)
+    far = np.abs(m[out]) > _FAR
+    kind[out[big | small | far | _alone(own, after, out, fit.joined)]] = Kind.LONG_SHORT
     # Two missed beats next to each other, or around one good interval, look like an ectopic
     # beat to the tree; but no interval before theirs is short.
-    pause = np.zeros(d.size, np.bool_)
-    pause[1:] = ectopic[1:] & fit.joined[1:] & short[:-1]
-    half = fit.nn_ms / 2.0
-    split = (big | (far & long)) & ~pause & (half >= SHORTEST_NN_MS)
-    split &= np.abs(half - fit.median) < fit.limit
-    kind[split] = Kind.MISSED
-    together = fit.nn_ms[:-1] + fit.nn_ms[1:]
-    fits = np.abs(together - fit.median[:-1]) < fit.limit[:-1]
-    first = np.flatnonzero(small[:-1] & fits & fit.joined[1:])
+    pause = ectopic & fit.joined[out] & (m[out - 1] < -_OUT)
+    half = fit.nn_ms[out] / 2.0
+    split = (big | (far & (m[out] > 0))) & ~pause & (half >= SHORTEST_NN_MS)
+    split &= np.abs(half - fit.median[out]) < fit.limit[out]
+    kind[out[split]] = Kind.MISSED
+    following = np.minimum(out + 1, d.size - 1)
+    goes_on = fit.joined[following] & (following > out)
+    together = fit.nn_ms[out] + fit.nn_ms[following]
+    fits = np.abs(together - fit.median[out]) < fit.limit[out]
+    first = out[small & fits & goes_on]
     kind[first] = kind[first + 1] = Kind.EXTRA
-    late = np.flatnonzero(ectopic & ~split)
+    late = out[ectopic & ~split]
     kind[late] = Kind.ECTOPIC
     kind[late[fit.joined[late]] - 1] = Kind.ECTOPIC
     # A short and a long interval are a premature beat and its pause, however they were noticed.
+    pair = goes_on & (m[out] < -_OUT) & (m[following] > _OUT)
     left = (kind == Kind.NORMAL) | (kind == Kind.LONG_SHORT)
-    pair = short[:-1] & long[1:] & fit.joined[1:] & left[:-1] & left[1:]
-    first = np.flatnonzero(pair & (kind[:-1] + kind[1:] > 0))
-    kind[first] = kind[first + 1] = Kind.ECTOPIC
+    pair &= left[out] & left[following] & (kind[out] + kind[following] > 0)
+    kind[out[pair]] = kind[following[pair]] = Kind.ECTOPIC
 
 
-def _alone(d: Floats, after: Floats, joined: Bools) -> Bools:
+def _alone(own: Floats, after: Floats, out: Ints, joined: Bools) -> Bools:
     """Intervals at the end of a run that step away from their only neighbour."""
-    last = np.ones(d.size, np.bool_)
-    last[:-1] = ~joined[1:]
-    return np.asarray((last & joined & (np.abs(d) > 1)) | (~joined & ~last & (np.abs(after) > 1)))
+    goes_on = np.append(joined[1:], False)[out]
+    last, first = joined[out] & ~goes_on, ~joined[out] & goes_on
+    return np.asarray((last & (np.abs(own) > 1)) | (first & (np.abs(after) > 1)))
 
 
 def correct(nn_ms: Floats, row: Ints, joined: Bools, kind: NDArray[np.uint8]) -> Corrected:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from features.variability.rows import (
     Floats,
@@ -138,7 +137,7 @@ def _extremes(nn: NnRows) -> tuple[Floats, Floats]:
     """Largest and smallest running median of 5 linked intervals of each row; NaN without one."""
     slowest, fastest = np.full(nn.n_rows, -np.inf), np.full(nn.n_rows, np.inf)
     if nn.nn_ms.size >= _MEDIAN_OF:
-        middle = ndimage.median_filter(nn.nn_ms, _MEDIAN_OF)[2:-2]
+        middle = _medians_of_5(nn.nn_ms)
         whole = nn.linked[1:-3] & nn.linked[2:-2] & nn.linked[3:-1] & nn.linked[4:]
         row, middle = nn.row[2:-2][whole], middle[whole]
         if middle.size:
@@ -148,6 +147,16 @@ def _extremes(nn: NnRows) -> tuple[Floats, Floats]:
             fastest[filled] = np.minimum.reduceat(middle, start[filled])
     slowest[np.isinf(slowest)] = fastest[np.isinf(fastest)] = np.nan
     return slowest, fastest
+
+
+def _medians_of_5(x: Floats) -> Floats:
+    """Median of each value and the two on either side, (n - 4,)."""
+    a, b, c, d, e = x[:-4], x[1:-3], x[2:-2], x[3:-1], x[4:]
+    # The larger of two pairs' minima and the smaller of their maxima: one of them, or the fifth
+    # value if it lies between, is in the middle.
+    low = np.maximum(np.minimum(a, b), np.minimum(c, d))
+    high = np.minimum(np.maximum(a, b), np.maximum(c, d))
+    return np.maximum(np.minimum(low, high), np.minimum(np.maximum(low, high), e))
 
 
 def rates_bpm(nn_ms: Floats, row: Ints, n_rows: int) -> Floats:

@@ -54,3 +54,10 @@ def test_a_line_is_flat_from_one_second_on() -> None:
 
 def test_missing_samples_are_not_flat() -> None:
     assert not runs.flat(np.full((2, 500), np.nan), 100.0).any()
+
+
+def test_samples_rest_on_a_rail_only_if_they_stay_there() -> None:
+    x = np.array([[0.0, 1.0, 1.0, 1.0, 0.5, 0.0, 1.0, 0.2], [2.0] * 8, [np.nan] * 8])
+    rail = runs.on_a_rail(x, 3)
+    assert rail[0].tolist() == [False, True, True, True, False, False, False, False]
+    assert not rail[1:].any()

@@ -1,0 +1,63 @@
+"""Pulses in the cores of PPG segments."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from features.analysis.block import (
+    Analysed,
+    Block,
+    Found,
+    Verdict,
+    core_borders,
+    core_open,
+    cores,
+    events_of,
+    run_numbers,
+)
+from features.catalog import FeatureReason
+from features.ppg.motion import segment_rates
+from features.ppg.segment import PpgSegments, analyse_ppg
+from features.spectrum_specs import SPECTRA
+from features.waveform_spectra import segment_bins
+
+
+def analysed(block: Block) -> Analysed:
+    """Pulses with their numbers; rates and spectrum of each core."""
+    found = analyse_ppg(block.x, block.fs_hz, within=block.core)
+    offset_us = np.rint(
+        block.first_us[found.pulses.row, 0] + found.pulses.position * (1e6 / block.fs_hz)
+    )
+    length_us = block.segments[0].end_us - block.segments[0].start_us
+    own = (offset_us >= 0) & (offset_us < length_us)
+    pulses = found.pulses
+    row = pulses.row[own]
+    first, last = core_borders(block)
+    sample = np.rint(pulses.position[own]).astype(np.intp).clip(first[row], last[row])
+    numbers = run_numbers(found.usable & block.core)
+    extra = np.stack([pulses.baseline[own], pulses.amplitude[own], pulses.rise_s[own]], axis=1)
+    mine = Found(
+        row,
+        offset_us[own].astype(np.int64),
+        pulses.amplitude[own],
+        numbers[row, sample],
+        extra.astype(np.float32),
+    )
+    events = events_of(mine, numbers, *core_open(block, found.usable))
+    return Analysed(events, _verdict(block, found), _numbers(block, found))
+
+
+def _verdict(block: Block, found: PpgSegments) -> Verdict:
+    usable = (found.usable & block.core).sum(axis=1)
+    coverage = usable / np.maximum(block.core.sum(axis=1), 1)
+    reasons = [FeatureReason(int(code)) for code in found.reason]
+    return Verdict(coverage, found.quality, reasons)
+
+
+def _numbers(block: Block, found: PpgSegments) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """As `features.layout.SEGMENT_NUMBERS`."""
+    core = cores(block)
+    rates = segment_rates(core, block.fs_hz, None, 0.0)
+    bins = segment_bins(core, block.fs_hz, SPECTRA["ppg"])
+    alone = np.stack([found.raw_median, found.bsqi, found.template_corr], axis=1)
+    return np.concatenate([alone, rates.bpm, rates.weight, bins], axis=1, dtype=np.float32)

@@ -1,0 +1,158 @@
+"""Candidates: every place of a gap-free row where a QRS complex could be.
+
+Generous on purpose: what is not proposed here cannot be found later. Not here: which of them are
+beats (`features.ecg.decision`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from features import filters
+from features.ecg import kernels
+from features.runs import Bools, Floats, Ints
+
+_BEAT_HZ: Final = (8.0, 24.0)  # where QRS stands out most from T waves and from motion
+_SHAPE_HZ: Final = (4.0, 30.0)  # where its shape is told
+_ENVELOPE_S: Final = 0.08
+_APART_S: Final = 0.1  # a wide QRS is one candidate
+_PEAK_S: Final = 0.06  # from the envelope's summit to the wave's
+_LEAST: Final = 0.08  # of the row's level: the smallest ectopic beats of MIT-BIH have 0.1
+_LEVEL_S: Final = 1.0
+# Of a second's maxima. The middle one is the row's level: at 15/min three of fourteen seconds hold
+# a beat.
+_LEVEL_SHARES: Final = (0.4, 0.85, 0.95)
+_ROUNDING: Final = 1e-9  # of the largest sample: below it a filter's output is its own error
+# Elgendi (2013), PLoS One 8:e73557: a QRS complex, a beat, and the offset.
+_SHORT_S: Final = 0.097
+_LONG_S: Final = 0.611
+_OFFSET: Final = 0.08
+_CLIP: Final = 3.0  # times the level: one artefact must not raise the bar for its neighbours
+_SHOULDER_S: Final = 0.045
+_LEAST_RATIO: Final = 1e-3
+
+
+class Candidates(NamedTuple):
+    """Possible beats of a block of rows, sorted by row, then place."""
+
+    row: Ints
+    at: Ints  # working sample of the wave's largest excursion
+    summit: Ints  # working sample of the envelope's maximum
+    height: Floats  # of the envelope
+    margin: Floats  # (n, 3) log of short over long average energy before, at, after the summit
+
+
+class Block(NamedTuple):
+    """Rows as they are looked at."""
+
+    wave: Floats  # (B, n) band-passed for shape
+    slow: Floats  # (B, n) as it came
+    levels: Floats  # (B, 5) of the envelope: maxima's quantiles, median minimum, mean
+    fs_hz: float  # working rate
+
+
+class _Loops(NamedTuple):
+    """Who does the loops over samples: SciPy, or compiled code with the same bits."""
+
+    zero_phase: Callable[[Floats, Floats, int], Floats]
+    average: Callable[[Floats, int], Floats]
+    summits: Callable[[Floats, int, Floats], Bools]
+
+
+def find(x: Floats, fs_hz: float) -> tuple[Block, Candidates] | None:
+    """Candidates of gap-free rows.
+
+    Parameters
+    ----------
+    x : (B, n) float64
+        Finite, at the working rate.
+    fs_hz : float
+        Working rate.
+
+    Returns
+    -------
+    (Block, Candidates) or None
+        None where no band is left at this rate.
+    """
+    beat = filters.band_pass(1, *_BEAT_HZ, fs_hz)
+    shape = filters.band_pass(1, *_SHAPE_HZ, fs_hz)
+    if beat is None or shape is None or x.shape[1] < 2:
+        return None
+    by = _COMPILED if kernels.worth_it(len(x)) else _REFERENCE
+    wave = by.zero_phase(shape, x, round(fs_hz))
+    energy = np.abs(by.zero_phase(beat, x, round(fs_hz)))
+    floor = _ROUNDING * np.abs(x).max(axis=1, keepdims=True)
+    energy[energy <= floor] = 0.0
+    envelope = by.average(energy, round(_ENVELOPE_S * fs_hz) | 1)
+    levels = _levels(envelope, fs_hz)
+    least = np.maximum(floor[:, 0], _LEAST * levels[:, 1])
+    row, summit = np.nonzero(by.summits(envelope, round(_APART_S * fs_hz), least))
+    found = Candidates(
+        row=row,
+        at=_peak_near(wave, row, summit, fs_hz),
+        summit=summit,
+        height=envelope[row, summit],
+        margin=_margin(by, (energy, levels), (row, summit), fs_hz),
+    )
+    return Block(wave, x, levels, fs_hz), found
+
+
+def select(found: Candidates, kept: Bools) -> Candidates:
+    """The candidates of a mask."""
+    return Candidates(
+        found.row[kept], found.at[kept], found.summit[kept], found.height[kept], found.margin[kept]
+    )
+
+
+def _average(x: Floats, width: int) -> Floats:
+    """Centred moving average of each row; its ends are held."""
+    return np.asarray(ndimage.uniform_filter1d(x, width, axis=1, mode="nearest"), np.float64)
+
+
+def _summits(x: Floats, reach: int, least: Floats) -> Bools:
+    """Where a row is above `least` and nowhere higher within reach."""
+    top = ndimage.maximum_filter1d(x, 2 * reach + 1, axis=1, mode="nearest")
+    return np.asarray((x == top) & (x > least[:, None]), np.bool_)
+
+
+_REFERENCE: Final = _Loops(filters.zero_phase, _average, _summits)
+_COMPILED: Final = _Loops(kernels.zero_phase, kernels.average, kernels.summits)
+
+
+def _levels(envelope: Floats, fs_hz: float) -> Floats:
+    """What is usual in each row, by its seconds."""
+    width = max(1, round(_LEVEL_S * fs_hz))
+    whole = max(1, envelope.shape[1] // width)
+    cut = envelope[:, : whole * width]
+    seconds = cut.reshape(len(cut), whole, -1)
+    maxima = np.sort(seconds.max(axis=2), axis=1)
+    minima = np.sort(seconds.min(axis=2), axis=1)
+    at = [round(share * (whole - 1)) for share in _LEVEL_SHARES]
+    return np.stack((*maxima[:, at].T, minima[:, whole // 2], cut.mean(axis=1)), axis=1)
+
+
+def _margin(
+    by: _Loops, of: tuple[Floats, Floats], place: tuple[Ints, Ints], fs_hz: float
+) -> Floats:
+    """How far the average energy of a QRS exceeds that of a beat."""
+    (energy, levels), (row, summit) = of, place
+    power = np.minimum(energy, _CLIP * levels[:, 1:2])
+    power *= power
+    short, long = (by.average(power, round(s * fs_hz) | 1) for s in (_SHORT_S, _LONG_S))
+    at = summit[:, None] + np.array([-1, 0, 1]) * round(_SHOULDER_S * fs_hz)
+    at = at.clip(0, energy.shape[1] - 1)
+    bar = long[row[:, None], at] + _OFFSET * power.mean(axis=1)[row[:, None]]
+    ratio = np.divide(short[row[:, None], at], bar, out=np.zeros(bar.shape), where=bar > 0)
+    return np.asarray(np.log(np.maximum(ratio, _LEAST_RATIO)), np.float64)
+
+
+def _peak_near(wave: Floats, row: Ints, summit: Ints, fs_hz: float) -> Ints:
+    """Sample of the largest excursion of the wave around each summit."""
+    reach = round(_PEAK_S * fs_hz)
+    column = (summit[:, None] + np.arange(-reach, reach + 1)).clip(0, wave.shape[1] - 1)
+    size = np.abs(wave[row[:, None], column])
+    return np.asarray(column[np.arange(row.size), size.argmax(axis=1)], np.intp)

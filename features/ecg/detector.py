@@ -1,0 +1,197 @@
+"""R peaks of rows: split at gaps, looked at run by run, put back; long rows cut into segments.
+
+Not here: what a beat looks like (`candidates`, `decision`, `localise`) and how far to trust it
+(`features.ecg.quality`).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from features import runs
+from features.ecg import candidates, decision, working
+from features.ecg.candidates import Block, Candidates
+from features.ecg.decision import Looks
+from features.ecg.localise import Place, localise
+from features.runs import Bools, Floats, Ints
+
+MIN_FS_HZ: Final = 20.0
+MAX_FS_HZ: Final = 5000.0
+SHORTEST_RUN_S: Final = 2.0  # no beat-to-beat interval can be trusted in less
+CUT_EDGE_S: Final = 0.25  # filters ring next to a cut
+CORE_S: Final = 10.0
+CONTEXT_S: Final = 2.0
+_LONGEST_WHOLE_S: Final = 20.0  # a longer row is cut: its ends may be another rhythm
+_MOST_SAMPLES: Final = 1 << 20  # looked at together; bounds memory and fits a cache
+
+
+class EcgBeats(NamedTuple):
+    """Beats of a batch, sorted by row, then position. Rows without beats are absent."""
+
+    row: Ints
+    position: Floats  # samples from the row's first
+    amplitude: Floats  # of the 4-30 Hz wave at the peak, in the signal's unit, at least 0
+    logit: Floats  # 0 is even odds that it is a beat
+
+
+class RunBlock(NamedTuple):
+    """Gap-free runs of equal length, their beats, and where they lie in their rows."""
+
+    row: Ints  # (runs,) row of each
+    start: Ints  # (runs,) its first sample there
+    length: int  # samples
+    fs_hz: float  # of the device
+    block: Block
+    beats: Candidates
+    logit: Floats
+    risk: Floats  # (runs,) expected wrong decisions
+    place: Place
+
+    def position(self) -> Floats:
+        """Samples from the row's first, of each beat."""
+        own = working.to_samples(self.place.position, self.fs_hz)
+        return self.start[self.beats.row] + own
+
+
+NOTHING: Final = EcgBeats(np.empty(0, np.intp), np.empty(0), np.empty(0), np.empty(0))
+
+
+def is_rate(fs_hz: float) -> bool:
+    """Whether beats are sought at this sampling rate."""
+    return MIN_FS_HZ <= fs_hz <= MAX_FS_HZ
+
+
+def in_rows(x: Floats, fs_hz: float) -> EcgBeats:
+    """R peaks of rows of any length; those above 20 s are cut as a stream is.
+
+    Parameters
+    ----------
+    x : (B, n_samples) float64
+        NaN marks a gap.
+    fs_hz : float
+        Sampling rate.
+
+    Returns
+    -------
+    EcgBeats
+
+    Notes
+    -----
+    A segment is 10 s with 2 s on either side; a beat belongs to the one whose core holds it. Two
+    beats nearer than the refractory time over a border are one: the larger, then the earlier.
+    """
+    if not is_rate(fs_hz) or x.size == 0:
+        return NOTHING
+    if x.shape[1] <= _LONGEST_WHOLE_S * fs_hz:
+        return in_segments(x, fs_hz)
+    return _merged(_over_grid(x, fs_hz), fs_hz)
+
+
+def in_segments(x: Floats, fs_hz: float) -> EcgBeats:
+    """R peaks of rows that are looked at whole; each by its own runs between gaps."""
+    found = [_kept(block, x.shape[1]) for block in run_blocks(x, fs_hz)]
+    return _joined([part for part in found if part.row.size])
+
+
+def run_blocks(x: Floats, fs_hz: float, networks: Looks | None = None) -> list[RunBlock]:
+    """The gap-free runs of at least 2 s of rows, with their beats; nothing at impossible rates."""
+    if not is_rate(fs_hz) or x.size == 0:
+        return []
+    bridged = runs.bridge(x, fs_hz)
+    usable = ~np.isnan(bridged) & ~runs.flat(bridged, fs_hz)
+    out = []
+    for own in runs.runs_of(bridged, usable, int(SHORTEST_RUN_S * fs_hz)):
+        length = own.x.shape[1]
+        many = max(1, _MOST_SAMPLES // length)
+        for first in range(0, len(own.x), many):
+            some = slice(first, first + many)
+            found = _look(own.x[some], fs_hz, networks)
+            if found is not None:
+                out.append(RunBlock(own.row[some], own.start[some], length, fs_hz, *found))
+    return out
+
+
+def edges(block: RunBlock, n_samples: int) -> Bools:
+    """Which beats of a block lie within 0.25 s of where a gap cut their run."""
+    start = block.start[block.beats.row]
+    inside = block.position() - start
+    edge = CUT_EDGE_S * block.fs_hz
+    at_left = (start > 0) & (inside < edge)
+    at_right = (start + block.length < n_samples) & (inside > block.length - 1 - edge)
+    return np.asarray(at_left | at_right, np.bool_)
+
+
+def _look(
+    x: Floats, fs_hz: float, networks: Looks | None
+) -> tuple[Block, Candidates, Floats, Floats, Place] | None:
+    """Beats of whole rows at the working rate."""
+    slow, working_hz = working.at_working_rate(x, fs_hz)
+    found = candidates.find(slow, working_hz)
+    if found is None:
+        return None
+    block, possible = found
+    beats, logit, risk = decision.decide(block, possible, networks)
+    return block, beats, logit, risk, localise(block, beats)
+
+
+def _kept(block: RunBlock, n_samples: int) -> EcgBeats:
+    """Beats of a block in their rows, without those at a cut."""
+    kept = ~edges(block, n_samples)
+    return EcgBeats(
+        block.row[block.beats.row][kept],
+        block.position()[kept],
+        np.abs(block.place.height)[kept],
+        block.logit[kept],
+    )
+
+
+def _joined(parts: list[EcgBeats]) -> EcgBeats:
+    """Parts put together and sorted by row, then position."""
+    if not parts:
+        return NOTHING
+    found = EcgBeats(
+        np.concatenate([part.row for part in parts]),
+        np.concatenate([part.position for part in parts]),
+        np.concatenate([part.amplitude for part in parts]),
+        np.concatenate([part.logit for part in parts]),
+    )
+    return taken(found, np.lexsort((found.position, found.row)))
+
+
+def _over_grid(x: Floats, fs_hz: float) -> EcgBeats:
+    """Beats of long rows, each from the segment whose core holds it."""
+    n = x.shape[1]
+    starts = np.arange(0, int(np.ceil(n / (CORE_S * fs_hz)))) * CORE_S
+    low = np.maximum(np.ceil((starts - CONTEXT_S) * fs_hz), 0).astype(np.intp)
+    high = np.minimum(np.ceil((starts + CORE_S + CONTEXT_S) * fs_hz), n).astype(np.intp)
+    parts = []
+    for length in np.unique(high - low):
+        of_length = np.flatnonzero(high - low == length)
+        many = max(1, _MOST_SAMPLES // int(length))
+        for r in range(len(x)):
+            for first in range(0, of_length.size, many):
+                some = of_length[first : first + many]
+                rows = x[r][low[some][:, None] + np.arange(length)]
+                found = in_segments(rows, fs_hz)
+                position = found.position + low[some][found.row]
+                begin = starts[some][found.row] * fs_hz
+                own = (position >= begin) & (position < begin + CORE_S * fs_hz)
+                row = np.full(int(own.sum()), r, np.intp)
+                parts.append(EcgBeats(row, position[own], found.amplitude[own], found.logit[own]))
+    return _joined(parts)
+
+
+def _merged(found: EcgBeats, fs_hz: float) -> EcgBeats:
+    """Beats without those that two segments have both reported."""
+    nearest = decision.REFRACTORY_S * fs_hz
+    kept = decision.strongest(found.row, found.position, found.amplitude, nearest)
+    return taken(found, kept)
+
+
+def taken(found: EcgBeats, chosen: Bools | Ints) -> EcgBeats:
+    """The chosen beats."""
+    return EcgBeats(
+        found.row[chosen], found.position[chosen], found.amplitude[chosen], found.logit[chosen]
+    )

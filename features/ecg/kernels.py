@@ -1,0 +1,154 @@
+"""Compiled forms of what SciPy does to many rows one by one; bit for bit the same.
+
+Used for large batches where numba is installed. Eight rows are worked on at a time, so that one
+instruction serves eight of them; every row's own operations keep their order and nothing is
+reassociated (never `fastmath`). The reference is `features.ecg.candidates`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from scipy import signal
+
+from features.runs import Bools, Floats
+
+_LANES: Final = 8
+_PLACES: Final = 256
+_FEWEST_ROWS: Final = 16  # below it the first import of numba is not worth its seconds
+
+
+class Kernels(NamedTuple):
+    """The compiled loops."""
+
+    filtered: Callable[..., None]
+    averaged: Callable[..., None]
+    summits: Callable[..., None]
+    layer: Callable[..., None]
+
+
+@lru_cache(maxsize=1)
+def _installed() -> bool:
+    """Whether numba is there; it is not imported to find out."""
+    return find_spec("numba") is not None
+
+
+def worth_it(n_rows: int) -> bool:
+    """Whether a batch is large enough, and numba installed."""
+    return n_rows >= _FEWEST_ROWS and _installed()
+
+
+@lru_cache(maxsize=1)
+def compiled() -> Kernels:
+    """The loops, compiled at the first call and kept on disk by numba."""
+    import numba
+
+    jit = numba.njit(cache=True, nogil=True)
+    return Kernels(jit(_filtered), jit(_averaged), jit(_summits), jit(_layer))
+
+
+def zero_phase(sos: Floats, x: Floats, pad: int) -> Floats:
+    """As `features.filters.zero_phase`, for a filter of one section."""
+    out = np.empty(x.shape)
+    state = signal.sosfilt_zi(sos)[0]
+    compiled().filtered(np.ascontiguousarray(x), min(pad, x.shape[1] - 1), sos[0], state, out)
+    return out
+
+
+def average(x: Floats, width: int) -> Floats:
+    """As `scipy.ndimage.uniform_filter1d` along rows, odd width, nearest."""
+    out = np.empty(x.shape)
+    compiled().averaged(x, width, out)
+    return out
+
+
+def summits(x: Floats, reach: int, least: Floats) -> Bools:
+    """Where a row is above `least` and nowhere higher within reach."""
+    out = np.zeros(x.shape, np.bool_)
+    compiled().summits(x, reach, least, out)
+    return out
+
+
+def layer(columns: Floats, weight: Floats, bias: Floats) -> Floats:
+    """Weighted sums of columns plus a bias, (outputs, n), added in the columns' order."""
+    out = np.empty((weight.shape[1], columns.shape[1]))
+    compiled().layer(np.ascontiguousarray(columns), weight, bias, out)
+    return out
+
+
+def _filtered(x: Any, pad: int, sos: Any, state: Any, out: Any) -> None:
+    """One section forwards and backwards over rows continued by odd reflection."""
+    n_rows, n = x.shape
+    length = n + 2 * pad
+    b0, b1, b2, a1, a2 = sos[0], sos[1], sos[2], sos[4], sos[5]
+    buffer = np.zeros((length, _LANES))
+    z0, z1 = np.zeros(_LANES), np.zeros(_LANES)
+    for first in range(0, n_rows, _LANES):
+        block = x[first : first + _LANES].T
+        lanes = block.shape[1]
+        buffer[pad : pad + n, :lanes] = block
+        for i in range(pad):
+            buffer[i, :lanes] = 2 * block[0] - block[pad - i]
+            buffer[pad + n + i, :lanes] = 2 * block[n - 1] - block[n - 2 - i]
+        for step in (1, -1):
+            at = 0 if step == 1 else length - 1
+            z0[:] = state[0] * buffer[at]
+            z1[:] = state[1] * buffer[at]
+            for _ in range(length):
+                for lane in range(_LANES):
+                    value = buffer[at, lane]
+                    y = b0 * value + z0[lane]
+                    z0[lane] = b1 * value - a1 * y + z1[lane]
+                    z1[lane] = b2 * value - a2 * y
+                    buffer[at, lane] = y
+                at += step
+        out[first : first + lanes] = buffer[pad : pad + n, :lanes].T
+
+
+def _averaged(x: Any, width: int, out: Any) -> None:
+    """Running mean of rows whose ends are held; differences are added as SciPy adds them."""
+    n_rows, n = x.shape
+    half = width // 2
+    for r in range(n_rows):
+        total = 0.0
+        for i in range(width):
+            total += x[r, min(max(i - half, 0), n - 1)]
+        out[r, 0] = total / width
+        for i in range(1, n):
+            total += x[r, min(i + half, n - 1)] - x[r, max(i - half - 1, 0)]
+            out[r, i] = total / width
+
+
+def _summits(x: Any, reach: int, least: Any, out: Any) -> None:
+    """Largest of their neighbourhood and above a bar."""
+    n_rows, n = x.shape
+    for r in range(n_rows):
+        for i in range(n):
+            value = x[r, i]
+            if not value > least[r]:
+                continue
+            highest = True
+            for k in range(1, reach + 1):
+                if x[r, max(i - k, 0)] > value or x[r, min(i + k, n - 1)] > value:
+                    highest = False
+                    break
+            out[r, i] = highest
+
+
+def _layer(columns: Any, weight: Any, bias: Any, out: Any) -> None:
+    """Weighted sums, a few hundred places at a time so that they stay in the cache."""
+    n_in, n = columns.shape
+    for first in range(0, n, _PLACES):
+        last = min(first + _PLACES, n)
+        for j in range(weight.shape[1]):
+            mine = out[j, first:last]
+            mine[:] = bias[j]
+            for k in range(n_in):
+                w = weight[k, j]
+                theirs = columns[k, first:last]
+                for i in range(last - first):
+                    mine[i] += w * theirs[i]

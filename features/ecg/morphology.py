@@ -1,0 +1,163 @@
+"""What a beat looks like next to its row's other beats; whether it began in a ventricle.
+
+Not here: whether it is a beat at all (`features.ecg.decision`).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from features.ecg import judge_weights
+from features.ecg.alone import TINY, neighbour
+from features.ecg.candidates import Block
+from features.ecg.company import row_totals, usual_rr_s
+from features.ecg.network import Network, from_text, logits
+from features.runs import Floats, Ints
+
+_SHARP_S: Final = 0.12
+_BROAD_S: Final = 0.3  # on either side, as Orphanidou et al. (2015) compare beats
+_FEWEST: Final = 3  # fewer beats have no usual shape
+_NEARBY: Final = 4  # beats on either side: trigeminy repeats after three
+_EDR_UP_S: Final = 0.04
+_EDR_DOWN_S: Final = 0.096
+
+
+class Shapes(NamedTuple):
+    """Of each beat."""
+
+    likeness: Floats  # correlation of +-0.3 s with the row's mean beat; NaN below 3 beats
+    kinship: Floats  # correlation with the two most alike among the four beats on either side
+    edr: Floats  # height of R above its lowest neighbourhood: follows breathing
+    ectopic: Floats  # logit that the beat is ventricular
+
+
+def shapes(block: Block, beats: tuple[Ints, Ints], at: Floats) -> Shapes:
+    """Likeness, respiratory height and ventricular logit of each beat.
+
+    Parameters
+    ----------
+    block : Block
+    beats : row and nearest working sample of each, (n,) each
+    at : (n,) float64
+        Place in working samples.
+
+    Notes
+    -----
+    The height for respiration is the largest sample within 40 ms less the smallest within 96 ms.
+    """
+    row, n_rows = beats[0], len(block.wave)
+    view = broad_view(block, beats)
+    up = _around(block.slow, beats, _EDR_UP_S, block.fs_hz).max(axis=1)
+    down = _around(block.slow, beats, _EDR_DOWN_S, block.fs_hz).min(axis=1)
+    inputs = ectopy_inputs(block, beats, at, view)
+    return Shapes(
+        np.where(np.bincount(row, minlength=n_rows)[row] >= _FEWEST, view[1], np.nan),
+        _kinship(view[0], row),
+        np.asarray(up - down, np.float64),
+        logits(_ectopy(), inputs),
+    )
+
+
+def broad_view(block: Block, beats: tuple[Ints, Ints]) -> tuple[Floats, Floats]:
+    """Samples within 0.3 s of each beat less their line, and correlation with the others' mean."""
+    cut = _without_line(_around(block.slow, beats, _BROAD_S, block.fs_hz, every=2))
+    return cut, _likeness(cut, beats[0], len(block.wave))
+
+
+def ectopy_inputs(
+    block: Block, beats: tuple[Ints, Ints], at: Floats, broad: tuple[Floats, Floats]
+) -> Floats:
+    """Inputs of the ventricular look, (inputs, n): shape, size, width and prematurity."""
+    row, _ = beats
+    n_rows = len(block.wave)
+    sharp = _around(block.wave, beats, _SHARP_S, block.fs_hz)
+    wide, alike = broad
+    width = np.log(_width(sharp) + TINY)
+    low_width = np.log(_width(wide) + TINY)
+    size = np.log(np.sqrt((sharp * sharp).sum(axis=1)) + TINY)
+    low_size = np.log(np.sqrt((wide * wide).sum(axis=1)) + TINY)
+    before, after = _intervals(row, at / block.fs_hz, n_rows)
+    columns = [alike, _likeness(sharp, row, n_rows), width, low_width]
+    for values in (width, low_width, size, low_size):
+        columns += [(values - _row_medians(values, row, n_rows)).clip(-3, 3)]
+    columns += [before.clip(0, 2.5), after.clip(0, 2.5), (before - after).clip(-2, 2)]
+    return np.stack(columns)
+
+
+@lru_cache(maxsize=1)
+def _ectopy() -> Network:
+    return from_text(judge_weights.ECTOPY)
+
+
+def _around(
+    x: Floats, beats: tuple[Ints, Ints], reach_s: float, fs_hz: float, every: int = 1
+) -> Floats:
+    """Samples around each beat, (n, points); the row's ends are held."""
+    row, peak = beats
+    reach = every * round(reach_s * fs_hz / every)
+    column = (peak[:, None] + np.arange(-reach, reach + 1, every)).clip(0, x.shape[1] - 1)
+    return np.asarray(x[row[:, None], column], np.float64)
+
+
+def _without_line(cut: Floats) -> Floats:
+    """Samples less the line through the means of the first and the last fifth."""
+    n = cut.shape[1]
+    fifth = max(1, n // 5)
+    first, last = cut[:, :fifth].mean(axis=1), cut[:, n - fifth :].mean(axis=1)
+    along = (np.arange(n) - 0.5 * (fifth - 1)) / max(1, n - fifth)
+    return np.asarray(cut - first[:, None] - (last - first)[:, None] * along, np.float64)
+
+
+def _likeness(cut: Floats, row: Ints, n_rows: int) -> Floats:
+    """Correlation with the mean of the row's other beats; 0 for an only one."""
+    unit = _units(cut)
+    others = row_totals(unit, row, n_rows)[row] - unit
+    norm = np.sqrt((others * others).sum(axis=1)) + TINY
+    return np.asarray(((unit * others).sum(axis=1) / norm).clip(-1, 1), np.float64)
+
+
+def _kinship(cut: Floats, row: Ints) -> Floats:
+    """Mean of the two best correlations with nearby beats; every second beat may be alike."""
+    unit = _units(cut)
+    n = row.size
+    found = np.zeros((2 * _NEARBY, n))
+    for k in range(1, min(_NEARBY, n - 1) + 1):
+        same = row[k:] == row[:-k]
+        alike = np.where(same, (unit[k:] * unit[:-k]).sum(axis=1), 0.0)
+        found[2 * k - 2, k:] = found[2 * k - 1, : n - k] = alike
+    found.sort(axis=0)
+    return np.asarray((0.5 * (found[-1] + found[-2])).clip(-1, 1), np.float64)
+
+
+def _units(cut: Floats) -> Floats:
+    """Cuts of mean 0 and norm 1."""
+    centred = cut - cut.mean(axis=1, keepdims=True)
+    norm = np.sqrt((centred * centred).sum(axis=1, keepdims=True)) + TINY
+    return np.asarray(centred / norm, np.float64)
+
+
+def _width(cut: Floats) -> Floats:
+    """Area over height: the width of a box of the same area, in samples' share of the cut."""
+    size = np.abs(cut)
+    return np.asarray(size.mean(axis=1) / (size.max(axis=1) + TINY), np.float64)
+
+
+def _row_medians(values: Floats, row: Ints, n_rows: int) -> Floats:
+    """Lower median of each value's row."""
+    order = np.lexsort((values, row))
+    count = np.bincount(row, minlength=n_rows)
+    middle = np.cumsum(count) - count + (count - 1).clip(0) // 2
+    return np.asarray(values[order][middle[row]], np.float64)
+
+
+def _intervals(row: Ints, at_s: Floats, n_rows: int) -> tuple[Floats, Floats]:
+    """Intervals before and after each beat, in usual ones; 1 where there is none."""
+    usual = usual_rr_s(row, at_s, n_rows)[row]
+    out = []
+    for k in (-1, 1):
+        other, exists = neighbour(row, k)
+        out.append(np.where(exists, np.abs(at_s[other] - at_s) / usual, 1.0))
+    return out[0], out[1]

@@ -1,0 +1,155 @@
+"""How far the beats of an ECG segment can be believed, and what is wrong with it.
+
+One score from independent views: how sure the detector was, whether a second one agrees, whether
+beats resemble each other, whether the wave is peaked as an ECG is. None alone decides: bigeminy
+has two shapes, fibrillation no rhythm, a paced heart sharp peaks. Not here: finding beats.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from features import runs
+from features.ecg import judge_weights
+from features.ecg.candidates import Block
+from features.ecg.network import Network, from_text, logits
+from features.feature import FeatureReason
+from features.runs import Bools, Floats, Ints
+
+GATE: Final = 0.5  # a segment below it counts as a gap
+JUDGED_FROM_S: Final = 5.0  # of usable signal: there, fewer than three beats are a finding
+FEWEST_BEATS: Final = 3
+_UNJUDGED: Final = 0.5  # of a rest too short to judge: passes, but only just
+_LEAST_COVERAGE: Final = 0.2  # of a core of 10 s: the shortest run in which beats are sought
+_CLIP_BLAMED: Final = 0.2
+_RISK_FLOOR: Final = 1e-3
+_PEAKED: Final = (1.0, 60.0)  # kurtosis: a sine has 1.5, a slow heart 30
+_WANDER_HZ: Final = 1.0
+_ECG_HZ: Final = 40.0
+_SHORTEST_CLIP: Final = 3  # samples on the rail; one flat-topped peak is not clipping
+_SHORTEST_CLIP_S: Final = 0.02
+
+
+class Indices(NamedTuple):
+    """Per row, what the score is made of; NaN where there is nothing to judge."""
+
+    risk: Floats  # expected wrong decisions
+    bsqi: Floats  # 0-1, agreement of two detectors
+    kinship: Floats  # -1 to 1, mean correlation of beats with the two nearby ones most alike
+    template_corr: Floats  # -1 to 1, mean correlation of beats with the mean of the others
+    ksqi: Floats  # kurtosis of the 4-30 Hz wave
+    bassqi: Floats  # 0-1, 1 less the share of power below 1 Hz
+    n_beats: Ints
+
+
+class Faults(NamedTuple):
+    """Per row, shares of the core's samples, 0-1."""
+
+    gap: Floats
+    flat: Floats
+    clip: Floats
+    usable: Floats
+
+
+class Verdict(NamedTuple):
+    """Per row, the score and why it is low."""
+
+    quality: Floats  # 0-1; below `GATE` the segment is better not used
+    reason: NDArray[np.uint8]  # FeatureReason, OK at or above the gate
+
+
+def faults(x: Floats, fs_hz: float, core: Bools) -> Faults:
+    """Gap, flat and clipped shares of the core of rows.
+
+    Parameters
+    ----------
+    x : (B, n_samples) float64
+        NaN marks a gap.
+    fs_hz : float
+    core : (n_samples,) bool
+    """
+    total = max(int(core.sum()), 1)
+    bridged = runs.bridge(x, fs_hz)
+    missing, flat = np.isnan(x), runs.flat(bridged, fs_hz)
+    clip = runs.on_a_rail(x, max(_SHORTEST_CLIP, round(_SHORTEST_CLIP_S * fs_hz))) & ~flat
+    usable = ~np.isnan(bridged) & ~flat
+    gap, level, rail, good = (m[:, core].sum(axis=1) / total for m in (missing, flat, clip, usable))
+    return Faults(gap, level, rail, good)
+
+
+def peakedness(block: Block) -> Floats:
+    """Kurtosis of each run's 4-30 Hz wave; 1 for a constant one."""
+    wave = block.wave - block.wave.mean(axis=1, keepdims=True)
+    square = wave * wave
+    spread = square.mean(axis=1)
+    square *= square
+    fourth = square.mean(axis=1)
+    return np.asarray(np.where(spread > 0, fourth / np.where(spread > 0, spread**2, 1.0), 1.0))
+
+
+def steadiness(block: Block) -> Floats:
+    """1 less the share of power below 1 Hz, of what lies below 40 Hz; 0 for a constant run."""
+    n = block.slow.shape[1]
+    centred = block.slow - block.slow.mean(axis=1, keepdims=True)
+    spectrum = fft.rfft(centred * np.hanning(n), fft.next_fast_len(n, real=True), axis=1)
+    power = spectrum.real**2 + spectrum.imag**2
+    per_hz = fft.next_fast_len(n, real=True) / block.fs_hz
+    slow = power[:, : int(np.ceil(_WANDER_HZ * per_hz))].sum(axis=1)
+    whole = power[:, : int(np.ceil(_ECG_HZ * per_hz))].sum(axis=1)
+    return np.asarray(np.where(whole > 0, 1.0 - slow / np.where(whole > 0, whole, 1.0), 0.0))
+
+
+def inputs(indices: Indices) -> Floats:
+    """Inputs of the score, (5, B); what is not known counts as bad.
+
+    Likeness is to nearby beats, not to one mean beat, which would condemn bigeminy.
+    """
+    risk = np.log(np.nan_to_num(indices.risk, nan=10.0) + _RISK_FLOOR)
+    bsqi = np.nan_to_num(indices.bsqi, nan=0.0)
+    alike = np.nan_to_num(indices.kinship, nan=0.0)
+    peaked = np.log(np.nan_to_num(indices.ksqi, nan=1.0).clip(*_PEAKED))
+    steady = np.nan_to_num(indices.bassqi, nan=0.0)
+    return np.stack([risk, bsqi, alike, peaked, steady])
+
+
+def judged(indices: Indices, fault: Faults, fs_hz: float, n_samples: int) -> Verdict:
+    """Score and reason of each row.
+
+    Parameters
+    ----------
+    indices : Indices
+    fault : Faults
+    fs_hz : float
+    n_samples : int
+        Of a row, context included.
+
+    Returns
+    -------
+    Verdict
+        The score is the chance that no beat of the core is wrong, learnt from MIT-BIH records
+        under noise; 0 where less than a fifth is usable, at most 0.5 where a rest is too short
+        to be judged.
+    """
+    chance = 1.0 / (1.0 + np.exp(-logits(_score(), inputs(indices)).clip(-40, 40)))
+    few = indices.n_beats < FEWEST_BEATS
+    short = fault.usable * n_samples < JUDGED_FROM_S * fs_hz
+    score = np.where(few, np.where(short, _UNJUDGED, 0.0), chance) * (1.0 - fault.clip)
+    absent = fault.usable < _LEAST_COVERAGE
+    score = np.where(absent, 0.0, score)
+    reason = np.full(score.size, FeatureReason.NOISE, np.uint8)
+    reason[few] = FeatureReason.TOO_FEW_BEATS
+    reason[fault.clip > _CLIP_BLAMED] = FeatureReason.CLIP
+    reason[absent] = FeatureReason.GAP
+    reason[absent & (fault.flat > fault.gap)] = FeatureReason.FLAT
+    reason[score >= GATE] = FeatureReason.OK
+    return Verdict(score, reason)
+
+
+@lru_cache(maxsize=1)
+def _score() -> Network:
+    return from_text(judge_weights.SCORE)

@@ -1,0 +1,215 @@
+"""Everything known of ECG segments: beats, what kind they are, and how far to trust them.
+
+Stateless and batched: the result of a row depends on its samples only.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.ecg import detector, quality, second
+from features.ecg.decision import Looks
+from features.ecg.detector import RunBlock
+from features.ecg.morphology import Shapes, shapes
+from features.runs import Bools, Floats, Ints
+
+_AGREE_S: Final = 0.15  # EC57: two marks of one beat
+
+
+class EcgBeatTable(NamedTuple):
+    """Beats of all rows, sorted by row, then position; one value each."""
+
+    row: Ints
+    position: Floats  # samples from the row's first
+    amplitude: Floats  # of the 4-30 Hz wave at R, in the signal's unit, at least 0
+    edr: Floats  # R above its lowest neighbourhood, same unit: follows breathing
+    ectopic: Floats  # 0-1, chance that the beat is ventricular
+    confidence: Floats  # 0-1, chance that it is a beat
+
+
+class EcgSegments(NamedTuple):
+    """Beats of the rows, and one value per row for their quality."""
+
+    beats: EcgBeatTable
+    quality: Floats  # 0-1; below `features.ecg.quality.GATE` the segment counts as a gap
+    bsqi: Floats  # NaN where neither detector has a beat
+    template_corr: Floats  # NaN with fewer than three beats
+    ksqi: Floats  # NaN without a usable run, as is bassqi
+    bassqi: Floats
+    flat_pct: Floats
+    clip_pct: Floats
+    gap_pct: Floats
+    reason: NDArray[np.uint8]  # FeatureReason
+    score_inputs: Floats  # (B, 5) what `quality` was made of, for training
+
+
+class _Look(NamedTuple):
+    """Beats of a run, and sums its row's indices are made of; (runs,) each but the first."""
+
+    beats: EcgBeatTable
+    row: Ints
+    seconds: Floats
+    risk: Floats
+    agreed: Ints
+    seen: Ints  # beats of both detectors
+    alike: Floats  # sum over beats
+    compared: Ints
+    kin: Floats  # sum over beats
+    found: Ints  # beats
+    peaked: Floats
+    steady: Floats
+
+
+def analyse_ecg(
+    x: Floats, fs_hz: float, core: tuple[int, int] | None = None, networks: Looks | None = None
+) -> EcgSegments:
+    """Beats and quality of ECG segments.
+
+    Parameters
+    ----------
+    x : (B, n_samples) float64
+        One segment a row, 2 s of context on either side of the core; NaN marks a gap.
+    fs_hz : float
+        Sampling rate, 25 to 2000 Hz. At impossible rates there are no beats and quality is 0.
+    core : (first, stop), optional
+        Samples whose faults count; beats of the context are reported all the same. The whole row
+        by default.
+    networks : two Network, optional
+        Others than those that were trained.
+
+    Returns
+    -------
+    EcgSegments
+        Never raises for what samples hold.
+
+    Notes
+    -----
+    A gap costs beats within a second of it at most: runs of less than 2 s have none, and beats
+    within 0.25 s of a cut are left out. Quality indices are of the whole row, context included.
+    Checked against: ``tests/features/ecg/test_segment.py``, ``benchmarks/bench_beats_ecg.py``.
+    """
+    n_rows, n = x.shape
+    found = [_look(block, n) for block in detector.run_blocks(x, fs_hz, networks)]
+    indices = _indices(found, n_rows)
+    inside = np.zeros(n, np.bool_)
+    inside[slice(*(core or (0, n)))] = True
+    fault = quality.faults(x, fs_hz, inside) if detector.is_rate(fs_hz) else _all_gap(n_rows)
+    verdict = quality.judged(indices, fault, fs_hz, n)
+    return EcgSegments(
+        beats=_sorted([look.beats for look in found]),
+        quality=verdict.quality,
+        bsqi=indices.bsqi,
+        template_corr=indices.template_corr,
+        ksqi=indices.ksqi,
+        bassqi=indices.bassqi,
+        flat_pct=100.0 * fault.flat,
+        clip_pct=100.0 * fault.clip,
+        gap_pct=100.0 * fault.gap,
+        reason=verdict.reason,
+        score_inputs=np.ascontiguousarray(quality.inputs(indices).T),
+    )
+
+
+def _all_gap(n_rows: int) -> quality.Faults:
+    """Faults of rows at an impossible rate."""
+    nothing = np.zeros(n_rows)
+    return quality.Faults(nothing + 1.0, nothing, nothing, nothing)
+
+
+def _look(run: RunBlock, n_samples: int) -> _Look:
+    """Beats of a block of runs, and the sums for their rows."""
+    block, row = run.block, run.beats.row
+    n_runs = len(block.wave)
+    shape = shapes(block, (row, run.place.peak), run.place.position)
+    other = second.second_opinion(block.slow, block.fs_hz)
+    both = (row, run.place.position), (other[0], other[1].astype(np.float64))
+    known = ~np.isnan(shape.likeness)
+    return _Look(
+        beats=_table(run, shape, n_samples),
+        row=run.row,
+        seconds=np.full(n_runs, run.length / run.fs_hz),
+        risk=run.risk,
+        agreed=second.matches(*both, _AGREE_S * block.fs_hz, n_runs),
+        seen=np.bincount(row, minlength=n_runs) + np.bincount(other[0], minlength=n_runs),
+        alike=np.bincount(row[known], shape.likeness[known], n_runs).astype(np.float64),
+        compared=np.bincount(row[known], minlength=n_runs),
+        kin=np.bincount(row, shape.kinship, n_runs).astype(np.float64),
+        found=np.bincount(row, minlength=n_runs),
+        peaked=quality.peakedness(block),
+        steady=quality.steadiness(block),
+    )
+
+
+def _table(run: RunBlock, shape: Shapes, n_samples: int) -> EcgBeatTable:
+    """Beats of a block in their rows, without those at a cut."""
+    kept = ~detector.edges(run, n_samples)
+    return EcgBeatTable(
+        run.row[run.beats.row][kept],
+        run.position()[kept],
+        np.abs(run.place.height)[kept],
+        shape.edr[kept],
+        _chance(shape.ectopic[kept]),
+        _chance(run.logit[kept]),
+    )
+
+
+def _chance(logit: Floats) -> Floats:
+    """Logits as chances."""
+    return np.asarray(1.0 / (1.0 + np.exp(-logit.clip(-40, 40))), np.float64)
+
+
+def chosen_beats(table: EcgBeatTable, chosen: Bools | Ints) -> EcgBeatTable:
+    """The chosen beats, in the order chosen."""
+    return EcgBeatTable(
+        row=table.row[chosen],
+        position=table.position[chosen],
+        amplitude=table.amplitude[chosen],
+        edr=table.edr[chosen],
+        ectopic=table.ectopic[chosen],
+        confidence=table.confidence[chosen],
+    )
+
+
+def _sorted(parts: list[EcgBeatTable]) -> EcgBeatTable:
+    """Tables put together, by row, then position."""
+    if not parts:
+        nothing = np.empty(0)
+        return EcgBeatTable(np.empty(0, np.intp), *[nothing] * 5)
+    row = np.concatenate([part.row for part in parts])
+    columns = [np.concatenate(column) for column in zip(*(p[1:] for p in parts), strict=True)]
+    return chosen_beats(EcgBeatTable(row, *columns), np.lexsort((columns[0], row)))
+
+
+def _indices(found: list[_Look], n_rows: int) -> quality.Indices:
+    """Indices of the rows from those of their runs."""
+    if not found:
+        nothing = np.full(n_rows, np.nan)
+        none = np.zeros(n_rows, np.intp)
+        return quality.Indices(nothing, nothing, nothing, nothing, nothing, nothing, none)
+    row = np.concatenate([look.row for look in found])
+    order = np.argsort(row, kind="stable")
+
+    def total(parts: list[Floats] | list[Ints]) -> Floats:
+        values = np.concatenate(parts).astype(np.float64)
+        return np.bincount(row[order], values[order], n_rows).astype(np.float64, copy=False)
+
+    seconds = total([look.seconds for look in found])
+    seen, compared = total([k.seen for k in found]), total([k.compared for k in found])
+    n_beats = total([np.bincount(k.beats.row, minlength=n_rows)[k.row] for k in found])
+    return quality.Indices(
+        risk=np.where(seconds > 0, total([k.risk for k in found]), np.nan),
+        bsqi=_ratio(2.0 * total([k.agreed for k in found]), seen),
+        kinship=_ratio(total([k.kin for k in found]), total([k.found for k in found])),
+        template_corr=_ratio(total([k.alike for k in found]), compared),
+        ksqi=_ratio(total([k.peaked * k.seconds for k in found]), seconds),
+        bassqi=_ratio(total([k.steady * k.seconds for k in found]), seconds),
+        n_beats=n_beats.astype(np.intp),
+    )
+
+
+def _ratio(a: Floats, b: Floats) -> Floats:
+    """Quotient, NaN where the divisor is 0."""
+    return np.where(b > 0, a / np.where(b > 0, b, 1.0), np.nan)

@@ -1,0 +1,59 @@
+"""The wave detectors see: averaged down in place, split at gaps, its noise known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from features.ppg.wave import gap_free, pulse_wave, usable_samples
+
+
+@pytest.mark.parametrize("fs_hz", [20.0, 25.0, 64.0, 100.0, 125.0, 250.0, 499.7, 2000.0])
+def test_the_inner_rate_is_near_40_to_80_hz_and_positions_are_kept(fs_hz: float) -> None:
+    t = np.arange(round(20 * fs_hz)) / fs_hz
+    wave = pulse_wave(np.sin(2 * np.pi * 1.3 * t)[None], fs_hz)
+    assert wave.fs_hz <= 80 or fs_hz < 80
+    assert wave.fs_hz >= 40 or wave.fs_hz == fs_hz
+    at_s = wave.outer(np.arange(wave.band.shape[1])) / fs_hz
+    inside = (at_s > 3) & (at_s < 17)
+    expected = np.sin(2 * np.pi * 1.3 * at_s[inside])
+    assert np.corrcoef(wave.band[0, inside], expected)[0, 1] > 0.9999
+
+
+def test_a_constant_has_no_wave_at_any_level() -> None:
+    wave = pulse_wave(np.full((1, 1000), 12345.678), 64.0)
+    assert not wave.band.any()
+    assert not wave.slope.any()
+
+
+@pytest.mark.parametrize("deviation", [0.01, 1.0])
+def test_the_noise_is_that_of_white_noise_and_a_pulse_adds_little(deviation: float) -> None:
+    t = np.arange(6400) / 64.0
+    pulse = np.exp(2 * np.sin(2 * np.pi * 1.2 * t))
+    noise = np.random.default_rng(0).normal(0, deviation, t.size)
+    assert pulse_wave(noise[None], 64.0).noise()[0] == pytest.approx(deviation, rel=0.05)
+    alone = pulse_wave(pulse[None], 64.0).noise()[0]
+    assert alone < 0.01 * np.ptp(pulse)
+
+
+def test_runs_are_split_at_gaps_and_flat_lines_and_short_ones_left_out() -> None:
+    """row 0 whole; row 1: 500 | gap | 497; row 2: 100 | flat | 600"""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3, 1000))
+    x[1, 500:503] = np.nan
+    x[2, 100:400] = 0.5
+    bridged, usable = usable_samples(x, 64.0)
+    runs = [
+        (int(row), int(start), run.x.shape[1])
+        for run in gap_free(bridged, usable, 64.0)
+        for row, start in zip(run.row, run.start, strict=True)
+    ]
+    assert sorted(runs) == [(0, 0, 1000), (1, 0, 500), (1, 503, 497), (2, 400, 600)]
+
+
+def test_a_single_missing_sample_is_bridged() -> None:
+    x = np.random.default_rng(0).normal(size=(1, 1000))
+    x[0, 500] = np.nan
+    bridged, usable = usable_samples(x, 64.0)
+    assert usable.all()
+    assert bridged[0, 500] == pytest.approx(0.5 * (x[0, 499] + x[0, 501]))
