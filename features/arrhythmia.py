@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from features import filters
 from features.beats import detect_pulses, detect_r_peaks
+from features.ecg.second import second_opinion
 from features.quality import signal_quality
 from features.runs import Bools, Floats, Ints, spans
 
@@ -106,6 +107,8 @@ def arrhythmia_evidence(ecg: Sequence[Floats], pulse: Sequence[Floats], fs_hz: f
             own = {**_rates(found[name], len(x), end_s), "quality": _qualities(x, fs_hz, kind)}
             more = _lead if kind == "ecg" else _heights
             own |= more(x, fs_hz, found[name])
+            if kind == "ecg":
+                own |= _second(x, fs_hz)
             out |= {f"{name}_{key}": value for key, value in own.items()}
     leads, pulses = (
         [f"{k}{i}" for i in range(len(w))] for k, w in (("ecg", ecg), ("pulse", pulse))
@@ -129,6 +132,22 @@ def _beats(x: Floats, fs_hz: float, kind: str) -> _Beats:
     rows = detect_r_peaks(x, fs_hz) if kind == "ecg" else detect_pulses(x, fs_hz)
     row = np.repeat(np.arange(len(x)), [len(r) for r in rows])
     return _Beats(row, np.concatenate([*rows, np.empty(0)]) / fs_hz)
+
+
+def _second(x: Floats, fs_hz: float) -> Evidence:
+    """Rates and oddity of the beats of a detector that takes anything sharp for a beat.
+
+    The first detector leaves out what does not look like a beat; in fibrillation, and where an
+    electrode moves, what it left out is evidence too.
+    """
+    y = _filled(x)
+    row, at = second_opinion(y, fs_hz)
+    beats = _Beats(row, at / fs_hz)
+    told = {
+        **_rates(beats, len(x), x.shape[1] / fs_hz),
+        **_oddity(_banded(y, _QRS_HZ, fs_hz), fs_hz, beats),
+    }
+    return {f"second_{name}": value for name, value in told.items()}
 
 
 def _qualities(x: Floats, fs_hz: float, kind: str) -> Floats:
