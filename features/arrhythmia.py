@@ -135,11 +135,7 @@ def _beats(x: Floats, fs_hz: float, kind: str) -> _Beats:
 
 
 def _second(x: Floats, fs_hz: float) -> Evidence:
-    """Rates and oddity of the beats of a detector that takes anything sharp for a beat.
-
-    The first detector leaves out what does not look like a beat; in fibrillation, and where an
-    electrode moves, what it left out is evidence too.
-    """
+    """Rates and oddity by a detector that also takes for a beat what does not look like one."""
     y = _filled(x)
     row, at = second_opinion(y, fs_hz)
     beats = _Beats(row, at / fs_hz)
