@@ -90,9 +90,6 @@ def timed(call: Callable[[], Any]) -> tuple[Any, float]:
     return result, time.process_time() - began
 
 
-# --- R peaks ------------------------------------------------------------------------------------
-
-
 def r_peak_detectors() -> dict[str, Detector]:
     """Peers by name; each takes one lead and its rate."""
     nk, sleepecg, processing = (
@@ -228,9 +225,6 @@ def matches(truth: Floats, found: Floats, within: float) -> int:
     return hits
 
 
-# --- HRV ----------------------------------------------------------------------------------------
-
-
 def hrv_table() -> None:
     """Values and CPU of the HRV vector of 300 s windows of annotated beats."""
     nk, antropy = importlib.import_module("neurokit2"), importlib.import_module("antropy")
@@ -261,7 +255,7 @@ def hrv_table() -> None:
         results[name], cpu = timed(call)
         per = 1e3 * cpu / len(few)
         print(f"{name:40}{per:10.2f}   ratio {per / (1e3 * own_s / len(windows)):8.1f}")
-    pairs = {"ecg_rmssd_ms": "HRV_RMSSD", "ecg_sdnn_ms": "HRV_SDNN", "ecg_pnn50_pct": "HRV_pNN50"}
+    pairs = {"ecg_rmssd_ms": "HRV_RMSSD", "ecg_sdnn_ms": "HRV_SDNN"}
     clean = [i for i in range(len(few)) if series[i].valid.all()]
     for name, theirs in pairs.items():
         ratio = [
@@ -270,9 +264,6 @@ def hrv_table() -> None:
         if ratio:
             middle = np.median(ratio)
             print(f"  {theirs} over {name}: {middle:.4f} ({len(ratio)} windows without artefacts)")
-
-
-# --- pulses and pipelines -----------------------------------------------------------------------
 
 
 def bidmc(n: int) -> list[tuple[Floats, Floats, Floats, float]]:

@@ -14,11 +14,13 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from features import filters
 from features.beats import detect_pulses, detect_r_peaks
+from features.ecg.second import second_opinion
 from features.quality import signal_quality
-from features.runs import Bools, Floats, Ints
+from features.runs import Bools, Floats, Ints, spans
 
 # An alarm sounds within 10 s of what it reports (ANSI/AAMI EC13); 6 s more hold what led to it.
 LOOK_S: Final = 16.0
@@ -40,6 +42,12 @@ _ALL_HZ: Final = (2.0, 30.0)
 _NEAR_HZ: Final = 0.7
 _MUSCLE_HZ: Final = (40.0, 100.0)
 _DRIFT_HZ: Final = (0.5, 3.0)
+_ENERGY_BAND_HZ: Final = (5.0, 20.0)
+_ENERGY_HZ: Final = 25.0  # the energy's own rate
+_ENERGY_WIDTH: Final = 3  # of its samples: about one QRS complex
+_USUAL_PCT: Final = 90.0
+_QUIET: Final = 0.2  # of the usual size
+_LAGS_S: Final = (0.2, 1.6)  # 300 to 38 beats per minute
 _AGREES_S: Final = 0.12
 _DELAYS_S: Final = np.arange(0.0, 0.8, 0.04)  # from R peak to pulse
 
@@ -77,7 +85,9 @@ def arrhythmia_evidence(ecg: Sequence[Floats], pulse: Sequence[Floats], fs_hz: f
         1/min. `cv`, `jump`: irregularity of the intervals. `quality` 0-1. Of leads also `odd5`:
         how unlike the usual beat the four oddest of five fast beats are, 0-2; `alike5`: how alike
         those five are; `low`, `narrow`: share of power at 2-8 Hz and around the peak in the most
-        sinusoidal 3 s. Of pulses `height_min`, `height_mid`: pulse height over the usual one.
+        sinusoidal 3 s; `quiet_s`: longest time without QRS energy, `rhythm`, `rhythm_bpm`: how
+        periodic that energy is in the last 8 s, and its rate. Of pulses `height_min`,
+        `height_mid`: pulse height over the usual one.
         NaN where it cannot be known.
 
     Notes
@@ -97,6 +107,8 @@ def arrhythmia_evidence(ecg: Sequence[Floats], pulse: Sequence[Floats], fs_hz: f
             own = {**_rates(found[name], len(x), end_s), "quality": _qualities(x, fs_hz, kind)}
             more = _lead if kind == "ecg" else _heights
             own |= more(x, fs_hz, found[name])
+            if kind == "ecg":
+                own |= _second(x, fs_hz)
             out |= {f"{name}_{key}": value for key, value in own.items()}
     leads, pulses = (
         [f"{k}{i}" for i in range(len(w))] for k, w in (("ecg", ecg), ("pulse", pulse))
@@ -120,6 +132,18 @@ def _beats(x: Floats, fs_hz: float, kind: str) -> _Beats:
     rows = detect_r_peaks(x, fs_hz) if kind == "ecg" else detect_pulses(x, fs_hz)
     row = np.repeat(np.arange(len(x)), [len(r) for r in rows])
     return _Beats(row, np.concatenate([*rows, np.empty(0)]) / fs_hz)
+
+
+def _second(x: Floats, fs_hz: float) -> Evidence:
+    """Rates and oddity by a detector that also takes for a beat what does not look like one."""
+    y = _filled(x)
+    row, at = second_opinion(y, fs_hz)
+    beats = _Beats(row, at / fs_hz)
+    told = {
+        **_rates(beats, len(x), x.shape[1] / fs_hz),
+        **_oddity(_banded(y, _QRS_HZ, fs_hz), fs_hz, beats),
+    }
+    return {f"second_{name}": value for name, value in told.items()}
 
 
 def _qualities(x: Floats, fs_hz: float, kind: str) -> Floats:
@@ -186,7 +210,7 @@ def _lead(x: Floats, fs_hz: float, beats: _Beats) -> Evidence:
     """Shape of the beats and of the wave of one lead."""
     y = _filled(x)
     wave = _banded(y, _QRS_HZ, fs_hz)
-    out = {**_oddity(wave, fs_hz, beats), **_sinusoid(wave, fs_hz)}
+    out = {**_oddity(wave, fs_hz, beats), **_sinusoid(wave, fs_hz), **_energy(y, fs_hz)}
     for name, band in (("muscle", _MUSCLE_HZ), ("drift", _DRIFT_HZ)):
         out[name] = _louder(_banded(y, band, fs_hz), fs_hz)
     absent = np.isnan(x).all(axis=1)
@@ -238,6 +262,29 @@ def _unit(x: Floats) -> Floats:
     x = x - x.mean(axis=1, keepdims=True)
     norm = np.sqrt((x * x).sum(axis=1, keepdims=True))
     return np.asarray(x / np.where(norm > 0, norm, 1.0), np.float64)
+
+
+def _energy(y: Floats, fs_hz: float) -> Evidence:
+    """Quiet and rhythm of the QRS energy of the last 16 s, whatever a detector makes of it."""
+    step = max(1, round(fs_hz / _ENERGY_HZ))
+    power = _banded(y, _ENERGY_BAND_HZ, fs_hz) ** 2
+    n = power.shape[1] // step
+    power = power[:, power.shape[1] - n * step :].reshape(len(y), n, step).mean(axis=2)
+    smooth = ndimage.uniform_filter1d(power, _ENERGY_WIDTH, axis=1, mode="nearest")
+    size = np.sqrt(np.maximum(smooth, 0.0))
+    n_late = round(LOOK_S * fs_hz / step)
+    usual = np.percentile(size[:, :-n_late], _USUAL_PCT, axis=1, keepdims=True)
+    row, start, stop = spans(size[:, -n_late:] < _QUIET * usual)
+    quiet = np.zeros(len(y))
+    np.maximum.at(quiet, row, (stop - start) * step / fs_hz)
+    late = size[:, -n_late // 2 :]
+    late = late - late.mean(axis=1, keepdims=True)
+    spectrum = np.abs(np.fft.rfft(late, 2 * n_late, axis=1)) ** 2
+    alike = np.fft.irfft(spectrum, axis=1)[:, : n_late // 2]
+    lags = np.arange(round(_LAGS_S[0] * fs_hz / step), round(_LAGS_S[1] * fs_hz / step))
+    best = lags[alike[:, lags].argmax(axis=1)]
+    rhythm = alike[np.arange(len(y)), best] / np.maximum(alike[:, 0], 1e-300)
+    return {"quiet_s": quiet, "rhythm": rhythm, "rhythm_bpm": 60.0 * fs_hz / (best * step)}
 
 
 def _sinusoid(wave: Floats, fs_hz: float) -> Evidence:

@@ -159,7 +159,8 @@ def test_a_clipped_wave_keeps_its_beats_and_says_that_it_is_clipped(
     waves: dict[str, Floats], signal: str
 ) -> None:
     low, high = np.percentile(waves[signal], (12, 88))
-    x = waves[signal].clip(low, high)
+    # The rail stays above the T waves: a QRS no higher than they are is not visible as one.
+    x = waves[signal].clip(low, high if signal == "ppg" else 0.45)
     assert abs(len(_found_s(signal, x)) - len(truth_s())) <= 1
     assert "clip" in signal_quality(x[:2500], FS, signal)[1]
 
