@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from alerts import alert, lifecycle
-from alerts.alert import AlertEvent, AlertRecord, Kind, Phase, Priority, Responsibility
+from alerts.alert import AlertEvent, AlertRecord, Kind, Phase, Priority, Responsibility, Trigger
 from alerts.conditions import NO_LEVEL, value_of
 from alerts.lifecycle import Move
 from alerts.policy import ConditionSpec, Policy, to_us
@@ -29,6 +29,7 @@ class Moment(NamedTuple):
     event_us: int
     recorded_us: int
     revised: bool = False
+    trigger: Trigger = Trigger.SCORE
 
 
 class Start(NamedTuple):
@@ -116,7 +117,7 @@ def begin(
         latch_due=demands.latching,
         unacked_since_us=moment.recorded_us,
     )
-    event = alert.make_event(record, Phase.RAISED, moment.event_us, moment.revised)
+    event = alert.make_event(record, Phase.RAISED, moment.event_us, moment.revised, moment.trigger)
     return occurrence, event
 
 
@@ -144,7 +145,7 @@ def change(occ: Occurrence, move: Move, moment: Moment, cause: str = "", **field
     told = record.score
     record = replace(record, text=compose(phase, record, occ.finding, occ.told, cause))
     occ = replace(occ, record=record, told=occ.told if told is None else told.decision)
-    return occ, alert.make_event(record, phase, moment.event_us, moment.revised)
+    return occ, alert.make_event(record, phase, moment.event_us, moment.revised, moment.trigger)
 
 
 def views(score: Score, spec: ConditionSpec, level: int) -> dict[str, Any]:
@@ -204,8 +205,14 @@ def expires_us(occ: Occurrence) -> int | None:
 
 
 def _responds_to(record: AlertRecord) -> tuple[Priority, Responsibility, alert.Resolution]:
-    """Return what a command must have seen."""
-    return record.priority, record.state.responsibility, record.state.resolution
+    """Return what a command must have seen.
+
+    That nobody answered in time is no news to the one who answers now.
+    """
+    owner = record.state.responsibility
+    if owner is Responsibility.UNDEFINED:
+        owner = Responsibility.NONE
+    return record.priority, owner, record.state.resolution
 
 
 def _rounded(value: float | None) -> float | None:

@@ -23,6 +23,8 @@ SUMMARY: Final[dict[Phase, str]] = {
     Phase.REJECTED: "Rejected, tier {tier}: {display}. {finding}",
     Phase.SNOOZED: "Snoozed: {display}. {finding}",
     Phase.UNSNOOZED: "Snooze over: {display}. {finding}",
+    Phase.SUPPRESSED: "Held back: {display}. {finding}",
+    Phase.UNSUPPRESSED: "No longer held back: {display}. {finding}",
     Phase.STALE: "Inputs missing: {display} cannot be judged. Last: {finding}",
     Phase.REFRESHED: "Inputs back: {display}. {finding}",
     Phase.CLEARED: "Over: {display}. {finding}",

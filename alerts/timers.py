@@ -96,7 +96,7 @@ def _unacknowledged(occ: Occurrence, policy: Policy, now_us: int) -> Changed | N
     moment = Moment(now_us, now_us)
     cause = "The acknowledgement has ended"
     expires_us = occurrence.expires_us(occ)
-    return change(occ, Move.UNACKNOWLEDGE, moment, cause, expires_us=expires_us)
+    return change(occ, Move.EXPIRE, moment, cause, expires_us=expires_us)
 
 
 def _stale(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:

@@ -43,6 +43,7 @@ def test_the_state_is_the_event_without_what_happened(raised: Raised) -> None:
         "phase",
         "event_us",
         "revised",
+        "trigger",
     }
     assert envelope.state_value(event) == envelope.state_value(event.record())
     assert type(event.record()) is AlertRecord
