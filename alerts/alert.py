@@ -370,7 +370,7 @@ def dedup_key(tenant: str, subject: str, condition: str) -> str:
     >>> dedup_key("t1", "p|1", "deterioration")
     't1|p%7C1|deterioration'
     """
-    return "|".join(_escape(part) for part in (tenant, subject, condition))
+    return "|".join(escape(part) for part in (tenant, subject, condition))
 
 
 def occurrence_id(key: str, policy_id: str, onset_us: int) -> str:
@@ -390,9 +390,9 @@ def occurrence_id(key: str, policy_id: str, onset_us: int) -> str:
     >>> occurrence_id("t1|p1|deterioration", "ward-default", 0)
     '383b8f0f-c952-5ef4-b7c0-8c7f918abbf9'
     """
-    return str(uuid.uuid5(NAMESPACE, f"{key}|{_escape(policy_id)}|{onset_us}"))
+    return str(uuid.uuid5(NAMESPACE, f"{key}|{escape(policy_id)}|{onset_us}"))
 
 
-def _escape(part: str) -> str:
-    """Make `part` safe between "|" separators, reversibly."""
+def escape(part: str) -> str:
+    """Return `part` safe between "|" separators, reversibly."""
     return part.replace("%", "%25").replace("|", "%7C")

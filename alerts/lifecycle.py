@@ -87,7 +87,10 @@ _FRESH = {False: False}
 _OPEN = {Resolution.OPEN: Resolution.OPEN}
 _END = {Resolution.OPEN: Resolution.CLOSED}
 _SNOOZE: dict[Suppression, Suppression] = {**_HOWEVER, Suppression.NONE: Suppression.SNOOZED}
-_UNSNOOZE: dict[Suppression, Suppression] = {**_stay(HELD_BACK), Suppression.SNOOZED: Suppression.NONE}
+_UNSNOOZE: dict[Suppression, Suppression] = {
+    **_stay(HELD_BACK),
+    Suppression.SNOOZED: Suppression.NONE,
+}
 _ACCEPT = _to(Responsibility.ACCEPTED, Responsibility)
 _UNSEEN = _stay(UNSEEN)
 _GIVE_BACK = {Responsibility.ACCEPTED: Responsibility.NONE}

@@ -251,8 +251,8 @@ def test_a_command_that_does_not_fit_the_state_is_refused(desk: Desk) -> None:
     ("fields", "words"),
     [
         ({"reason": "x" * (MAX_WORDS + 1)}, "reason has 2001 characters"),
-        ({"actor": "x" * (MAX_NAME + 1)}, "at most 200 characters"),
-        ({"command_id": ""}, "at most 200 characters"),
+        ({"actor": "x" * (MAX_NAME + 1)}, "at most 200 long"),
+        ({"command_id": ""}, "at most 200 long"),
     ],
 )
 def test_over_long_words_are_refused(desk: Desk, fields: dict[str, str], words: str) -> None:

@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from alerts import conditions
-from alerts.conditions import ConditionState, Hold, LevelState
+from alerts.conditions import ConditionState, LevelState
 from alerts.machine import AlertMachine
 from alerts.policy import Policy, default_policy_text, parse_policy
+from alerts.reading import read, value_of
 from models.score import Score
 
 MakeScore = Callable[..., Score]
@@ -158,25 +159,29 @@ def test_severe_counts_only_the_points_of_trusted_inputs(
 
 
 def test_a_calibrated_model_is_severe_only_without_any_doubtful_input(score: MakeScore) -> None:
-    spec = edited(
-        ("severe = 9", "severe = 0.9"),
-        ("hi = 5, lo = 4", "hi = 0.5, lo = 0.4"),
-        ("hi = 7, lo = 5", "hi = 0.7, lo = 0.5"),
-    ).conditions["deterioration"]
+    rule = (
+        edited(
+            ("severe = 9", "severe = 0.9"),
+            ("hi = 5, lo = 4", "hi = 0.5, lo = 0.4"),
+            ("hi = 7, lo = 5", "hi = 0.7, lo = 0.5"),
+        )
+        .variants["deterioration"]
+        .plain
+    )
     sure = msgspec.structs.replace(score(0, 9), calibrated=True, lower=0.95)
     doubtful = msgspec.structs.replace(score(0, 9, quality=0.5), calibrated=True, lower=0.95)
-    assert conditions.read(sure, 0.95, spec, None).severe
-    assert not conditions.read(doubtful, 0.95, spec, None).severe
+    assert read(sure, 0.95, rule, ()).severe
+    assert not read(doubtful, 0.95, rule, ()).severe
 
 
-def test_scores_are_rounded_before_any_threshold(score: MakeScore) -> None:
+def test_scores_are_rounded_before_any_threshold(score: MakeScore, policy: Policy) -> None:
     almost = msgspec.structs.replace(score(0, 5), lower=4.99996)
-    assert conditions.value_of(almost, "lower") == 5.0
+    assert value_of(almost, policy.conditions["deterioration"]) == 5.0
 
 
-def test_a_nan_score_is_no_score(score: MakeScore) -> None:
+def test_a_nan_score_is_no_score(score: MakeScore, policy: Policy) -> None:
     broken = msgspec.structs.replace(score(0, 5), lower=float("nan"))
-    assert conditions.value_of(broken, "lower") is None
+    assert value_of(broken, policy.conditions["deterioration"]) is None
 
 
 def test_refractory_holds_the_same_priority_back(draw: Draw) -> None:
@@ -202,10 +207,10 @@ def test_refractory_does_not_hold_back_a_severe_score(draw: Draw) -> None:
 def test_the_refractory_state_is_forgotten_when_it_is_over(
     score: MakeScore, at: Callable[[float], int]
 ) -> None:
-    spec = edited(("refractory_s = 0 ", "refractory_s = 60 ")).conditions["deterioration"]
+    rule = edited(("refractory_s = 0 ", "refractory_s = 60 ")).variants["deterioration"].plain
     quiet = ConditionState((LevelState(), LevelState()), quiet_until_us=at(60), last_level=0)
-    early = conditions.step(spec, quiet, conditions.read(score(30, 0), 0.0, spec, quiet))
-    late = conditions.step(spec, quiet, conditions.read(score(60, 0), 0.0, spec, quiet))
+    early = conditions.step(rule, quiet, read(score(30, 0), 0.0, rule, ()))
+    late = conditions.step(rule, quiet, read(score(60, 0), 0.0, rule, ()))
     assert early.state is not None
     assert late.state is None
 
@@ -213,11 +218,6 @@ def test_the_refractory_state_is_forgotten_when_it_is_over(
 def test_zero_for_and_keep_follow_the_score_at_once(draw: Draw) -> None:
     bare = edited(("for_s = 120 ", "for_s = 0 "), ("keep_s = 600 ", "keep_s = 0 "))
     assert draw("05055", policy=bare) == "-ROR-"
-
-
-def test_pause_leaves_quiet_levels_alone() -> None:
-    state = ConditionState((LevelState(Hold.ON), LevelState()))
-    assert [level.paused for level in conditions.pause(state).levels] == [True, False]
 
 
 def test_no_state_has_no_level_on() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from alerts.alert import Priority
-from alerts.policy import Policy, default_policy_text, nearest, parse_policy
+from alerts.policy import Policy, default_policy_text, parse_policy
+from alerts.words import nearest
 from streams.errors import ConfigError
 
 DEFAULT = default_policy_text()
@@ -47,7 +48,7 @@ def test_two_conditions_may_read_one_scorer() -> None:
     again = '[condition.fever]\nsource = "limits.upper"\ndisplay = "F"\nlabel = "F"\n'
     again += 'levels = [{ priority = "low", hi = 1, lo = 1 }]\n'
     policy = parse_policy(DEFAULT + again)
-    assert [code for code, _ in policy.by_scorer["limits"]] == ["single_parameter", "fever"]
+    assert [v.code for v in policy.by_scorer["limits"]] == ["single_parameter", "fever"]
 
 
 def test_missing_tables_come_from_the_default_when_one_is_given(policy: Policy) -> None:
@@ -76,7 +77,7 @@ def test_a_table_that_is_no_table_is_refused_even_with_a_default() -> None:
         ("technical.lead_off", "technical.lead_of", "technical.lead_of; nearest: lead_off"),
         ("priority.high", "priority.hihg", "unknown key priority.hihg; nearest: high"),
         ("review_s =", "zzz =", "unknown key priority.high.zzz; valid: latching, review_s, ack_s"),
-        ("news2.lower", "news2.lowr", "'news2.lowr': nearest: lower"),
+        ("news2.lower", "news2.lowr", "'news2.lowr': 'lowr'; nearest: lower"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_one(old: str, new: str, message: str) -> None:
@@ -100,9 +101,9 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(old: str, new: str, mess
         ("lo = 4", "lo = 6", "levels[0]: lo must not exceed hi"),
         ("hi = 7", "hi = 5", "must rise from level to level"),
         ('"high", hi', '"low", hi', "must rise from level to level"),
-        ("severe = 9", "severe = 6", "severe must be at least the highest hi (7)"),
+        ("severe = 9", "severe = 6", "severe must be at least the highest level's hi (7)"),
         ("condition.single_parameter", "condition.no_data", "the name is reserved"),
-        ("news2.lower", "news2", "'news2': valid: lower, value, upper"),
+        ("news2.lower", "news2", "'news2': ''; valid: lower, value, upper"),
         ("news2.lower", ".lower", "must be '<scorer>.<field>'"),
         ("max_tier = 3", "max_tier = 0", "max_tier: at least 1"),
         ('["spo2", "spo2_mean_pct"]', "[]", "same_input must not hold an empty list"),
