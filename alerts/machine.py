@@ -238,8 +238,8 @@ class AlertMachine:
         """Report that a silent signal is there again."""
         code = silence_loss(signal, device_id, now_us).code
         words = f"{signal or 'Data'}{' data' if signal else ''} from {device_id} again"
-        moment = device_moment(now_us)
-        return self._settled(self._technical.regain(code, device_id, moment, words), now_us)
+        events = self._technical.regain(code, device_id, device_moment(now_us), words)
+        return events + self._settle(now_us)
 
     def on_device_status(self, status: DeviceStatus, recorded_us: int) -> Events:
         """Raise or end `lead_off` by what a device says of itself.
