@@ -125,12 +125,12 @@ def test_a_correction_of_an_older_window_may_raise(machine: AlertMachine) -> Non
 
 
 def test_a_correction_without_a_value_raises_nothing() -> None:
-    own = AlertMachine(conditions(RISK.replace("for_s = 60", "for_s = 90")), "p1")
-    assert play(own, {30: 0.5, 60: 0.1, 90: 0.5, 120: 0.5}) == []
-    # without the low of 60 the score would have held from 30 on; but there is nothing to show
+    own = AlertMachine(POLICY, "p1")
+    assert play(own, {0: 0.5, 30: 0.5, 60: 0.1, 90: 0.5, 120: 0.5}) == []
+    # without the low of 60 the score would have held since 0; but there is nothing to show
     assert own.on_scores((risk(60, None, revision=1),)) == ()
-    assert phases(play(own, {150: 0.5})) == []
-    assert phases(play(own, {180: 0.5})) == ["raised"]
+    (event,) = play(own, {150: 0.5})
+    assert (event.phase, event.onset_us) == (Phase.RAISED, us(90))
 
 
 def test_the_newest_window_corrected_upwards_escalates(machine: AlertMachine) -> None:
