@@ -13,7 +13,7 @@ from alerts import envelope
 from alerts.alert import AlertEvent, AlertRecord, Phase
 from alerts.machine import AlertMachine
 
-GOLDEN = Path(__file__).parents[1] / "data" / "alerts" / "raised_news2_7.json"
+GOLDEN = Path(__file__).parent / "golden" / "raised_news2_7.json"
 
 Raised = tuple[AlertMachine, AlertEvent]
 
