@@ -122,16 +122,13 @@ class Clinical:
         """Step a condition and its trail by a reading."""
         before = self.states.get(code)
         verdict = conditions.step(rule, before, found)
-        variants, policy = self.ledger.policy.variants[code], self.ledger.policy
         if verdict.state is None:
             self.forget(code)
             return verdict
         self.states[code] = verdict.state
-        trail = revision.extended(self.trails.get(code), before, found)
-        oldest_us = found.end_us - policy.revise_us
-        self.trails[code] = revision.pruned(
-            trail, lambda end_us: self.rule_at(variants, end_us), oldest_us
-        )
+        trail = revision.extended(self.trails.get(code), before, found, verdict.state)
+        oldest_us = found.end_us - self.ledger.policy.revise_us
+        self.trails[code] = revision.pruned(trail, oldest_us)
         return verdict
 
     def raise_(self, case: Case) -> Events:

@@ -22,10 +22,11 @@ RuleAt = Callable[[int], Rule]
 
 
 class Trail(msgspec.Struct, frozen=True, array_like=True):
-    """`base` is the condition before the first of `readings`; None is quiet."""
+    """`base` is the condition before the first of `readings`, `states` that after each."""
 
     base: ConditionState | None
     readings: tuple[Reading, ...]
+    states: tuple[ConditionState | None, ...]
 
 
 class Replayed(NamedTuple):
@@ -36,22 +37,24 @@ class Replayed(NamedTuple):
     ever_on: bool  # whether any level was on after any reading, or before the first
 
 
-def extended(trail: Trail | None, base: ConditionState | None, reading: Reading) -> Trail:
-    """Add the newest reading; `base` is the state before it, for a trail that starts here."""
+def extended(
+    trail: Trail | None, base: ConditionState | None, reading: Reading, state: ConditionState
+) -> Trail:
+    """Add the newest reading and the state after it; a trail that starts here starts at `base`."""
     if trail is None:
-        return Trail(base, (reading,))
-    return Trail(trail.base, (*trail.readings, reading))
+        return Trail(base, (reading,), (state,))
+    return Trail(trail.base, (*trail.readings, reading), (*trail.states, state))
 
 
-def pruned(trail: Trail, rule_at: RuleAt, oldest_us: int) -> Trail:
-    """Make final what is older than `oldest_us` or beyond the bound."""
-    base, readings = trail.base, trail.readings
+def pruned(trail: Trail, oldest_us: int) -> Trail:
+    """Make final what is older than `oldest_us` or beyond the bound; the newest stays."""
+    readings = trail.readings
     drop = max(0, len(readings) - MAX_TRAIL)
     while drop < len(readings) - 1 and readings[drop].end_us < oldest_us:
         drop += 1
-    for reading in readings[:drop]:
-        base = step(rule_at(reading.end_us), base, reading).state
-    return Trail(base, readings[drop:]) if drop else trail
+    if drop == 0:
+        return trail
+    return Trail(trail.states[drop - 1], readings[drop:], trail.states[drop:])
 
 
 def covers(trail: Trail | None, end_us: int) -> bool:
@@ -65,12 +68,14 @@ def replayed(trail: Trail, rule_at: RuleAt, corrected: Reading) -> Replayed:
     readings = tuple(sorted((*others, corrected), key=_end_us))
     state = trail.base
     ever_on = top(state) != NO_LEVEL
+    states: list[ConditionState | None] = []
     verdict = Verdict(state, NO_LEVEL, 0, True, None)
     for reading in readings:
         verdict = step(rule_at(reading.end_us), state, reading)
         state = verdict.state
+        states.append(state)
         ever_on = ever_on or verdict.level != NO_LEVEL
-    return Replayed(Trail(trail.base, readings), verdict, ever_on)
+    return Replayed(Trail(trail.base, readings, tuple(states)), verdict, ever_on)
 
 
 def _end_us(reading: Reading) -> int:
