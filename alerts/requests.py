@@ -57,6 +57,8 @@ def _silence(technical_: Technical, command: AlertCommand, now_us: int) -> Answe
     if not starts_us < command.until_us <= now_us + longest_us:
         return refuse(f"until_us must be after its start and at most {longest_us / 1e6:g} s ahead")
     standing = ledger.standing.without_past(now_us)
+    if any(known.id == command.command_id for known in standing.silences):
+        return ()  # the patient started with it
     if len(standing.silences) >= MAX_SILENCES:
         return refuse(f"{MAX_SILENCES} silences are in force: end one first")
     made = Silence(
@@ -92,14 +94,15 @@ def _lost(technical_: Technical, command: AlertCommand, now_us: int) -> Answer:
     kind = code.partition(":")[0]
     if kind not in TELLABLE:
         return refuse(f"a service cannot tell {clean(code)!r}; {nearest(kind, TELLABLE)}")
-    ledger, since_us = technical_.ledger, min(command.event_time_us, now_us)
+    ledger = technical_.ledger
     if command.patient_id != ANYONE or ledger.subject == ANYONE:
+        since_us = min(command.event_time_us, now_us)
         loss = technical.told_loss(code, SERVICE, since_us, clean(command.reason))
         return technical_.lose(loss, _now(now_us))
     losses = ledger.standing.losses
     if code not in losses and len(losses) >= MAX_LOSSES:
         return refuse(f"{MAX_LOSSES} losses of the ward are known already")
-    known = losses.get(code, WardLoss(command.command_id, since_us))
+    known = losses.get(code, WardLoss(command.command_id, now_us))
     ledger.standing = replace(ledger.standing, losses={**losses, code: known})
     return ()
 

@@ -28,11 +28,15 @@ class WardLoss(msgspec.Struct, frozen=True, array_like=True):
     """A condition of the equipment of many patients, told by a service to all of them."""
 
     id: str  # of the command that said so
-    since_us: int
+    made_us: int  # when it was recorded: a patient who comes in later replays may know it before
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What holds beyond one alert: silences in force or to come, losses of the whole ward."""
+    """What holds beyond one alert: silences in force or to come, losses of the whole ward.
+
+    Both say from when they count, so that a patient who starts with the ward's while a log is read
+    again is held back no earlier than in the first reading.
+    """
 
     silences: tuple[Silence, ...] = ()
     losses: dict[str, WardLoss] = {}
@@ -92,7 +96,7 @@ def _inhibitor(record: AlertRecord, scene: Scene) -> str | None:
         if not fits(rule.target, code):
             continue
         for name, loss in scene.standing.losses.items():
-            if fits(rule.source, name):
+            if fits(rule.source, name) and loss.made_us <= scene.now_us:
                 return loss.id
         for other in scene.open.values():
             if _mutes(other.record, record, rule):

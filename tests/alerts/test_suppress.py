@@ -243,6 +243,17 @@ class TestSilences:
         (event,) = late.on_scores((risk(10, 0.5),))
         assert event.state.suppression is Suppression.SILENCED
 
+    def test_a_patient_who_starts_with_the_wards_silences_hears_them_again_in_vain(self) -> None:
+        """In a replay the machine of everybody may be ahead of the patient's log."""
+        everyone = AlertMachine(POLICY, ANYONE)
+        silence(everyone, "condition=a", 50, 100, patient_id=ANYONE)
+        late = AlertMachine(POLICY, "p1", standing=everyone.standing())
+        (event,) = late.on_scores((risk(10, 0.5),))
+        assert event.state.suppression is Suppression.NONE  # not before it was made
+        said = silence(late, "condition=a", 50, 100, patient_id=ANYONE)
+        assert phases(said) == ["suppressed"]
+        assert late.standing() == everyone.standing()
+
     def test_the_preview_is_what_will_be_held_back(self, machine: AlertMachine) -> None:
         play(machine, {0: 0.9})
         machine.on_scores((vitals(0, 3.0),))
@@ -436,6 +447,16 @@ class TestEquipment:
         assert late.state.suppression is Suppression.INHIBITED
         freed = ask(machine, "regained", code, 30, **service)
         assert phases(freed) == ["unsuppressed", "unsuppressed"]
+
+    def test_an_outage_known_ahead_of_the_log_mutes_nothing_before_it_was_told(self) -> None:
+        policy = conditions(RISK, VITAL + LOST)
+        everyone = AlertMachine(policy, ANYONE)
+        service = {"patient_id": ANYONE, "role": "service", "reason": "120 devices"}
+        ask(everyone, "lost", "device_fleet_outage", 50, **service)
+        late = AlertMachine(policy, "p1", standing=everyone.standing())
+        (event,) = late.on_silence("ecg", "d1", us(0), us(49))
+        assert event.state.suppression is Suppression.NONE
+        assert phases(ask(late, "lost", "device_fleet_outage", 50, **service)) == ["suppressed"]
 
     def test_the_machine_of_everybody_raises_the_outage_itself(self) -> None:
         everyone = AlertMachine(conditions(RISK, VITAL + LOST), ANYONE)
