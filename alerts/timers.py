@@ -103,10 +103,9 @@ def _unacknowledged(occ: Occurrence, policy: Policy, now_us: int) -> Changed | N
 
 def _stale(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
     """Mark an alert whose last usable score is too old."""
-    spec = policy.conditions.get(occ.code)
-    if occ.score is None or spec is None or not may(occ.record.state, Move.STALE):
+    if occ.score is None or not may(occ.record.state, Move.STALE):
         return None
-    if now_us - occ.score.known_us < to_us(spec.stale_after_s):
+    if now_us - occ.score.known_us < to_us(policy.conditions[occ.code].stale_after_s):
         return None
     cause = f"No usable score since {clock(occ.score.end_us)}"
     return change(occ, Move.STALE, _ticked(now_us), cause)

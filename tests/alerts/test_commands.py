@@ -334,3 +334,4 @@ def test_a_tier_escalation_says_that_nobody_answered(desk: Desk, at: At) -> None
     assert event.state.responsibility is Responsibility.UNDEFINED
     assert event.state_seq == 1
     assert event.previous_priority is None
+    assert event.text.why[0] == "Nobody acknowledged it for 378 s"

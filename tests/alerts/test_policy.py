@@ -103,6 +103,8 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(old: str, new: str, mess
         ('"high", hi', '"low", hi', "must rise from level to level"),
         ("severe = 9", "severe = 6", "severe must be at least the highest level's hi (7)"),
         ("condition.single_parameter", "condition.no_data", "the name is reserved"),
+        ("condition.single_parameter", 'condition."a:b"', "the name is reserved"),
+        ("condition.single_parameter", 'condition."a*"', "the name is reserved"),
         ("news2.lower", "news2", "'news2': ''; valid: lower, value, upper"),
         ("news2.lower", ".lower", "must be '<scorer>.<field>'"),
         ("max_tier = 3", "max_tier = 0", "max_tier: at least 1"),
