@@ -102,7 +102,7 @@ def policy_text(**changes: str) -> str:
         "refractory_s": "0",
         **changes,
     }
-    levels = f'[{{ priority = "high", hi = {keys.pop("hi")}, lo = {keys.pop("lo")} }}]'
+    levels = f'[{{ priority = "medium", hi = {keys.pop("hi")}, lo = {keys.pop("lo")} }}]'
     lines = [f"{key} = {value}" for key, value in keys.items()]
     return "\n".join(
         [

@@ -116,6 +116,14 @@ def test_a_corrected_low_between_two_highs_raises_from_the_first(machine: AlertM
     assert (event.phase, event.revised, event.onset_us) == (Phase.RAISED, True, us(30))
 
 
+def test_a_correction_of_what_is_only_pending_says_nothing(machine: AlertMachine) -> None:
+    assert play(machine, {30: 0.5, 60: 0.5}) == []
+    assert correct(machine, 30, 0.3, known_s=65) == ()
+    assert phases(play(machine, {90: 0.5})) == []  # pending since 60 now
+    (event,) = play(machine, {120: 0.5})
+    assert event.onset_us == us(60)
+
+
 def test_a_correction_of_an_older_window_may_raise(machine: AlertMachine) -> None:
     policy = conditions(RISK.replace("for_s = 60", "for_s = 30"))
     own = AlertMachine(policy, "p1")
@@ -125,7 +133,7 @@ def test_a_correction_of_an_older_window_may_raise(machine: AlertMachine) -> Non
 
 
 def test_a_correction_without_a_value_raises_nothing() -> None:
-    own = AlertMachine(POLICY, "p1")
+    own = AlertMachine(conditions(RISK + "ewma_s = 0.001\n"), "p1")  # remembers quiet readings too
     assert play(own, {0: 0.5, 30: 0.5, 60: 0.1, 90: 0.5, 120: 0.5}) == []
     # without the low of 60 the score would have held since 0; but there is nothing to show
     assert own.on_scores((risk(60, None, revision=1),)) == ()

@@ -445,6 +445,7 @@ class TestEquipment:
         assert ask(machine, "lost", code, 11, **service) == ()
         (late,) = machine.on_silence("resp", "d1", us(0), us(20))
         assert late.state.suppression is Suppression.INHIBITED
+        ask(machine, "lost", "delivery_lost:x", 25, **service)  # speaks for nothing
         freed = ask(machine, "regained", code, 30, **service)
         assert phases(freed) == ["unsuppressed", "unsuppressed"]
 
