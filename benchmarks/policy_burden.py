@@ -159,7 +159,7 @@ def _scores(values: list[float], spiked: list[bool]) -> Iterator[Score]:
         yield Score(
             "p", "fusion", "fusion/1", end_us - 60_000_000, end_us, end_us + 2_000_000, 0,
             value, value, value, None, True, 21_600.0, {}, {}, 1.0, None,
-            evidence(value, end_us, spiked[step]) if value > 0.3 else (),
+            evidence(value, end_us, spiked[step]),
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from alerts.alert import AlertEvent, Condition, Phase, Resolution
+from alerts.conditions import Hold
 from alerts.late import NOT_NEEDED
 from alerts.machine import AlertMachine
 from alerts.revision import MAX_TRAIL
@@ -114,6 +115,24 @@ def test_a_corrected_low_between_two_highs_raises_from_the_first(machine: AlertM
     play(machine, {0: 0.2, 30: 0.5, 60: 0.45, 90: 0.45})
     (event,) = correct(machine, 90, 0.6, known_s=100)
     assert (event.phase, event.revised, event.onset_us) == (Phase.RAISED, True, us(30))
+
+
+def test_the_corrected_past_is_what_goes_on(machine: AlertMachine) -> None:
+    raised(machine)
+    play(machine, {120: 0.1, 150: 0.1})  # `keep` has run 30 s
+    correct(machine, 120, 0.5, known_s=155)
+    assert phases(play(machine, {180: 0.1})) == []  # it began at 150, not at 120
+    assert phases(play(machine, {210: 0.1})) == ["cleared"]
+
+
+def test_a_stale_alert_goes_on_from_the_past_it_had(machine: AlertMachine) -> None:
+    raised(machine)
+    play(machine, {120: 0.1, 150: 0.45, 180: 0.1, 210: None})
+    correct(machine, 150, 0.1, known_s=215)
+    assert machine.state().conditions["a"].levels[0].hold is Hold.KEEP
+    # refreshed with `keep` begun at 180, which the missing score of 210 has halted
+    assert phases(play(machine, {240: 0.1})) == ["refreshed"]
+    assert phases(play(machine, {270: 0.1, 300: 0.1})) == ["cleared"]
 
 
 def test_a_correction_of_what_is_only_pending_says_nothing(machine: AlertMachine) -> None:

@@ -25,6 +25,7 @@ from = "12:00"
 to = "13:00"
 for_s = 0
 """
+NAIVE = 'source = "fusion.value"\n' + LEVELS
 HOUR_US = 3_600_000_000
 LOW = """source = "columns.input"
 input = "spo2"
@@ -158,3 +159,8 @@ def test_a_pattern_is_a_word_or_its_beginning() -> None:
     assert fits("*", "")
     assert not fits("ab", "abc")
     assert not fits("abc*", "ab")
+
+
+def test_a_smoothed_condition_takes_no_short_way_out() -> None:
+    assert conditions(NAIVE + "ewma_s = 0.5\n").variants["a"].watchful
+    assert not conditions(NAIVE).variants["a"].watchful

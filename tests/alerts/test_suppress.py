@@ -287,6 +287,23 @@ class TestSilences:
         (record,) = machine.records()
         assert silence_of(matching).fits(record) is fits
 
+    def test_an_input_that_carries_nothing_is_no_modality_of_the_alert(
+        self, machine: AlertMachine
+    ) -> None:
+        items = (entry("ecg_hr_bpm", 140.0, points=3.0), entry("ppg_x", 1.0, points=0.0))
+        machine.on_scores((risk(0, 3.0, scorer="vitals", calibrated=False, evidence=items),))
+        (record,) = machine.records()
+        assert silence_of("modality=ecg").fits(record)
+        assert not silence_of("modality=ppg").fits(record)
+
+    def test_maintenance_may_be_announced_to_everybody(self, machine: AlertMachine) -> None:
+        play(machine, {0: 0.5})
+        said = ask(
+            machine, "maintenance", "condition=a", 10, reason="update", until_us=us(99),
+            patient_id=ANYONE,
+        )  # fmt: skip
+        assert phases(said) == ["suppressed"]
+
     def test_a_silence_by_ward_follows_the_patient(self, machine: AlertMachine) -> None:
         silence(machine, "ward=W4", 0, 1000)
         play(machine, {10: 0.5})
@@ -370,6 +387,14 @@ class TestInhibition:
         machine.on_scores((vitals(10, 3.0),))
         events = ask(machine, "resolve", event.occurrence_id, 20)
         assert phases(events) == ["resolved", "unsuppressed"]
+
+    def test_every_rule_is_looked_at_until_one_mutes(self) -> None:
+        first = '[[inhibit]]\nsource = "a"\ntarget = "b"\ntarget_priority = "low"\n'
+        other = '[[inhibit]]\nsource = "a"\ntarget = "c"\ntarget_priority = "high"\n'
+        own = AlertMachine(conditions(RISK, VITAL + first + other + INHIBIT), "p1")
+        own.on_scores((risk(0, 0.9),))
+        (event,) = own.on_scores((vitals(10, 3.0),))
+        assert event.state.suppression is Suppression.INHIBITED
 
     def test_an_inhibited_source_does_not_mute_in_turn(self) -> None:
         chain = INHIBIT + '[[inhibit]]\nsource = "b"\ntarget = "c"\ntarget_priority = "high"\n'
