@@ -29,6 +29,8 @@ class Phase(StrEnum):
     REJECTED = "rejected"
     SNOOZED = "snoozed"
     UNSNOOZED = "unsnoozed"
+    SUPPRESSED = "suppressed"
+    UNSUPPRESSED = "unsuppressed"
     STALE = "stale"
     REFRESHED = "refreshed"
     CLEARED = "cleared"
@@ -67,18 +69,39 @@ class Condition(StrEnum):
 
 
 class Responsibility(StrEnum):
-    """Whether a person has taken it. Accepting is not silencing."""
+    """Whether a person has taken it. Accepting is not silencing.
+
+    `UNDEFINED`: somebody should have answered in time and nobody did.
+    """
 
     NONE = "none"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
+    UNDEFINED = "undefined"
 
 
 class Suppression(StrEnum):
-    """Whether its signal is held back. The record is published either way."""
+    """Whether its signal is held back, weakest first. The record is published either way."""
 
     NONE = "none"
     SNOOZED = "snoozed"
+    SILENCED = "silenced"
+    INHIBITED = "inhibited"
+    MAINTENANCE = "maintenance"
+    OUT_OF_SERVICE = "out_of_service"
+
+
+class Trigger(StrEnum):
+    """What moved an occurrence: a score, a device, a tick, a person or service, or another alert.
+
+    An `escalated` event by `SCORE` rose in priority, one by `TIMER` in tier.
+    """
+
+    SCORE = "score"
+    DEVICE = "device"
+    TIMER = "timer"
+    COMMAND = "command"
+    ALERT = "alert"
 
 
 class Resolution(StrEnum):
@@ -117,10 +140,16 @@ class Location(msgspec.Struct, frozen=True, gc=False):
 
 
 class Threshold(msgspec.Struct, frozen=True, gc=False):
-    """The level in force when the event was made."""
+    """The level in force when the event was made.
+
+    `side` says whether values at or above `hi` count, or at or below it; `personal` that `hi`
+    and `lo` follow the patient's own baseline.
+    """
 
     hi: float
     lo: float
+    side: str = "above"
+    personal: bool = False
 
 
 class ScoreView(msgspec.Struct, frozen=True, gc=False):
@@ -169,6 +198,32 @@ class EvidenceView(msgspec.Struct, frozen=True, gc=False):
     baseline: float | None
 
 
+class ShareView(msgspec.Struct, frozen=True, gc=False):
+    """How much of a score one modality carries, in the scorer's own additive unit."""
+
+    modality: str
+    share: float
+
+
+class InputChange(msgspec.Struct, frozen=True, gc=False):
+    """One input that differs from what was last told."""
+
+    code: str
+    label: str
+    unit: str
+    was: float
+    now: float
+
+
+class ChangeView(msgspec.Struct, frozen=True, gc=False):
+    """What changed since `since_us`: the score's decision value, and the inputs that moved."""
+
+    since_us: int
+    was: float
+    now: float
+    inputs: tuple[InputChange, ...] = ()
+
+
 class PolicyRef(msgspec.Struct, frozen=True, gc=False):
     """The policy that raised the occurrence, by content."""
 
@@ -198,6 +253,7 @@ class Action(msgspec.Struct, frozen=True, gc=False):
     until_us: int | None
     reason: str | None
     client: str | None
+    outcome: str | None = None  # of a feedback, one of `alerts.commands.OUTCOMES`
 
 
 class Text(msgspec.Struct, frozen=True, gc=False):
@@ -222,7 +278,9 @@ class AlertRecord(msgspec.Struct, frozen=True, kw_only=True):
     the score first went over, `raised_us` when the alert spoke (both event time), `recorded_us`
     the append time of the log record that caused the event. `expires_us` is when the present
     acknowledgement or snooze ends, whichever is first. `duplicate_count` counts further sources
-    merged into the occurrence (a second silent device).
+    merged into the occurrence (a second silent device). `suppressed_by` names what holds the
+    signal back: a silence's id or the occurrence that inhibits this one. `disagreement` names
+    the modalities that speak against each other.
     """
 
     schema: str = SCHEMA
@@ -239,6 +297,7 @@ class AlertRecord(msgspec.Struct, frozen=True, kw_only=True):
     condition: ConditionRef
     priority: Priority
     priority_at_raise: Priority
+    previous_priority: Priority | None = None
     tier: int = 1
     state: Axes
     onset_us: int
@@ -251,9 +310,15 @@ class AlertRecord(msgspec.Struct, frozen=True, kw_only=True):
     episode_count: int = 1
     duplicate_count: int = 0
     closed_reason: str | None = None
+    assignee: str | None = None
+    suppressed_by: str | None = None
+    group: str | None = None
     score: ScoreView | None = None
     news2: News2View | None = None
     evidence: tuple[EvidenceView, ...] = ()
+    shares: tuple[ShareView, ...] = ()
+    change: ChangeView | None = None
+    disagreement: tuple[str, ...] = ()
     missing_modalities: tuple[str, ...] = ()
     completeness: float | None = None
     policy: PolicyRef
@@ -268,12 +333,13 @@ class AlertEvent(AlertRecord, frozen=True, kw_only=True):
     """One step of an occurrence: the record after it, and what happened.
 
     `event_us` is when it happened (window end, tick, or append time of the command); `revised`
-    says that a re-computed score caused it.
+    says that a re-computed score caused it; `trigger` what kind of thing did.
     """
 
     phase: Phase
     event_us: int
     revised: bool = False
+    trigger: Trigger = Trigger.SCORE
 
     @property
     def event_id(self) -> str:
@@ -285,10 +351,12 @@ class AlertEvent(AlertRecord, frozen=True, kw_only=True):
         return AlertRecord(**{name: getattr(self, name) for name in AlertRecord.__struct_fields__})
 
 
-def make_event(record: AlertRecord, phase: Phase, event_us: int, revised: bool) -> AlertEvent:
-    """Return `record` as the event `phase` that happened at `event_us`."""
+def make_event(
+    record: AlertRecord, phase: Phase, event_us: int, revised: bool, trigger: Trigger
+) -> AlertEvent:
+    """Return `record` as the event `phase` that happened at `event_us`, moved by `trigger`."""
     fields = {name: getattr(record, name) for name in AlertRecord.__struct_fields__}
-    return AlertEvent(**fields, phase=phase, event_us=event_us, revised=revised)
+    return AlertEvent(**fields, phase=phase, event_us=event_us, revised=revised, trigger=trigger)
 
 
 def dedup_key(tenant: str, subject: str, condition: str) -> str:
@@ -302,7 +370,7 @@ def dedup_key(tenant: str, subject: str, condition: str) -> str:
     >>> dedup_key("t1", "p|1", "deterioration")
     't1|p%7C1|deterioration'
     """
-    return "|".join(_escape(part) for part in (tenant, subject, condition))
+    return "|".join(escape(part) for part in (tenant, subject, condition))
 
 
 def occurrence_id(key: str, policy_id: str, onset_us: int) -> str:
@@ -322,9 +390,9 @@ def occurrence_id(key: str, policy_id: str, onset_us: int) -> str:
     >>> occurrence_id("t1|p1|deterioration", "ward-default", 0)
     '383b8f0f-c952-5ef4-b7c0-8c7f918abbf9'
     """
-    return str(uuid.uuid5(NAMESPACE, f"{key}|{_escape(policy_id)}|{onset_us}"))
+    return str(uuid.uuid5(NAMESPACE, f"{key}|{escape(policy_id)}|{onset_us}"))
 
 
-def _escape(part: str) -> str:
-    """Make `part` safe between "|" separators, reversibly."""
+def escape(part: str) -> str:
+    """Return `part` safe between "|" separators, reversibly."""
     return part.replace("%", "%25").replace("|", "%7C")

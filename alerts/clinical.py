@@ -1,63 +1,79 @@
 """Conditions of the patient: scores in, changes of their occurrences out.
 
-Not here: the decision itself (`alerts.conditions`), the occurrences (`alerts.ledger`).
+Not here: which scores are heard (`alerts.hearing`), the decision itself (`alerts.conditions`),
+corrections of the past (`alerts.late`), the occurrences (`alerts.ledger`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from alerts import conditions, occurrence
+from alerts import conditions, occurrence, reading, revision
 from alerts.alert import Kind
 from alerts.conditions import NO_LEVEL, ConditionState, Verdict
 from alerts.ledger import Events, Ledger
 from alerts.lifecycle import Move, may
 from alerts.occurrence import Moment, Occurrence, Start
-from alerts.policy import ConditionSpec, to_us
-from alerts.technical import WEARABLE, modality_of
+from alerts.reading import Reading
+from alerts.revision import Trail
+from alerts.rules import Rule, Variants, to_us
+from alerts.silences import modality_of
 from alerts.text import number, span
+from alerts.views import Judged, Past, missing, views
 from models.score import Score
+
+WEARABLE = "wearable"
+
+
+class Case(NamedTuple):
+    """One score before one condition: what is known and what it says."""
+
+    score: Score
+    moment: Moment
+    rule: Rule
+    reading: Reading
+    verdict: Verdict
+
+    def judged(self) -> Judged:
+        """The score as the condition saw it; it has a value."""
+        assert self.verdict.value is not None
+        found = self.reading
+        return Judged(self.score, self.rule, self.verdict.value, found.limits, found.personal)
 
 
 class Clinical:
     """The policy's conditions of one patient.
 
-    `states` holds the conditions that are not quiet, `seen_us` the end of the last window per
-    scorer.
+    `states` holds the conditions that are not quiet, `trails` how they came there, `calm` what a
+    condition read when it was last quiet, `seen_us` the end of the last window per scorer.
     """
 
-    __slots__ = ("ledger", "seen_us", "states")
+    __slots__ = ("calm", "ledger", "seen_us", "states", "trails")
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.states: dict[str, ConditionState] = {}
+        self.trails: dict[str, Trail] = {}
+        self.calm: dict[str, Past] = {}
         self.seen_us: dict[str, int] = {}
-
-    def on_scores(self, scores: Sequence[Score]) -> Events:
-        """Judge scores in their order; see `AlertMachine.on_scores`."""
-        events: Events = ()
-        by_scorer = self.ledger.policy.by_scorer
-        for score in scores:
-            if score.end_us < self.seen_us.get(score.scorer, score.end_us):
-                continue  # a backfill pages nobody and clears nothing
-            self.seen_us[score.scorer] = score.end_us
-            for code, spec in by_scorer.get(score.scorer, ()):
-                value = conditions.value_of(score, spec.field)
-                low = value is None or value < spec.levels[0].hi
-                if low and code not in self.states and code not in self.ledger.open:
-                    continue
-                events += self._judge(code, spec, score, value)
-        return events
 
     def forget(self, code: str) -> None:
         """Drop what is known of a condition: a person closed it, a new one starts from nothing."""
         self.states.pop(code, None)
+        self.trails.pop(code, None)
 
     def pause(self, code: str) -> None:
         """Halt the clocks of an active condition until its next usable score."""
-        self.states[code] = conditions.pause(self.states[code])
+        trail = self.trails[code]
+        rule = self.ledger.policy.variants[code].plain
+        nothing = Reading(trail.readings[-1].end_us + 1, None, False, False, (), rule.limits)
+        self._advance(code, rule, nothing)
+
+    def rule_at(self, variants: Variants, time_us: int) -> Rule:
+        """Return the rule in force for this patient at an event time."""
+        return variants.at(time_us, self.ledger.labels.ward or None)
 
     def lose_signal(self, signal: str, moment: Moment, finding: str) -> Events:
         """Mark stale what rests on a lost signal; an empty `signal` takes every wearable one."""
@@ -68,120 +84,195 @@ class Clinical:
                 events += self.ledger.kept(occurrence.change(occ, Move.STALE, moment, finding))
         return events
 
-    def _judge(self, code: str, spec: ConditionSpec, score: Score, value: float | None) -> Events:
-        """Step one condition by one score and tell what changed."""
-        moment = Moment(score.end_us, score.known_us, score.revision > 0)
-        events = self.ledger.resolve_due(code, moment)
-        state = self.states.get(code)
-        reading = conditions.read(score, value, spec, state)
-        verdict = conditions.step(spec, state, reading)
-        if verdict.state is not None:
-            self.states[code] = verdict.state
-        else:
-            self.forget(code)
-        occ = self.ledger.active(code)
-        if occ is None:
-            if verdict.level == NO_LEVEL or value is None:
-                return events
-            cause = _why_raised(spec, verdict, value, reading.severe)
-            return events + self._raise(code, spec, score, verdict, cause)
-        if value is None or not verdict.usable:
-            return events + self._turn_stale(occ, moment, score)
-        return events + self._follow(occ, spec, score, verdict.level, value)
+    def quiet(self, score: Score, variants: Variants) -> bool:
+        """Say whether a quiet condition stays quiet; the short way for nearly every score."""
+        code = variants.code
+        if variants.watchful or code in self.states or code in self.ledger.open:
+            return False
+        value = None if score.value is None else getattr(score, variants.field)
+        if value is None or value != value:
+            return True
+        if variants.sign * value >= variants.quiet_below:
+            return False
+        self.calm[code] = Past(round(value, reading.DECIMALS), score.end_us)
+        return True
 
-    def _raise(
-        self, code: str, spec: ConditionSpec, score: Score, verdict: Verdict, cause: str
-    ) -> Events:
-        """Raise a condition, or rejoin its last episode."""
-        moment = Moment(score.end_us, score.known_us, score.revision > 0)
-        level, onset_us = verdict.level, verdict.onset_us
-        priority = spec.levels[level].priority
-        start = Start(code, Kind.PHYSIOLOGICAL, spec.display, priority, onset_us, level=level)
-        events = self.ledger.begin(start, moment, cause, **occurrence.views(score, spec, level))
-        self.ledger.open[code] = replace(self.ledger.open[code], score=score)
+    def judge(self, score: Score, variants: Variants) -> Events:
+        """Step one condition by one score and tell what changed."""
+        code, moment = variants.code, moment_of(score)
+        events = self.ledger.resolve_due(code, moment)
+        rule = self.rule_at(variants, score.end_us)
+        state = self.states.get(code)
+        carried_by = () if state is None else state.carried_by
+        value = reading.value_of(score, rule.spec)
+        found = reading.read(score, value, rule, carried_by)
+        verdict = self._advance(code, rule, found)
+        case = Case(score, moment, rule, found, verdict)
+        occ = self.ledger.active(code)
+        if occ is not None:
+            return events + self.follow(occ, case)
+        if verdict.level != NO_LEVEL:
+            return events + self.raise_(case)
+        at_rest = verdict.state is None or not _pending(verdict.state)
+        if at_rest and verdict.value is not None:
+            self.calm[code] = Past(verdict.value, score.end_us)
         return events
 
-    def _turn_stale(self, occ: Occurrence, moment: Moment, score: Score) -> Events:
+    def _advance(self, code: str, rule: Rule, found: Reading) -> Verdict:
+        """Step a condition and its trail by a reading."""
+        before = self.states.get(code)
+        verdict = conditions.step(rule, before, found)
+        if verdict.state is None:
+            self.forget(code)
+            return verdict
+        self.states[code] = verdict.state
+        trail = revision.extended(self.trails.get(code), before, found, verdict.state)
+        oldest_us = found.end_us - self.ledger.policy.revise_us
+        self.trails[code] = revision.pruned(trail, oldest_us)
+        return verdict
+
+    def raise_(self, case: Case) -> Events:
+        """Raise a condition, or rejoin its last episode."""
+        spec, code = case.rule.spec, case.rule.code
+        level, calm = case.verdict.level, self.calm.get(code)
+        start = Start(
+            code,
+            Kind.PHYSIOLOGICAL,
+            spec.display,
+            spec.levels[level].priority,
+            case.verdict.onset_us,
+            level=level,
+            calm=calm,
+        )
+        shown = views(case.judged(), level, calm)
+        events = self.ledger.begin(start, case.moment, _why_raised(case), **shown)
+        self.ledger.open[code] = _with_score(self.ledger.open[code], case.judged())
+        return events
+
+    def _turn_stale(self, occ: Occurrence, case: Case) -> Events:
         """Say once that the inputs are gone; the evidence stays the last usable one."""
         if occ.record.state.stale:
             return ()
         changed = occurrence.change(
             occ,
             Move.STALE,
-            moment,
+            case.moment,
             "The latest score lacks inputs this alert rests on",
-            missing_modalities=occurrence.missing(score),
-            completeness=round(float(score.completeness), 4),
+            missing_modalities=missing(case.score),
+            completeness=round(float(case.score.completeness), reading.DECIMALS),
         )
         return self.ledger.kept(changed)
 
-    def _follow(
-        self, occ: Occurrence, spec: ConditionSpec, score: Score, level: int, value: float
-    ) -> Events:
-        """Tell how an active condition moved under a usable score."""
-        moment = Moment(score.end_us, score.known_us, score.revision > 0)
-        occ = replace(occ, score=score)
+    def follow(self, occ: Occurrence, case: Case) -> Events:
+        """Tell how an active condition moved under a score."""
+        if case.verdict.value is None or not case.verdict.usable:
+            return self._turn_stale(occ, case)
+        code, moment, judged = occ.code, case.moment, case.judged()
+        occ = _with_score(occ, judged)
         events: Events = ()
         if occ.record.state.stale:
-            fields = occurrence.views(score, spec, occ.level)
-            occ, event = occurrence.change(occ, Move.REFRESH, moment, "Usable again", **fields)
+            shown = views(judged, occ.level, occ.calm)
+            occ, event = occurrence.change(occ, Move.REFRESH, moment, "Usable again", **shown)
             events = (event,)
         self.ledger.keep(occ)
-        if level == NO_LEVEL:
-            cause = f"{spec.label} below {number(spec.levels[0].lo)} for {span(spec.keep_s)}"
-            fields = occurrence.views(score, spec, NO_LEVEL)
-            code = occ.record.condition.code
-            return events + self.ledger.clear(code, moment, cause, **fields)
-        if level != occ.level:
-            return events + self._change_level(occ, spec, score, level)
-        return events + self._update(occ, spec, score, value)
+        if case.verdict.level == NO_LEVEL:
+            shown = views(judged, NO_LEVEL, occ.calm)
+            return events + self.ledger.clear(code, moment, _why_cleared(case), **shown)
+        if case.verdict.level != occ.level:
+            return events + self.change_level(occ, judged, case.verdict.level, moment)
+        return events + self._update(occ, judged, moment)
 
-    def _update(self, occ: Occurrence, spec: ConditionSpec, score: Score, value: float) -> Events:
+    def _update(self, occ: Occurrence, judged: Judged, moment: Moment) -> Events:
         """Tell a material change, at most so often."""
-        told = occ.told if occ.told is not None else value
-        quiet_us = score.known_us - occ.record.recorded_us
+        spec, value = judged.rule.spec, judged.value
+        told = value if occ.told is None else occ.told.value
+        quiet_us = moment.recorded_us - occ.record.recorded_us
         if quiet_us < to_us(spec.update_s) or abs(value - told) < spec.update_delta:
             return ()
-        moment = Moment(score.end_us, score.known_us, score.revision > 0)
         cause = f"{spec.label} changed from {number(told)} to {number(value)}"
-        fields = occurrence.views(score, spec, occ.level)
-        return self.ledger.kept(occurrence.change(occ, Move.UPDATE, moment, cause, **fields))
+        shown = views(judged, occ.level, occ.calm)
+        return self.ledger.kept(occurrence.change(occ, Move.UPDATE, moment, cause, **shown))
 
-    def _change_level(
-        self, occ: Occurrence, spec: ConditionSpec, score: Score, level: int
-    ) -> Events:
-        """Escalate or de-escalate; a higher priority breaks acknowledgement and snooze."""
-        moment = Moment(score.end_us, score.known_us, score.revision > 0)
+    def change_level(self, occ: Occurrence, judged: Judged, level: int, moment: Moment) -> Events:
+        """Escalate or de-escalate; a higher priority breaks acknowledgement and suppression."""
+        spec = judged.rule.spec
         priority = spec.levels[level].priority
-        demands = self.ledger.policy.priorities[priority]
-        fields = occurrence.views(score, spec, level)
+        fields: dict[str, Any] = views(judged, level, occ.calm)
         if level > occ.level:
-            move, cause = Move.ESCALATE, f"{spec.label} reached {number(spec.levels[level].hi)}"
+            move = Move.ESCALATE
+            cause = f"{spec.label} {_reached(judged.rule, level)}"
+            demands = self.ledger.policy.priorities[priority]
             fields["review_due_us"] = moment.recorded_us + to_us(demands.review_s)
-            fields["expires_us"] = None
+            fields["expires_us"] = fields["suppressed_by"] = None
             occ = replace(
                 occ,
                 accepted_until_us=0,
                 snoozed_until_us=0,
+                broke_through_us=moment.recorded_us,
                 reminded=False,
                 unacked_since_us=moment.recorded_us,
-                latch_due=occ.latch_due or demands.latching,
+                latch_due=occ.latch_due or self.ledger.policy.latches(occ.code, priority),
             )
         else:
-            low = number(spec.levels[level + 1].lo)
-            move, cause = Move.DEESCALATE, f"{spec.label} below {low} for {span(spec.keep_s)}"
+            move = Move.DEESCALATE
+            beyond = _left(judged.rule, level + 1)
+            cause = f"{spec.label} {beyond} for {span(spec.keep_s)}"
         occ = replace(occ, level=level)
         changed = occurrence.change(occ, move, moment, cause, priority=priority, **fields)
         return self.ledger.kept(changed)
 
 
-def _why_raised(spec: ConditionSpec, verdict: Verdict, value: float, severe: bool) -> str:
+def moment_of(score: Score) -> Moment:
+    """Return when a score is news."""
+    return Moment(score.end_us, score.known_us, score.revision > 0)
+
+
+def _with_score(occ: Occurrence, judged: Judged) -> Occurrence:
+    """Note the last usable score."""
+    return replace(
+        occ,
+        score=judged.score,
+        value=judged.value,
+        limits=judged.limits,
+        personal=judged.personal,
+    )
+
+
+def _why_raised(case: Case) -> str:
     """Say in words which rule raised the condition."""
-    if severe:
-        return f"{spec.label} {number(value)} on good, fresh inputs: raised at once"
-    level = spec.levels[verdict.level]
-    held = f"stayed at {number(level.lo)} or above for {span(spec.for_s)}"
-    return f"{spec.label} reached {number(level.hi)} and {held}"
+    rule, judged = case.rule, case.judged()
+    spec = rule.spec
+    if case.reading.severe:
+        return f"{spec.label} {number(judged.value)} on good, fresh inputs: raised at once"
+    level = case.verdict.level
+    low = number(rule.sign * judged.limits[level][1])
+    held = f"stayed at {low} or {spec.side} for {span(spec.for_s)}"
+    often = f", {spec.repeats} times within {span(spec.within_s)}" if spec.repeats > 1 else ""
+    return f"{spec.label} {_reached(rule, level, judged)} and {held}{often}"
+
+
+def _why_cleared(case: Case) -> str:
+    """Say in words why the condition is over."""
+    return f"{case.rule.spec.label} {_left(case.rule, 0)} for {span(case.rule.spec.keep_s)}"
+
+
+def _reached(rule: Rule, level: int, judged: Judged | None = None) -> str:
+    """Say which limit was reached; a personal one by its own value."""
+    limits = rule.limits if judged is None else judged.limits
+    verb = "reached" if rule.sign > 0 else "fell to"
+    own = ", from this patient's own baseline," if judged is not None and judged.personal else ""
+    return f"{verb} {number(rule.sign * limits[level][0])}{own}"
+
+
+def _left(rule: Rule, level: int) -> str:
+    """Say which limit was left."""
+    side = "below" if rule.sign > 0 else "above"
+    return f"{side} {number(rule.sign * rule.limits[level][1])}"
+
+
+def _pending(state: ConditionState) -> bool:
+    """Say whether any level has begun."""
+    return any(level.hold is not conditions.Hold.QUIET for level in state.levels)
 
 
 def _rests_on(occ: Occurrence, signal: str) -> bool:

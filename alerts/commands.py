@@ -1,7 +1,8 @@
 """What people and services may do to an occurrence: one table of actions, pure checks, effects.
 
-Not here: finding the occurrence and repeated commands (`alerts.machine`), who may send one (the
-service). A command that cannot apply is refused with words for a person, and changes nothing.
+Not here: finding the occurrence and repeated commands (`alerts.machine`), commands that are about
+no single alert (`alerts.requests`), who is who (the service that puts commands on the log). A
+command that cannot apply is refused with words for a person, and changes nothing.
 """
 
 from __future__ import annotations
@@ -12,30 +13,59 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from alerts import occurrence
-from alerts.alert import Action, Condition, Resolution
+from alerts.alert import Action, Condition, Resolution, Trigger
 from alerts.lifecycle import Move, may
 from alerts.occurrence import MAX_ACTIONS, Changed, Moment, Occurrence, change
-from alerts.policy import Policy, nearest, to_us
+from alerts.policy import Policy
+from alerts.rules import to_us
+from alerts.silences import ANYONE
+from alerts.words import clean, nearest
 from streams.records import AlertCommand, Reason
 
 MAX_WORDS = 2000  # characters of a reason or comment
 MAX_NAME = 200  # characters of an id, actor or role
 OUTCOMES: Final = ("actionable", "not-actionable", "artefact", "known-condition")
-CLOSE_ALL: Final = ("discharge", "withdraw_consent")  # name the patient, not an occurrence
-NEEDS_REASON: Final = ("snooze", "retract", "comment", "feedback")
+CODES: Final = (  # coded reason of an outcome, after a slash
+    "motion",
+    "loose-sensor",
+    "wrong-patient",
+    "usual-for-patient",
+    "already-treated",
+    "end-of-life-care",
+    "delayed",
+    "other",
+)
 
-MOVES: Final[dict[str, Move]] = {
-    "acknowledge": Move.ACKNOWLEDGE,
-    "unacknowledge": Move.UNACKNOWLEDGE,
-    "reject": Move.REJECT,
-    "snooze": Move.SNOOZE,
-    "unsnooze": Move.UNSNOOZE,
-    "resolve": Move.CLOSE,
-    "retract": Move.RETRACT,
-    "comment": Move.FEEDBACK,
-    "feedback": Move.FEEDBACK,
-    **dict.fromkeys(CLOSE_ALL, Move.CLOSE),
+
+class Ask(NamedTuple):
+    """One action: the move it makes on an occurrence, and what it must bring."""
+
+    move: Move | None  # None: it is about no single alert
+    reason: bool = False  # must say why
+    broadcast: bool = False  # may be addressed to every patient
+
+
+ASKS: Final[dict[str, Ask]] = {
+    "acknowledge": Ask(Move.ACKNOWLEDGE),
+    "unacknowledge": Ask(Move.UNACKNOWLEDGE),
+    "reject": Ask(Move.REJECT),
+    "snooze": Ask(Move.SNOOZE, reason=True),
+    "unsnooze": Ask(Move.UNSNOOZE),
+    "assign": Ask(Move.ASSIGN, reason=True),
+    "comment": Ask(Move.FEEDBACK, reason=True),
+    "feedback": Ask(Move.FEEDBACK, reason=True),
+    "resolve": Ask(Move.CLOSE),
+    "retract": Ask(Move.RETRACT, reason=True),
+    "discharge": Ask(Move.CLOSE),
+    "withdraw_consent": Ask(Move.CLOSE),
+    "silence": Ask(None, reason=True, broadcast=True),
+    "maintenance": Ask(None, reason=True, broadcast=True),
+    "unsilence": Ask(None, broadcast=True),
+    "lost": Ask(None, reason=True, broadcast=True),
+    "regained": Ask(None, broadcast=True),
+    "locate": Ask(None),
 }
+CLOSE_ALL: Final = ("discharge", "withdraw_consent")  # name the patient, not an occurrence
 
 
 class Refused(NamedTuple):
@@ -48,26 +78,78 @@ class Refused(NamedTuple):
 Effect = tuple[Occurrence, dict[str, Any]]
 
 
-def check(command: AlertCommand) -> Refused | None:
-    """Judge a command by itself: known action, bounded words, a reason where one is due."""
-    if command.action not in MOVES:
-        return _refuse(f"unknown action {command.action[:MAX_NAME]!r}; {_near(command.action)}")
+def check(command: AlertCommand, policy: Policy, patient_id: str) -> Refused | None:
+    """Judge a command by itself: known action, addressee, role, bounded words, a reason if due.
+
+    Parameters
+    ----------
+    command : AlertCommand
+        Any.
+    policy : Policy
+        Its `roles` say who may do what; an action that is not listed anybody may.
+    patient_id : str
+        Whose machine was asked.
+    """
+    ask = ASKS.get(command.action)
+    if ask is None:
+        near = nearest(command.action[:MAX_NAME], ASKS)
+        return refuse(f"unknown action {clean(command.action[:MAX_NAME])!r}; {near}")
     names = (command.command_id, command.actor, command.role)
-    if not command.command_id or max(map(len, names)) > MAX_NAME:
-        return _refuse(f"command_id, actor and role must have at most {MAX_NAME} characters")
+    if not (command.command_id and command.actor) or max(map(len, names)) > MAX_NAME:
+        return refuse(f"command_id and actor must be given, and with role at most {MAX_NAME} long")
+    return _addressee(command, ask, patient_id) or _role(command, policy) or _reason(command, ask)
+
+
+def _addressee(command: AlertCommand, ask: Ask, patient_id: str) -> Refused | None:
+    """Refuse what is meant for somebody else."""
+    if command.patient_id == patient_id or (ask.broadcast and command.patient_id == ANYONE):
+        return None
+    if command.patient_id == ANYONE:
+        return refuse(f"{command.action} must name one patient")
+    return refuse("the command is for another patient")
+
+
+def _role(command: AlertCommand, policy: Policy) -> Refused | None:
+    """Refuse who may not do it."""
+    allowed = policy.roles.get(command.action)
+    if allowed is None or command.role in allowed:
+        return None
+    return refuse(f"{command.action} is for {', '.join(allowed)}, not {clean(command.role)!r}")
+
+
+def _reason(command: AlertCommand, ask: Ask) -> Refused | None:
+    """Refuse words that are too many, missing, or not coded where a code is due."""
     if len(command.reason) > MAX_WORDS:
-        return _refuse(f"reason has {len(command.reason)} characters, more than {MAX_WORDS}")
-    if command.action in NEEDS_REASON and not command.reason.strip():
-        return _refuse(f"{command.action} needs a reason")
-    if command.action == "feedback" and _outcome(command) not in OUTCOMES:
-        return _refuse(f"feedback must begin with one of {', '.join(OUTCOMES)}")
+        return refuse(f"reason has {len(command.reason)} characters, more than {MAX_WORDS}")
+    if ask.reason and not command.reason.strip():
+        return refuse(f"{command.action} needs a reason")
+    if command.action != "feedback":
+        return None
+    outcome, code = coded(command.reason)
+    if outcome not in OUTCOMES:
+        near = nearest(outcome[:MAX_NAME], OUTCOMES)
+        return refuse(f"feedback must begin with one of {', '.join(OUTCOMES)}; {near}")
+    if code and code not in CODES:
+        return refuse(f"unknown reason code {clean(code)!r}; {nearest(code[:MAX_NAME], CODES)}")
     return None
+
+
+def coded(reason: str) -> tuple[str, str]:
+    """Return the outcome and the reason code a feedback begins with; the code may be empty.
+
+    Examples
+    --------
+    >>> coded("artefact/motion: turned in bed"), coded("actionable")
+    (('artefact', 'motion'), ('actionable', ''))
+    """
+    outcome, _, code = reason.partition(":")[0].partition("/")
+    return outcome.strip(), code.strip()
 
 
 def apply(
     occ: Occurrence, policy: Policy, command: AlertCommand, recorded_us: int
 ) -> Changed | Refused:
-    """Carry out a checked command.
+    """Carry out a checked command on the occurrence it names.
 
     Parameters
     ----------
@@ -88,12 +170,12 @@ def apply(
     record = occ.record
     move = _move(occ, command.action)
     if record.state.resolution is not Resolution.OPEN and move is not Move.FEEDBACK:
-        return _refuse(f"the occurrence is {record.state.resolution}")
+        return refuse(f"the occurrence is {record.state.resolution}")
     if command.expected_seq != -1 and not record.state_seq <= command.expected_seq <= record.seq:
         expected = f"expected_seq {command.expected_seq} is outdated"
-        return _refuse(f"{expected}: the state is of seq {record.state_seq}")
+        return refuse(f"{expected}: the state is of seq {record.state_seq}")
     if not may(record.state, move):
-        return _refuse(f"cannot {command.action} while {_state_words(occ)}")
+        return refuse(f"cannot {command.action} while {_state_words(occ)}")
     effect = EFFECTS.get(command.action, _no_effect)(occ, policy, command, recorded_us)
     if isinstance(effect, Refused):
         return effect
@@ -101,9 +183,9 @@ def apply(
     action = _action(occ, command, recorded_us)
     actions = (*record.actions, action)[-MAX_ACTIONS:]
     expires_us = occurrence.expires_us(occ)
-    cause = f"{command.action.replace('_', ' ').capitalize()} by {command.actor}"
-    cause += f": {command.reason}" if command.reason else ""
-    moment = Moment(recorded_us, recorded_us)
+    cause = f"{command.action.replace('_', ' ').capitalize()} by {clean(command.actor)}"
+    cause += f": {clean(command.reason)}" if command.reason.strip() else ""
+    moment = Moment(recorded_us, recorded_us, trigger=Trigger.COMMAND)
     return change(occ, move, moment, cause, actions=actions, expires_us=expires_us, **fields)
 
 
@@ -114,13 +196,13 @@ def _acknowledge(
     latest_us = now_us + to_us(policy.priorities[occ.record.priority].ack_s)
     until_us = min(command.until_us or latest_us, latest_us)
     if until_us <= now_us:
-        return _refuse("until_us is not after now")
+        return refuse("until_us is not after now")
     return replace(occ, accepted_until_us=until_us, reminded=False, latch_due=False), {}
 
 
 def _unacknowledge(occ: Occurrence, policy: Policy, command: AlertCommand, now_us: int) -> Effect:
     """Give it back."""
-    latching = policy.priorities[occ.record.priority].latching
+    latching = policy.latches(occ.code, occ.record.priority)
     given_back = replace(occ, accepted_until_us=0, unacked_since_us=now_us, latch_due=latching)
     return given_back, {}
 
@@ -133,7 +215,7 @@ def _reject(occ: Occurrence, policy: Policy, command: AlertCommand, now_us: int)
         occ,
         accepted_until_us=0,
         unacked_since_us=now_us,
-        latch_due=occ.latch_due or demands.latching,
+        latch_due=occ.latch_due or policy.latches(occ.code, occ.record.priority),
     )
     return refused, {"tier": tier}
 
@@ -144,24 +226,38 @@ def _snooze(
     """Hold the signal back for a bounded time."""
     longest_s = policy.priorities[occ.record.priority].snooze_max_s
     if not now_us < command.until_us <= now_us + to_us(longest_s):
-        return _refuse(f"until_us must be at most {longest_s:g} s ahead")
+        return refuse(f"until_us must be at most {longest_s:g} s ahead")
     return replace(occ, snoozed_until_us=command.until_us), {}
 
 
-def _unsnooze(occ: Occurrence, policy: Policy, command: AlertCommand, now_us: int) -> Effect:
+def _unsnooze(
+    occ: Occurrence, policy: Policy, command: AlertCommand, now_us: int
+) -> Effect | Refused:
     """Let the signal sound again."""
+    if occ.snoozed_until_us == 0:
+        return refuse(f"cannot unsnooze while {_state_words(occ)}")
     return replace(occ, snoozed_until_us=0, unacked_since_us=now_us), {}
+
+
+def _assign(
+    occ: Occurrence, policy: Policy, command: AlertCommand, now_us: int
+) -> Effect | Refused:
+    """Name who is to look after it: the first word of the reason. It changes no responsibility."""
+    assignee = clean(command.reason).split(" ")[0]
+    if len(assignee) > MAX_NAME:
+        return refuse(f"the assignee's name must have at most {MAX_NAME} characters")
+    return occ, {"assignee": assignee}
 
 
 def _close(occ: Occurrence, policy: Policy, command: AlertCommand, now_us: int) -> Effect:
     """End the occurrence for good; no clock of it runs on."""
     ended = replace(occ, accepted_until_us=0, snoozed_until_us=0)
-    reason = command.action + (f": {command.reason}" if command.reason else "")
-    return ended, {"closed_reason": reason}
+    words = clean(command.reason)
+    return ended, {"closed_reason": command.action + (f": {words}" if words else "")}
 
 
 def _no_effect(occ: Occurrence, policy: Policy, command: AlertCommand, now_us: int) -> Effect:
-    """Words only."""
+    """Leave the clocks alone."""
     return occ, {}
 
 
@@ -171,6 +267,7 @@ EFFECTS: Final[dict[str, Callable[[Occurrence, Policy, AlertCommand, int], Effec
     "reject": _reject,
     "snooze": _snooze,
     "unsnooze": _unsnooze,
+    "assign": _assign,
     "resolve": _close,
     "retract": _close,
     **dict.fromkeys(CLOSE_ALL, _close),
@@ -182,7 +279,9 @@ def _move(occ: Occurrence, action: str) -> Move:
     latched = occ.record.state.condition is Condition.LATCHED
     if action == "acknowledge" and latched:
         return Move.ACKNOWLEDGE_LATCHED
-    return MOVES[action]
+    move = ASKS[action].move
+    assert move is not None  # those without are `alerts.requests`
+    return move
 
 
 def _action(occ: Occurrence, command: AlertCommand, at_us: int) -> Action:
@@ -195,23 +294,14 @@ def _action(occ: Occurrence, command: AlertCommand, at_us: int) -> Action:
         seq=occ.record.seq + 1,
         command_id=command.command_id,
         type=command.action,
-        by=command.actor,
-        role=command.role,
+        by=clean(command.actor),
+        role=clean(command.role),
         at_us=at_us,
         until_us=until_us,
-        reason=command.reason or None,
+        reason=clean(command.reason) or None,
         client=None,
+        outcome=coded(command.reason)[0] if command.action == "feedback" else None,
     )
-
-
-def _outcome(command: AlertCommand) -> str:
-    """Return the coded outcome a feedback begins with."""
-    return command.reason.partition(":")[0].strip()
-
-
-def _near(action: str) -> str:
-    """Return the nearest action in words."""
-    return nearest(action[:MAX_NAME], MOVES)
 
 
 def _state_words(occ: Occurrence) -> str:
@@ -220,6 +310,6 @@ def _state_words(occ: Occurrence) -> str:
     return f"{state.condition}, responsibility {state.responsibility}, {state.suppression}"
 
 
-def _refuse(detail: str) -> Refused:
-    """Refuse a command."""
+def refuse(detail: str) -> Refused:
+    """Return a refusal in words for a person."""
     return Refused(Reason.BAD_COMMAND, detail)

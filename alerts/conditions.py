@@ -1,6 +1,7 @@
-"""Is a condition there? Hysteresis, `for`, `keep`, severe bypass and refractory, as a pure step.
+"""Is a condition there? Hysteresis, `for`, `keep`, smoothing, bypass, repeats, refractory: a step.
 
-Not here: what is said about it (`alerts.machine`). Event time only; nothing here knows a patient.
+Not here: what a score says (`alerts.reading`), what is said about it (`alerts.clinical`). Event
+time only; nothing here knows a patient. All values are in the rule's one direction: high is bad.
 
 Choices that change the outcome:
 
@@ -12,19 +13,24 @@ Choices that change the outcome:
 * A lower bound is certain, so a score at `lo` or above sustains however incomplete it is. A score
   below `lo` counts only when complete: no input that carried points when it was last seen may be
   missing, else a lost sensor would look like a recovery.
+* With `repeats` n a level must have been reached n times within `within`, each time after it had
+  been below `lo`. A severe score is not counted, it raises.
+* Smoothing is a mean that forgets with time constant `ewma`; a gap starts it anew. The bypass looks
+  at the score itself.
 """
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
-from alerts.policy import ConditionSpec, LevelSpec, to_us
-from models.score import Evidence, Score
+from alerts.reading import DECIMALS, Reading
+from alerts.rules import Rule
 
-DECIMALS = 4  # scores are rounded before any threshold
 NO_LEVEL = -1
 
 
@@ -35,6 +41,7 @@ class Hold(IntEnum):
     PENDING = 1  # at `hi` once, `for` is running
     ON = 2
     KEEP = 3  # on, but below `lo`: `keep` is running
+    COUNTED = 4  # held, but it must be reached more often
 
 
 class LevelState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -45,6 +52,7 @@ class LevelState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     held_us: int = 0
     last_us: int = 0
     paused: bool = False
+    hits_us: tuple[int, ...] = ()  # when it was reached, for `repeats`
 
 
 class ConditionState(msgspec.Struct, frozen=True, array_like=True):
@@ -54,157 +62,138 @@ class ConditionState(msgspec.Struct, frozen=True, array_like=True):
     carried_by: tuple[str, ...] = ()  # inputs that had points when last seen
     quiet_until_us: int = 0  # refractory
     last_level: int = NO_LEVEL  # highest level before it last cleared
-
-
-class Reading(NamedTuple):
-    """What one score says to one condition."""
-
-    end_us: int
-    value: float | None  # None: no score
-    complete: bool  # may a low value be believed
-    severe: bool
-    carried_by: tuple[str, ...]
+    mean: float | None = None  # smoothed value, unsigned and unrounded
+    mean_us: int = 0
 
 
 class Verdict(NamedTuple):
-    """The condition after a reading: highest level on (-1: none), and since when."""
+    """The condition after a reading."""
 
-    state: ConditionState | None
-    level: int
-    onset_us: int
+    state: ConditionState | None  # None: wholly quiet
+    level: int  # highest level on, -1: none
+    onset_us: int  # since when the earliest level is on
     usable: bool  # False: the reading could neither sustain nor release
+    value: float | None  # what was compared, in the score's own direction
 
 
-def value_of(score: Score, field: str) -> float | None:
-    """Return the field of `score` a condition reads, rounded to 1e-4; None if there is no score."""
-    value: float | None = None if score.value is None else getattr(score, field)
-    return None if value is None or value != value else round(float(value), DECIMALS)
-
-
-def read(
-    score: Score, value: float | None, spec: ConditionSpec, state: ConditionState | None
-) -> Reading:
-    """Judge a score against what the condition knows.
-
-    Parameters
-    ----------
-    score : Score
-        The score.
-    value : float or None
-        Its field in question, from `value_of`.
-    spec : ConditionSpec
-        The condition's policy.
-    state : ConditionState or None
-        Its state; None is quiet.
-    """
-    present = _inputs(score, spec)
-    gone = () if state is None else tuple(n for n in state.carried_by if n not in present)
-    complete = score.completeness >= spec.min_completeness and not gone
-    severe = value is not None and _severe(score, value, spec)
-    carried = tuple(sorted((*gone, *(name for name, points in present.items() if points > 0))))
-    return Reading(score.end_us, value, complete, severe, carried)
-
-
-def step(spec: ConditionSpec, state: ConditionState | None, reading: Reading) -> Verdict:
+def step(rule: Rule, state: ConditionState | None, reading: Reading) -> Verdict:
     """Move a condition by one reading.
 
     Parameters
     ----------
-    spec : ConditionSpec
-        The condition's policy.
+    rule : Rule
+        The condition's rule at the reading's time.
     state : ConditionState or None
         Its state; None is quiet.
     reading : Reading
         Readings come in order of `end_us`.
-
-    Returns
-    -------
-    Verdict
-        With `state` None once everything is quiet again.
     """
-    before = state or ConditionState(tuple(LevelState() for _ in spec.levels))
+    before = state or ConditionState(_quiet(rule))
+    mean = _smoothed(rule, before, reading)
+    value = None if mean is None else round(mean, DECIMALS) + 0.0
+    signed = None if value is None else rule.sign * value
     was = top(before)
+    told_level = before.last_level if reading.end_us < before.quiet_until_us else NO_LEVEL
     levels = tuple(
-        _level_step(spec, level, old, reading, was == NO_LEVEL and _held_back(before, i, reading))
-        for i, (level, old) in enumerate(zip(spec.levels, before.levels, strict=True))
+        _level(rule, index, old, reading, signed, was == NO_LEVEL and index <= told_level)
+        for index, old in enumerate(before.levels)
     )
-    after = msgspec.structs.replace(before, levels=levels)
-    now = top(after)
-    if reading.value is not None:
-        after = msgspec.structs.replace(after, carried_by=reading.carried_by)
-    if was != NO_LEVEL and now == NO_LEVEL:
-        until_us = reading.end_us + to_us(spec.refractory_s)
-        after = msgspec.structs.replace(
-            after, quiet_until_us=until_us, last_level=was, carried_by=()
-        )
+    now = top_of(levels)
+    cleared = was != NO_LEVEL and now == NO_LEVEL
+    carried = before.carried_by if value is None else reading.carried_by
+    mean_us = before.mean_us if mean is None else reading.end_us
+    after = ConditionState(
+        levels=levels,
+        carried_by=() if cleared else carried,
+        quiet_until_us=reading.end_us + rule.refractory_us if cleared else before.quiet_until_us,
+        last_level=was if cleared else before.last_level,
+        mean=(before.mean if mean is None else mean) if rule.ewma_us else None,
+        mean_us=mean_us if rule.ewma_us else 0,
+    )
     usable = not any(level.paused for level in levels)
-    return Verdict(_or_quiet(after, reading.end_us), now, _onset(levels), usable)
+    return Verdict(_or_quiet(rule, after, reading.end_us), now, _onset(levels), usable, value)
 
 
 def top(state: ConditionState | None) -> int:
     """Return the highest level that is on, -1 if none."""
-    levels = state.levels if state is not None else ()
-    on = (i for i, level in enumerate(levels) if level.hold in (Hold.ON, Hold.KEEP))
-    return max(on, default=NO_LEVEL)
+    return NO_LEVEL if state is None else top_of(state.levels)
 
 
-def pause(state: ConditionState) -> ConditionState:
-    """Halt every running clock until the next usable score: its inputs are known to be gone."""
-    levels = tuple(
-        level if level.hold is Hold.QUIET else msgspec.structs.replace(level, paused=True)
-        for level in state.levels
-    )
-    return msgspec.structs.replace(state, levels=levels)
+def top_of(levels: tuple[LevelState, ...]) -> int:
+    """Return the highest of `levels` that is on, -1 if none."""
+    for index in range(len(levels) - 1, -1, -1):
+        if levels[index].hold in (Hold.ON, Hold.KEEP):
+            return index
+    return NO_LEVEL
 
 
-def _level_step(
-    spec: ConditionSpec, level: LevelSpec, old: LevelState, reading: Reading, held_back: bool
+def _level(
+    rule: Rule, index: int, old: LevelState, reading: Reading, value: float | None, held_back: bool
 ) -> LevelState:
     """Move one level; `held_back` keeps it from being raised (refractory)."""
-    value, end_us = reading.value, reading.end_us
-    if value is None or (value < level.lo and not reading.complete):
-        return old if old.hold is Hold.QUIET else msgspec.structs.replace(old, paused=True)
+    hi, lo = reading.limits[index]
+    if value is None or (value < lo and not reading.complete):
+        return old if old.hold is Hold.QUIET else replace(old, paused=True)
+    end_us = reading.end_us
     gap_us = end_us - old.last_us
-    broken = gap_us > to_us(spec.max_gap_s)
+    broken = gap_us > rule.max_gap_us
     credit_us = 0 if broken or old.paused else gap_us
     if old.hold in (Hold.ON, Hold.KEEP):
-        return _kept(spec, level, old, reading, credit_us)
+        return _kept(rule, lo, old, end_us, value, credit_us)
+    hits_us = tuple(us for us in old.hits_us if end_us - us <= rule.within_us)
+    if value < lo:
+        return LevelState(hits_us=hits_us)
+    if old.hold is Hold.COUNTED:
+        return LevelState(Hold.COUNTED, old.since_us, 0, end_us, hits_us=hits_us)
     if old.hold is Hold.QUIET or broken:
-        old = LevelState(Hold.QUIET, end_us, 0, end_us)
-        credit_us = 0
-        if value < level.hi:
-            return LevelState()
-    if value < level.lo:
-        return LevelState()
+        if value < hi:
+            return LevelState(hits_us=hits_us)
+        old, credit_us = LevelState(Hold.QUIET, end_us), 0
     held_us = old.held_us + credit_us
-    raised = value >= level.hi and (held_us >= to_us(spec.for_s) or reading.severe)
-    if raised and (reading.severe or not held_back):
-        return LevelState(Hold.ON, old.since_us, 0, end_us)
-    return LevelState(Hold.PENDING, old.since_us, held_us, end_us)
+    due = value >= hi and (reading.severe or (held_us >= rule.for_us and not held_back))
+    if not due:
+        return LevelState(Hold.PENDING, old.since_us, held_us, end_us, hits_us=hits_us)
+    return _reached(rule, old.since_us, end_us, (*hits_us, old.since_us), reading.severe)
+
+
+def _reached(
+    rule: Rule, since_us: int, end_us: int, hits_us: tuple[int, ...], severe: bool
+) -> LevelState:
+    """Raise a level that has held, or count it until it has often enough."""
+    if len(hits_us) < rule.spec.repeats and not severe:
+        return LevelState(Hold.COUNTED, since_us, 0, end_us, hits_us=hits_us)
+    return LevelState(Hold.ON, hits_us[0], 0, end_us)
 
 
 def _kept(
-    spec: ConditionSpec, level: LevelSpec, old: LevelState, reading: Reading, credit_us: int
+    rule: Rule, lo: float, old: LevelState, end_us: int, value: float, credit_us: int
 ) -> LevelState:
     """Move a level that is on: sustained, or one step further through `keep`."""
-    assert reading.value is not None
-    if reading.value >= level.lo:
-        return LevelState(Hold.ON, old.since_us, 0, reading.end_us)
+    if value >= lo:
+        return LevelState(Hold.ON, old.since_us, 0, end_us)
     held_us = old.held_us + credit_us if old.hold is Hold.KEEP else 0
-    if held_us >= to_us(spec.keep_s):
+    if held_us >= rule.keep_us:
         return LevelState()
-    return LevelState(Hold.KEEP, old.since_us, held_us, reading.end_us)
+    return LevelState(Hold.KEEP, old.since_us, held_us, end_us)
 
 
-def _held_back(state: ConditionState, index: int, reading: Reading) -> bool:
-    """Refractory holds back the priority of the last occurrence and those below it."""
-    return reading.end_us < state.quiet_until_us and index <= state.last_level
+def _smoothed(rule: Rule, state: ConditionState, reading: Reading) -> float | None:
+    """Return the value to compare: the reading's, or its mean with what came before."""
+    value = reading.value
+    if value is None or not rule.ewma_us or state.mean is None:
+        return value
+    gap_us = reading.end_us - state.mean_us
+    if gap_us > rule.max_gap_us:
+        return value
+    return state.mean + (1.0 - math.exp(-gap_us / rule.ewma_us)) * (value - state.mean)
 
 
-def _or_quiet(state: ConditionState, end_us: int) -> ConditionState | None:
-    """Forget a condition that is quiet and no longer refractory."""
-    quiet = all(level.hold is Hold.QUIET for level in state.levels)
-    return None if quiet and end_us >= state.quiet_until_us else state
+def _or_quiet(rule: Rule, state: ConditionState, end_us: int) -> ConditionState | None:
+    """Forget a condition that is quiet, owes no count, no mean, and is not refractory."""
+    if rule.ewma_us or end_us < state.quiet_until_us:
+        return state
+    quiet = all(level.hold is Hold.QUIET and not level.hits_us for level in state.levels)
+    return None if quiet else state
 
 
 def _onset(levels: tuple[LevelState, ...]) -> int:
@@ -213,32 +202,9 @@ def _onset(levels: tuple[LevelState, ...]) -> int:
     return min(on, default=0)
 
 
-def _inputs(score: Score, spec: ConditionSpec) -> dict[str, float]:
-    """Return the inputs a score had, with their points: the rule's own, else its evidence.
-
-    Evidence is named by its source; `same_input` says which sources stand for one another.
-    """
-    if score.news2 is not None:
-        return {name: float(points) for name, points in score.news2.points.items()}
-    return {_input(item.code, spec): item.points for item in score.evidence}
+def _quiet(rule: Rule) -> tuple[LevelState, ...]:
+    """Return the levels of a condition nothing is known of."""
+    return (_QUIET,) * len(rule.limits)
 
 
-def _input(code: str, spec: ConditionSpec) -> str:
-    """Return the one name under which all sources of an input go."""
-    return next((group[0] for group in spec.same_input if code in group), code)
-
-
-def _severe(score: Score, value: float, spec: ConditionSpec) -> bool:
-    """Say whether the score is severe on good, fresh evidence alone."""
-    if spec.severe is None or value < spec.severe or not score.evidence:
-        return False
-    if score.completeness < spec.severe_completeness:
-        return False
-    doubtful = sum(e.points for e in score.evidence if e.points > 0 and not _trusted(e, spec))
-    # Points of a calibrated model are not in the unit of its probability: none may be doubtful.
-    return doubtful == 0 if score.calibrated else value - doubtful >= spec.severe
-
-
-def _trusted(item: Evidence, spec: ConditionSpec) -> bool:
-    """Say whether this input is fresh and clean enough to page on at once."""
-    return item.quality >= spec.severe_quality and item.age_s <= spec.severe_age_s
+_QUIET = LevelState()

@@ -2,7 +2,8 @@
 
 Invariant: at most one open occurrence per condition, and the state is a pure function of the calls
 so far. Not here: the decision (`alerts.conditions`), what follows from it (`alerts.clinical`,
-`alerts.technical`), timers, what commands do, bytes and topics (`alerts.envelope`).
+`alerts.technical`), what holds signals back (`alerts.suppress`), timers, what commands do, bytes
+and topics (`alerts.envelope`).
 """
 
 from __future__ import annotations
@@ -11,28 +12,43 @@ from collections.abc import Sequence
 
 import msgspec
 
-from alerts import commands, timers
+from alerts import commands, hearing, requests, timers
 from alerts.alert import AlertRecord, Resolution
 from alerts.clinical import Clinical
 from alerts.commands import Refused
 from alerts.conditions import ConditionState
 from alerts.ledger import Events, Ledger
-from alerts.occurrence import Moment, Occurrence
+from alerts.occurrence import Labels, Occurrence
 from alerts.policy import Policy
-from alerts.technical import Loss, Technical, device_loss, fault_loss, silence_loss, worn_codes
+from alerts.revision import Trail
+from alerts.suppress import Standing
+from alerts.technical import (
+    SWITCHED_OFF,
+    WORN,
+    Loss,
+    Technical,
+    device_loss,
+    device_moment,
+    fault_loss,
+    silence_loss,
+    worn_codes,
+)
+from alerts.views import Past
+from alerts.words import clean
 from models.score import Score
 from streams.errors import SnapshotMismatch
 from streams.records import AlertCommand, DeviceStatus, Reason
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 MAX_COMMANDS = 128  # command ids remembered against redelivery
 
 
 class MachineState(msgspec.Struct, frozen=True):
     """Everything a machine remembers; bounded, and encodable by msgspec.
 
-    `conditions` and `seen_us` are those of `Clinical`, `lost` is that of `Technical`, `open`,
-    `closed` and `onsets_us` are those of `Ledger`; `commands` are the ids already decided.
+    `conditions`, `trails`, `calm` and `seen_us` are those of `Clinical`, `lost` and `off` those of
+    `Technical`, `open`, `closed`, `onsets_us`, `standing` and `labels` those of `Ledger`;
+    `commands` are the ids already decided.
     """
 
     version: int
@@ -45,6 +61,11 @@ class MachineState(msgspec.Struct, frozen=True):
     lost: dict[str, dict[str, int]]
     seen_us: dict[str, int]
     onsets_us: dict[str, int]
+    trails: dict[str, Trail]
+    calm: dict[str, Past]
+    off: tuple[str, ...]
+    standing: Standing
+    labels: Labels
 
 
 class AlertMachine:
@@ -58,6 +79,9 @@ class AlertMachine:
         As in the log; the `subject` of every alert.
     state : MachineState, optional
         From `state()`; None starts a new patient.
+    standing : Standing, optional
+        What holds for every patient of the partition when a new one appears: the `standing()` of
+        the machine of `alerts.silences.ANYONE`, which hears every broadcast.
 
     Raises
     ------
@@ -67,9 +91,16 @@ class AlertMachine:
 
     __slots__ = ("_clinical", "_commands", "_ledger", "_technical", "patient_id")
 
-    def __init__(self, policy: Policy, patient_id: str, state: MachineState | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        patient_id: str,
+        state: MachineState | None = None,
+        standing: Standing | None = None,
+    ) -> None:
         self.patient_id = patient_id
         self._ledger = Ledger(policy, patient_id)
+        self._ledger.standing = standing or Standing()
         self._clinical = Clinical(self._ledger)
         self._technical = Technical(self._ledger)
         self._commands: tuple[str, ...] = ()
@@ -97,18 +128,28 @@ class AlertMachine:
 
     def state(self) -> MachineState:
         """Return all that the machine remembers, detached from it."""
+        ledger, clinical = self._ledger, self._clinical
         return MachineState(
             STATE_VERSION,
-            self._ledger.policy.digest,
+            ledger.policy.digest,
             self.patient_id,
-            dict(self._clinical.states),
-            dict(self._ledger.open),
-            self._ledger.closed,
+            dict(clinical.states),
+            dict(ledger.open),
+            ledger.closed,
             self._commands,
             {code: dict(sources) for code, sources in self._technical.lost.items()},
-            dict(self._clinical.seen_us),
-            dict(self._ledger.onsets_us),
+            dict(clinical.seen_us),
+            dict(ledger.onsets_us),
+            dict(clinical.trails),
+            dict(clinical.calm),
+            self._technical.off,
+            ledger.standing,
+            ledger.labels,
         )
+
+    def standing(self) -> Standing:
+        """Return the silences and the losses of the ward in force, for patients yet to come."""
+        return self._ledger.standing
 
     def records(self) -> tuple[AlertRecord, ...]:
         """Return the record of every open occurrence, oldest first."""
@@ -120,9 +161,10 @@ class AlertMachine:
         Parameters
         ----------
         scores : sequence of Score
-            Windows come in order of their end, per scorer. A score of a window before the last
-            one is a backfill: it raises and clears nothing. A revised score of the last window
-            is judged again and its events say `revised`.
+            Windows come in order of their end, per scorer. A score of a window already judged
+            is ignored, unless its `revision` is above 0 and the window is at most the policy's
+            `revise_s` old: then the recent past is played again with it (`alerts.late`) and its
+            events say `revised`.
 
         Returns
         -------
@@ -130,13 +172,14 @@ class AlertMachine:
             In the order of `scores`, then of the policy's conditions. A score without a value, or
             too incomplete to be believed when low, turns an active alert stale.
         """
-        return self._clinical.on_scores(scores)
+        events = hearing.hear(self._clinical, scores)
+        return events + self._settle(scores[0].known_us) if events else ()
 
     def on_tick(self, now_us: int) -> Events:
         """Fire the timers that are due at `Tick.now_us`; without an open alert there are none."""
         if not self._ledger.open:
             return ()
-        events: Events = ()
+        events = self._settle(now_us)  # a silence that ends lets its alert climb a tier again
         for code, occ in list(self._ledger.open.items()):
             after, fired = timers.run(occ, self._ledger.policy, now_us)
             if fired:
@@ -144,7 +187,7 @@ class AlertMachine:
                     self._clinical.pause(code)
                 self._ledger.keep(after)
                 events += fired
-        return events
+        return events + self._settle(now_us) if events else ()
 
     def on_command(self, command: AlertCommand, recorded_us: int) -> Events | Refused:
         """Carry out what a person or service asks.
@@ -153,7 +196,8 @@ class AlertMachine:
         ----------
         command : AlertCommand
             Of this patient. A repeated `command_id` is ignored: the first one decided.
-            "discharge" and "withdraw_consent" name no occurrence and close every open one.
+            "discharge" and "withdraw_consent" close every open occurrence; those of
+            `alerts.requests` are about none.
         recorded_us : int
             Append time of the command.
 
@@ -164,17 +208,17 @@ class AlertMachine:
         """
         if command.command_id in self._commands:
             return ()
-        refused = commands.check(command)
+        refused = commands.check(command, self._ledger.policy, self.patient_id)
         if refused is not None:
             return refused
         self._commands = (*self._commands, command.command_id)[-MAX_COMMANDS:]
         if command.action in commands.CLOSE_ALL:
             return self._close_all(command, recorded_us)
-        occ = self._ledger.find(command.occurrence_id)
-        if occ is None:
-            name = command.occurrence_id[: commands.MAX_NAME]
-            return Refused(Reason.BAD_COMMAND, f"no such occurrence: {name!r}")
-        return self._apply(occ, command, recorded_us)
+        if commands.ASKS[command.action].move is None:
+            done = requests.carry_out(self._technical, command, recorded_us)
+        else:
+            done = self._answer(command, recorded_us)
+        return done if isinstance(done, Refused) else done + self._settle(recorded_us)
 
     def on_silence(self, signal: str, device_id: str, since_us: int, now_us: int) -> Events:
         """Report that a signal stopped coming; reporting it again while it lasts is free.
@@ -194,22 +238,27 @@ class AlertMachine:
         """Report that a silent signal is there again."""
         code = silence_loss(signal, device_id, now_us).code
         words = f"{signal or 'Data'}{' data' if signal else ''} from {device_id} again"
-        return self._technical.regain(code, device_id, now_us, words)
+        events = self._technical.regain(code, device_id, device_moment(now_us), words)
+        return events + self._settle(now_us)
 
     def on_device_status(self, status: DeviceStatus, recorded_us: int) -> Events:
         """Raise or end `lead_off` by what a device says of itself.
 
         "lead_off" and "not_worn" raise it, "worn" ends it (for every signal of the device if it
-        names none); "off" and "unknown" say nothing about the sensor and change nothing.
+        names none). A whole device that is "off" or "unlinked" takes its technical alerts out of
+        service until it is back; "unknown" changes nothing.
         """
         loss = device_loss(status)
         if loss is not None:
             return self._lose(loss, recorded_us)
+        if status.status in (*SWITCHED_OFF, WORN) and not status.signal:
+            self._technical.switch(status.device_id, off=status.status != WORN)
         events: Events = ()
         words = f"{status.device_id} is worn again"
         for code in worn_codes(status, tuple(self._technical.lost)):
-            events += self._technical.regain(code, status.device_id, recorded_us, words)
-        return events
+            moment = device_moment(recorded_us)
+            events += self._technical.regain(code, status.device_id, moment, words)
+        return events + self._settle(recorded_us)
 
     def on_fault(self, reason: str, now_us: int) -> Events:
         """Say loudly that this patient is no longer watched.
@@ -226,16 +275,25 @@ class AlertMachine:
     def on_fault_over(self, now_us: int) -> Events:
         """Report that the patient is watched again."""
         loss = fault_loss("", now_us)
-        return self._technical.regain(loss.code, loss.source, now_us, "Monitoring runs again")
+        moment, words = device_moment(now_us), "Monitoring runs again"
+        return self._settled(self._technical.regain(loss.code, loss.source, moment, words), now_us)
 
     def _lose(self, loss: Loss, now_us: int) -> Events:
         """Raise a technical condition, then mark stale what rests on what was lost."""
         known = loss.source in self._technical.lost.get(loss.code, ())
-        events = self._technical.lose(loss, now_us)
-        if known:
-            return events
-        moment = Moment(now_us, now_us)
-        return events + self._clinical.lose_signal(loss.signal, moment, loss.finding)
+        moment = device_moment(now_us)
+        events = self._technical.lose(loss, moment)
+        if not known:
+            events += self._clinical.lose_signal(loss.signal, moment, loss.finding)
+        return self._settled(events, now_us)
+
+    def _settle(self, now_us: int) -> Events:
+        """Hold back and let go what the present state says; nothing is open: nothing to do."""
+        return self._ledger.settle(now_us) if self._ledger.open else ()
+
+    def _settled(self, events: Events, now_us: int) -> Events:
+        """Return events and what they hold back or let go."""
+        return events + self._settle(now_us) if events else ()
 
     def _close_all(self, command: AlertCommand, recorded_us: int) -> Events:
         """Close every open occurrence with the command's reason: the patient left."""
@@ -246,6 +304,14 @@ class AlertMachine:
             events += () if isinstance(done, Refused) else done
         return events
 
+    def _answer(self, command: AlertCommand, recorded_us: int) -> Events | Refused:
+        """Carry out a command on the occurrence it names."""
+        occ = self._ledger.find(command.occurrence_id)
+        if occ is None:
+            name = clean(command.occurrence_id[: commands.MAX_NAME])
+            return Refused(Reason.BAD_COMMAND, f"no such occurrence: {name!r}")
+        return self._apply(occ, command, recorded_us)
+
     def _apply(self, occ: Occurrence, command: AlertCommand, recorded_us: int) -> Events | Refused:
         """Carry out a command on one occurrence and store the result."""
         done = commands.apply(occ, self._ledger.policy, command, recorded_us)
@@ -253,7 +319,7 @@ class AlertMachine:
             return done
         ended = done[0].record.state.resolution is not Resolution.OPEN
         if ended and occ.record.state.resolution is Resolution.OPEN:
-            self._clinical.forget(occ.record.condition.code)
+            self._clinical.forget(occ.code)
         return self._ledger.kept(done)
 
     def _load(self, state: MachineState) -> None:
@@ -265,7 +331,11 @@ class AlertMachine:
         self._ledger.open.update(state.open)
         self._ledger.closed = state.closed
         self._ledger.onsets_us.update(state.onsets_us)
+        self._ledger.standing, self._ledger.labels = state.standing, state.labels
+        self._clinical.trails.update(state.trails)
+        self._clinical.calm.update(state.calm)
         self._clinical.states.update(state.conditions)
         self._clinical.seen_us.update(state.seen_us)
         self._technical.lost.update({code: dict(to) for code, to in state.lost.items()})
+        self._technical.restore(state.off)
         self._commands = state.commands

@@ -12,23 +12,36 @@ import msgspec
 from msgspec.structs import replace
 
 from alerts import alert, lifecycle
-from alerts.alert import AlertEvent, AlertRecord, Kind, Phase, Priority, Responsibility
-from alerts.conditions import NO_LEVEL, value_of
+from alerts.alert import (
+    AlertEvent,
+    AlertRecord,
+    Kind,
+    Location,
+    Phase,
+    Priority,
+    Responsibility,
+    Suppression,
+    Trigger,
+)
+from alerts.conditions import NO_LEVEL
 from alerts.lifecycle import Move
-from alerts.policy import ConditionSpec, Policy, to_us
+from alerts.policy import Policy
+from alerts.rules import Limits, to_us
+from alerts.silences import modalities
 from alerts.text import compose
-from models.score import Evidence, Score
+from alerts.views import Past, change_view
+from models.score import Score
 
-MAX_EVIDENCE = 16
 MAX_ACTIONS = 16
 
 
 class Moment(NamedTuple):
-    """When something happened, and the append time of the log record that says so."""
+    """When something happened, the append time of the log record that says so, and what it was."""
 
     event_us: int
     recorded_us: int
     revised: bool = False
+    trigger: Trigger = Trigger.SCORE
 
 
 class Start(NamedTuple):
@@ -41,29 +54,64 @@ class Start(NamedTuple):
     onset_us: int
     finding: str = ""  # technical: what is lost
     level: int = NO_LEVEL
+    calm: Past | None = None
+
+
+class Labels(msgspec.Struct, frozen=True, gc=False):
+    """Where the patient is, as far as the log says."""
+
+    ward: str = ""
+    bed: str = ""
+    encounter: str = ""
+
+
+class Held(NamedTuple):
+    """What holds a signal back, and its name."""
+
+    suppression: Suppression = Suppression.NONE
+    by: str | None = None
 
 
 class Occurrence(msgspec.Struct, frozen=True):
-    """A record and its private clocks; a time of 0 means that clock is not running."""
+    """A record and its private clocks; a time of 0 means that clock is not running.
+
+    `score`, `value`, `limits`, `personal` are those of the last usable score. Silences made
+    before `broke_through_us` do not hold it back any more: it has become more urgent since.
+    """
 
     record: AlertRecord
     finding: str
     level: int
-    score: Score | None = None  # the last usable one
-    told: float | None = None  # the value last published
+    calm: Past | None = None
+    score: Score | None = None
+    value: float = 0.0
+    limits: Limits = ()
+    personal: bool = False
+    told: Past | None = None  # the value last published
     latch_due: bool = False  # clears to latched unless accepted
     accepted_until_us: int = 0
     reminded: bool = False
     snoozed_until_us: int = 0
+    broke_through_us: int = 0
     unacked_since_us: int = 0
     cleared_recorded_us: int = 0
+
+    @property
+    def code(self) -> str:
+        """Code of its condition."""
+        return self.record.condition.code
 
 
 Changed = tuple[Occurrence, AlertEvent]
 
 
 def begin(
-    policy: Policy, subject: str, start: Start, moment: Moment, cause: str, **fields: Any
+    policy: Policy,
+    who: tuple[str, Labels],
+    start: Start,
+    moment: Moment,
+    cause: str,
+    **fields: Any,
 ) -> Changed:
     """Raise a new occurrence.
 
@@ -71,8 +119,8 @@ def begin(
     ----------
     policy : Policy
         The policy in force.
-    subject : str
-        Patient, as in the log.
+    who : tuple of str and Labels
+        Patient, as in the log, and where.
     start : Start
         What begins.
     moment : Moment
@@ -80,11 +128,13 @@ def begin(
     cause : str
         The first line of why.
     **fields
-        Further fields of the record: score, evidence, ...
+        Further fields of the record: score, evidence, ...; `held` is what holds its signal back.
     """
+    subject, labels = who
     key = alert.dedup_key(policy.tenant, subject, start.code)
     demands = policy.priorities[start.priority]
     identity = alert.occurrence_id(key, policy.ref.id, start.onset_us)
+    held: Held = fields.pop("held", Held())
     record = AlertRecord(
         occurrence_id=identity,
         seq=1,
@@ -96,7 +146,8 @@ def begin(
         condition=alert.ConditionRef(start.code, start.display),
         priority=start.priority,
         priority_at_raise=start.priority,
-        state=alert.Axes(alert.Condition.ACTIVE),
+        state=alert.Axes(alert.Condition.ACTIVE, suppression=held.suppression),
+        suppressed_by=held.by,
         onset_us=start.onset_us,
         raised_us=moment.event_us,
         recorded_us=moment.recorded_us,
@@ -107,17 +158,19 @@ def begin(
         links=alert.Links(f"/alerts/{identity}", None),
         **fields,
     )
-    record = replace(record, text=compose(Phase.RAISED, record, start.finding, None, cause))
+    record = replace(record, **places(record, labels, policy))
+    record = replace(record, change=change_view(record, start.calm, record))
+    record = replace(record, text=compose(Phase.RAISED, record, start.finding, cause))
     occurrence = Occurrence(
         record,
         start.finding,
         start.level,
-        told=None if record.score is None else record.score.decision,
-        latch_due=demands.latching,
+        calm=start.calm,
+        told=_told(record),
+        latch_due=policy.latches(start.code, start.priority),
         unacked_since_us=moment.recorded_us,
     )
-    event = alert.make_event(record, Phase.RAISED, moment.event_us, moment.revised)
-    return occurrence, event
+    return occurrence, _event(record, Phase.RAISED, moment)
 
 
 def change(occ: Occurrence, move: Move, moment: Moment, cause: str = "", **fields: Any) -> Changed:
@@ -141,61 +194,29 @@ def change(occ: Occurrence, move: Move, moment: Moment, cause: str = "", **field
     record = replace(old, **fields, state=axes, seq=old.seq + 1, recorded_us=moment.recorded_us)
     if _responds_to(record) != _responds_to(old):
         record = replace(record, state_seq=record.seq)
-    told = record.score
-    record = replace(record, text=compose(phase, record, occ.finding, occ.told, cause))
-    occ = replace(occ, record=record, told=occ.told if told is None else told.decision)
-    return occ, alert.make_event(record, phase, moment.event_us, moment.revised)
+    if record.priority is not old.priority:
+        record = replace(record, previous_priority=old.priority)
+    record = replace(record, change=change_view(old, occ.told, record))
+    record = replace(record, text=compose(phase, record, occ.finding, cause))
+    occ = replace(occ, record=record, told=_told(record))
+    return occ, _event(record, phase, moment)
 
 
-def views(score: Score, spec: ConditionSpec, level: int) -> dict[str, Any]:
-    """Return the record's fields that come from a score.
-
-    Parameters
-    ----------
-    score : Score
-        The last usable score; the field the condition reads has a value.
-    spec : ConditionSpec
-        The condition's policy.
-    level : int
-        The level on, -1 for none (the lowest level's thresholds are shown).
-    """
-    limits = spec.levels[max(level, 0)]
-    value = value_of(score, spec.field)
-    assert value is not None  # a score without a value is not usable
-    name, _, rest = score.model.partition("/")
-    version, _, digest = rest.partition("/")
-    rule = score.news2
-    return {
-        "score": alert.ScoreView(
-            label=spec.label,
-            decision=value,
-            value=value if score.value is None else round(float(score.value), 4),
-            lower=_rounded(score.lower),
-            upper=_rounded(score.upper),
-            calibrated=score.calibrated,
-            horizon_s=float(score.horizon_s),
-            outcome=None,
-            trend_per_h=None,
-            baseline=None,
-            threshold=alert.Threshold(float(limits.hi), float(limits.lo)),
-        ),
-        "news2": None
-        if rule is None
-        else alert.News2View(
-            rule.total, rule.lower, rule.upper, rule.missing, rule.single3, rule.scale
-        ),
-        "evidence": tuple(_evidence(item) for item in score.evidence[:MAX_EVIDENCE]),
-        "missing_modalities": missing(score),
-        "completeness": round(float(score.completeness), 4),
-        "model": alert.ModelRef(name, version or None, digest or None, None),
-        "window": (score.start_us, score.end_us),
-        "last_evidence_us": score.end_us,
+def places(record: AlertRecord, labels: Labels, policy: Policy) -> dict[str, Any]:
+    """Return the fields of a record that follow from where the patient is."""
+    where = Location(labels.ward, labels.bed) if labels.ward else None
+    words = {
+        "subject": record.subject,
+        "ward": labels.ward,
+        "kind": str(record.kind),
+        "condition": record.condition.code,
+        "modality": "+".join(sorted(modalities(record))),
     }
-
-
-def missing(score: Score) -> tuple[str, ...]:
-    """Return the modalities a score went without, in alphabetical order."""
-    return tuple(sorted(name for name, there in score.present.items() if not there))
+    return {
+        "encounter": labels.encounter or None,
+        "location": where,
+        "group": "|".join(alert.escape(words[label]) for label in policy.group_by),
+    }
 
 
 def expires_us(occ: Occurrence) -> int | None:
@@ -203,28 +224,23 @@ def expires_us(occ: Occurrence) -> int | None:
     return min((t for t in (occ.accepted_until_us, occ.snoozed_until_us) if t > 0), default=None)
 
 
+def _event(record: AlertRecord, phase: Phase, moment: Moment) -> AlertEvent:
+    """Return a record as what happened."""
+    return alert.make_event(record, phase, moment.event_us, moment.revised, moment.trigger)
+
+
+def _told(record: AlertRecord) -> Past | None:
+    """Return the value a record publishes, and when it was true."""
+    score = record.score
+    return None if score is None else Past(score.decision, record.last_evidence_us)
+
+
 def _responds_to(record: AlertRecord) -> tuple[Priority, Responsibility, alert.Resolution]:
-    """Return what a command must have seen."""
-    return record.priority, record.state.responsibility, record.state.resolution
+    """Return what a command must have seen.
 
-
-def _rounded(value: float | None) -> float | None:
-    """Round to the resolution thresholds use."""
-    return None if value is None else round(float(value), 4)
-
-
-def _evidence(item: Evidence) -> alert.EvidenceView:
-    """Return one input as the record shows it."""
-    return alert.EvidenceView(
-        id=f"obs/{item.code}/{item.time_us}",
-        code=item.code,
-        label=item.label,
-        value=round(float(item.value), 4),
-        unit=item.unit,
-        time_us=item.time_us,
-        age_s=round(float(item.age_s), 3),
-        source=item.source,
-        quality=round(float(item.quality), 4),
-        contribution=round(float(item.points), 4),
-        baseline=None,
-    )
+    That nobody answered in time is no news to the one who answers now.
+    """
+    owner = record.state.responsibility
+    if owner is Responsibility.UNDEFINED:
+        owner = Responsibility.NONE
+    return record.priority, owner, record.state.resolution

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from alerts import occurrence
-from alerts.alert import Kind
+from alerts.alert import Kind, Trigger
 from alerts.ledger import Events, Ledger
 from alerts.lifecycle import Move
 from alerts.occurrence import Moment, Start
+from alerts.silences import modality_of
 from alerts.text import clock
 from streams.records import DeviceStatus
 
@@ -19,7 +20,8 @@ NO_DATA: Final = "no_data"
 LEAD_OFF: Final = "lead_off"
 MONITORING_LOST: Final = "monitoring_lost"
 LOOSE: Final = {"lead_off": "is off the skin", "not_worn": "is not worn"}
-WEARABLE: Final = "wearable"
+SWITCHED_OFF: Final = ("off", "unlinked")
+WORN: Final = "worn"
 UNTIL_BACK: Final = "What rests on it cannot be judged until it is back"
 MAX_SOURCES = 16  # devices one condition keeps count of
 
@@ -29,22 +31,28 @@ class Loss(NamedTuple):
 
     kind: str  # a table of the policy's [technical]
     code: str  # condition code: one occurrence per code
-    source: str  # the device, or "engine"
+    source: str  # the device, "engine", or the service that told
     since_us: int
     finding: str  # in words
     signal: str  # what it takes away; empty: everything
+    takes: bool = True  # False: it takes no data away
 
 
 class Technical:
-    """The equipment of one patient: `lost` maps a condition to who lacks it and since when."""
+    """The equipment of one patient.
 
-    __slots__ = ("ledger", "lost")
+    `lost` maps a condition to who lacks it and since when; `off` are devices of `lost` that were
+    switched off: nobody is to look for them.
+    """
+
+    __slots__ = ("ledger", "lost", "off")
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.lost: dict[str, dict[str, int]] = {}
+        self.off: tuple[str, ...] = ()
 
-    def lose(self, loss: Loss, now_us: int) -> Events:
+    def lose(self, loss: Loss, moment: Moment) -> Events:
         """Raise a loss, or merge a second source into it; a loss already known is free.
 
         One that a person closed while it lasts stays closed until the thing is back.
@@ -53,7 +61,7 @@ class Technical:
         if loss.source in sources or len(sources) >= MAX_SOURCES:
             return ()
         sources[loss.source] = loss.since_us
-        moment = Moment(now_us, now_us)
+        self._retire()
         occ = self.ledger.active(loss.code)
         if occ is None and len(sources) > 1:
             return ()
@@ -67,18 +75,40 @@ class Technical:
             loss.code, Kind.TECHNICAL, spec.display, spec.priority, loss.since_us, loss.finding
         )
         missing = (modality_of(loss.signal),) if loss.signal else ()
-        return self.ledger.begin(start, moment, UNTIL_BACK, missing_modalities=missing)
+        cause = UNTIL_BACK if loss.takes else loss.finding
+        return self.ledger.begin(start, moment, cause, missing_modalities=missing)
 
-    def regain(self, code: str, source: str, now_us: int, cause: str) -> Events:
+    def regain(self, code: str, source: str, moment: Moment, cause: str) -> Events:
         """End a loss for one source; the condition ends with the last one."""
         sources = self.lost.get(code, {})
-        if sources.pop(source, None) is None or sources:
+        if sources.pop(source, None) is None:
             return ()
-        del self.lost[code]
-        if self.ledger.active(code) is None:
+        if not sources:
+            del self.lost[code]
+        self.switch(source, off=False)
+        if sources or self.ledger.active(code) is None:
             return ()
-        moment = Moment(now_us, now_us)
-        return self.ledger.clear(code, moment, cause, last_evidence_us=now_us)
+        return self.ledger.clear(code, moment, cause, last_evidence_us=moment.event_us)
+
+    def switch(self, device_id: str, *, off: bool) -> None:
+        """Note that a device was switched off, or is in use again."""
+        missed = any(device_id in sources for sources in self.lost.values())
+        others = tuple(known for known in self.off if known != device_id)
+        self.off = (*others, device_id) if off and missed else others
+        self._retire()
+
+    def restore(self, off: tuple[str, ...]) -> None:
+        """Take over which devices are off; `lost` is there already."""
+        self.off = off
+        self._retire()
+
+    def _retire(self) -> None:
+        """Retire the conditions all of whose devices are off."""
+        self.ledger.retired = tuple(
+            code
+            for code, sources in self.lost.items()
+            if all(source in self.off for source in sources)
+        )
 
 
 def silence_loss(signal: str, device_id: str, since_us: int) -> Loss:
@@ -107,7 +137,7 @@ def device_loss(status: DeviceStatus) -> Loss | None:
 
 def worn_codes(status: DeviceStatus, lost: tuple[str, ...]) -> tuple[str, ...]:
     """Return the codes of `lost` that a "worn" ends; a device that names no signal means all."""
-    if status.status != "worn":
+    if status.status != WORN:
         return ()
     wanted = f"{LEAD_OFF}:{status.signal}"
     return tuple(
@@ -121,12 +151,18 @@ def fault_loss(reason: str, since_us: int) -> Loss:
     return Loss(MONITORING_LOST, MONITORING_LOST, "engine", since_us, finding, "")
 
 
-def modality_of(signal_or_feature: str) -> str:
-    """Return the modality a signal or catalogue feature belongs to: its first word.
+def told_loss(code: str, service: str, since_us: int, words: str) -> Loss:
+    """Return a loss that a service tells of: an alert not delivered, a fleet of devices away.
 
     Examples
     --------
-    >>> modality_of("acc_x"), modality_of("ecg_hr_bpm"), modality_of("resp")
-    ('acc', 'ecg', 'resp')
+    >>> told_loss("delivery_lost:pager", "service:watch", 0, "no receipt for 60 s").kind
+    'delivery_lost'
     """
-    return signal_or_feature.partition("_")[0]
+    finding = f"{words} since {clock(since_us)}"
+    return Loss(code.partition(":")[0], code, service, since_us, finding, "", takes=False)
+
+
+def device_moment(now_us: int) -> Moment:
+    """Return when something of a device was noticed."""
+    return Moment(now_us, now_us, trigger=Trigger.DEVICE)

@@ -5,15 +5,25 @@ Not here: the numbers (`alerts.views`). No free generation; the same record give
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-from alerts.alert import AlertRecord, EvidenceView, Kind, Phase, ScoreView, Text
+from alerts.alert import (
+    AlertRecord,
+    ChangeView,
+    EvidenceView,
+    Kind,
+    Phase,
+    ScoreView,
+    ShareView,
+    Text,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - `UTC` reads like a clock's name
 
 SUMMARY: Final[dict[Phase, str]] = {
-    Phase.RAISED: "{priority}: {display}. {finding}",
+    Phase.RAISED: "{priority}: {display}. {finding}{was}",
     Phase.UPDATED: "{priority}: {display}. {finding}{was}",
     Phase.CONTINUED: "{priority}: {display} goes on. {finding}",
     Phase.ESCALATED: "{priority}, tier {tier}: {display}. {finding}{was}",
@@ -23,6 +33,8 @@ SUMMARY: Final[dict[Phase, str]] = {
     Phase.REJECTED: "Rejected, tier {tier}: {display}. {finding}",
     Phase.SNOOZED: "Snoozed: {display}. {finding}",
     Phase.UNSNOOZED: "Snooze over: {display}. {finding}",
+    Phase.SUPPRESSED: "Held back: {display}. {finding}",
+    Phase.UNSUPPRESSED: "No longer held back: {display}. {finding}",
     Phase.STALE: "Inputs missing: {display} cannot be judged. Last: {finding}",
     Phase.REFRESHED: "Inputs back: {display}. {finding}",
     Phase.CLEARED: "Over: {display}. {finding}",
@@ -47,7 +59,7 @@ UNITS: Final = {"1": "", "Cel": "°C", "mm[Hg]": "mmHg"}  # UCUM and ratios, as 
 LATCHED_LINE: Final = "Nobody has acknowledged it: it stays until someone does"
 
 
-def compose(phase: Phase, record: AlertRecord, finding: str, was: float | None, cause: str) -> Text:
+def compose(phase: Phase, record: AlertRecord, finding: str, cause: str) -> Text:
     """Write an event in words.
 
     Parameters
@@ -58,19 +70,16 @@ def compose(phase: Phase, record: AlertRecord, finding: str, was: float | None, 
         The record after it; its `text` is not read.
     finding : str
         What a technical alert found; empty for an alert with a score.
-    was : float or None
-        The score last told, None if none was.
     cause : str
         Why this event happened, a whole line; empty for none.
     """
-    score = record.score
-    told = score is not None and was is not None and was != score.decision
+    score, change = record.score, record.change
     summary = SUMMARY[phase].format(
         priority=record.priority.capitalize(),
         tier=record.tier,
         display=record.condition.display,
         finding=finding if score is None else score_words(score),
-        was=f" (was {number(was or 0.0)})" if told else "",
+        was="" if change is None else f" (was {number(change.was)})",
     )
     return Text(summary=summary.rstrip(), why=tuple(_why(record, cause)))
 
@@ -102,14 +111,13 @@ def evidence_words(item: EvidenceView) -> str:
     >>> evidence_words(EvidenceView(*rr))
     'Respiration 28 /min (3 points), measured 0 s ago, wearable, quality 0.93'
     """
-    unit = UNITS.get(item.unit, item.unit)
-    unit = unit.removeprefix("1") if unit.startswith("1/") else unit
     joint = ", " if ":" in item.label else " "
-    value = f"{joint}{measured(item.value)} {unit}".rstrip()
+    value = f"{joint}{measured(item.value)} {unit_words(item.unit)}".rstrip()
+    own = "" if item.baseline is None else f", own baseline {measured(item.baseline)}"
     value = "" if item.unit.startswith("{") else value  # a coded value: its word is in the label
     points = "1 point" if item.contribution == 1 else f"{number(item.contribution)} points"
     return (
-        f"{item.label}{value} ({points}), measured {span(item.age_s)} ago, "
+        f"{item.label}{value}{own} ({points}), measured {span(item.age_s)} ago, "
         f"{item.source}, quality {number(item.quality)}"
     )
 
@@ -177,12 +185,63 @@ def clock(time_us: int) -> str:
     return rfc3339(time_us)[:19].replace("T", " ") + " UTC"
 
 
+def unit_words(unit: str) -> str:
+    """Write a UCUM unit as people do.
+
+    Examples
+    --------
+    >>> unit_words("1/min"), unit_words("Cel"), unit_words("1")
+    ('/min', '°C', '')
+    """
+    words = UNITS.get(unit, unit)
+    return words.removeprefix("1") if words.startswith("1/") else words
+
+
+def change_words(change: ChangeView, label: str) -> str:
+    """Say what changed and since when.
+
+    Examples
+    --------
+    >>> change_words(ChangeView(0, 5.0, 7.0), "NEWS2")
+    'Since 1970-01-01 00:00:00 UTC: NEWS2 5 to 7'
+    """
+    moved = [f"{label} {number(change.was)} to {number(change.now)}"]
+    for item in change.inputs:
+        both = f"{measured(item.was)} to {measured(item.now)} {unit_words(item.unit)}"
+        moved.append(f"{item.label} {both}".rstrip())
+    return f"Since {clock(change.since_us)}: {', '.join(moved)}"
+
+
+def share_words(shares: Sequence[ShareView]) -> str:
+    """Say how much of the score each modality carries, in percent of all that raises it.
+
+    Examples
+    --------
+    >>> share_words((ShareView("wearable", 3.0), ShareView("lab", 1.0), ShareView("note", -0.5)))
+    'Carried by wearable sensors 75 %, laboratory 25 %; notes speak against it'
+    """
+    up = [item for item in shares if item.share > 0]
+    down = [_words(item.modality) for item in shares if item.share < 0]
+    whole = sum(item.share for item in up)
+    said = [f"{_words(item.modality)} {round(100 * item.share / whole)} %" for item in up]
+    parts = [f"Carried by {', '.join(said)}"] if said else []
+    parts += [f"{', '.join(down)} speak against it"] if down else []
+    return "; ".join(parts)
+
+
 def _why(record: AlertRecord, cause: str) -> list[str]:
-    """List the reasons: the cause, what carried points, what is missing, what still waits."""
+    """List the reasons: cause, what changed, what carries it, what is missing, what waits."""
     lines = [cause] if cause else []
+    if record.change is not None and record.score is not None:
+        lines.append(change_words(record.change, record.score.label))
     carrying = [item for item in record.evidence if item.contribution > 0]
     carrying.sort(key=lambda item: (-item.contribution, item.label))
     lines += [evidence_words(item) for item in carrying]
+    if len(record.shares) > 1:
+        lines.append(share_words(record.shares))
+    if record.disagreement:
+        against = ", ".join(_words(name) for name in record.disagreement)
+        lines.append(f"The sources disagree: {against}. Check whose data this is")
     if record.news2 is not None and record.news2.missing:
         lines.append("Missing: " + ", ".join(_words(name) for name in record.news2.missing))
     if record.missing_modalities and record.kind is not Kind.TECHNICAL:

@@ -13,11 +13,21 @@ from typing import Final
 from msgspec.structs import replace
 
 from alerts import occurrence
-from alerts.alert import AlertEvent, Condition, Kind, Resolution, Responsibility, Suppression
+from alerts.alert import (
+    AlertEvent,
+    Condition,
+    Resolution,
+    Responsibility,
+    Suppression,
+    Trigger,
+)
 from alerts.lifecycle import Move, may
 from alerts.occurrence import Changed, Moment, Occurrence, change
-from alerts.policy import Policy, PrioritySpec, to_us
+from alerts.policy import Policy
+from alerts.policy_spec import PrioritySpec
+from alerts.rules import to_us
 from alerts.text import clock, span
+from alerts.views import Judged, views
 
 Timer = Callable[[Occurrence, Policy, int], "Changed | None"]
 
@@ -45,13 +55,6 @@ def run(occ: Occurrence, policy: Policy, now_us: int) -> tuple[Occurrence, tuple
     return occ, events
 
 
-def rejoin_us(occ: Occurrence, policy: Policy) -> int:
-    """Return how long after clearing the occurrence may still be joined again."""
-    code = occ.record.condition.code
-    spec = policy.conditions.get(code) or policy.technical[code.partition(":")[0]]
-    return to_us(spec.rejoin_s)
-
-
 def resolve(occ: Occurrence, moment: Moment) -> Changed:
     """Close a cleared occurrence that nothing came back to."""
     return change(occ, Move.RESOLVE, moment, "It did not come back", closed_reason="cleared")
@@ -61,17 +64,16 @@ def _resolved(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
     """Close what cleared `rejoin` ago, counted from when the clearing was recorded."""
     if occ.record.state.condition is not Condition.CLEARED:
         return None
-    due_us = occ.cleared_recorded_us + rejoin_us(occ, policy)
-    return resolve(occ, Moment(now_us, now_us)) if now_us >= due_us else None
+    due_us = occ.cleared_recorded_us + policy.rejoin_us(occ.code)
+    return resolve(occ, _ticked(now_us)) if now_us >= due_us else None
 
 
 def _unsnoozed(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
     """End a snooze; the wait for an acknowledgement starts anew."""
-    snoozed = occ.record.state.suppression is Suppression.SNOOZED
-    if not snoozed or now_us < occ.snoozed_until_us:
+    if not 0 < occ.snoozed_until_us <= now_us:
         return None
     occ = replace(occ, snoozed_until_us=0, unacked_since_us=now_us)
-    moment = Moment(now_us, now_us)
+    moment = _ticked(now_us)
     expires_us = occurrence.expires_us(occ)
     return change(occ, Move.UNSNOOZE, moment, "The snooze has ended", expires_us=expires_us)
 
@@ -84,30 +86,29 @@ def _reminder(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
         return None
     occ = replace(occ, reminded=True)
     cause = f"Its acknowledgement ends at {clock(occ.accepted_until_us)}"
-    return change(occ, Move.CONTINUE, Moment(now_us, now_us), cause)
+    return change(occ, Move.CONTINUE, _ticked(now_us), cause)
 
 
 def _unacknowledged(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
     """End an acknowledgement: the alert asks again."""
     if not _accepted_and_active(occ) or now_us < occ.accepted_until_us:
         return None
-    latching = _demands(occ, policy).latching
+    latching = policy.latches(occ.code, occ.record.priority)
     occ = replace(occ, accepted_until_us=0, unacked_since_us=now_us, latch_due=latching)
-    moment = Moment(now_us, now_us)
+    moment = _ticked(now_us)
     cause = "The acknowledgement has ended"
     expires_us = occurrence.expires_us(occ)
-    return change(occ, Move.UNACKNOWLEDGE, moment, cause, expires_us=expires_us)
+    return change(occ, Move.EXPIRE, moment, cause, expires_us=expires_us)
 
 
 def _stale(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
     """Mark an alert whose last usable score is too old."""
-    spec = policy.conditions.get(occ.record.condition.code)
-    if occ.score is None or spec is None or not may(occ.record.state, Move.STALE):
+    if occ.score is None or not may(occ.record.state, Move.STALE):
         return None
-    if now_us - occ.score.known_us < to_us(spec.stale_after_s):
+    if now_us - occ.score.known_us < to_us(policy.conditions[occ.code].stale_after_s):
         return None
     cause = f"No usable score since {clock(occ.score.end_us)}"
-    return change(occ, Move.STALE, Moment(now_us, now_us), cause)
+    return change(occ, Move.STALE, _ticked(now_us), cause)
 
 
 def _escalated(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
@@ -115,14 +116,14 @@ def _escalated(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
     demands = _demands(occ, policy)
     wait_us = to_us(demands.escalate_after_s)
     waiting = wait_us > 0 and occ.record.tier < demands.max_tier
-    snoozed = occ.record.state.suppression is Suppression.SNOOZED
-    if not waiting or snoozed or not may(occ.record.state, Move.ESCALATE_TIER):
+    heard = occ.record.state.suppression is Suppression.NONE
+    if not waiting or not heard or not may(occ.record.state, Move.ESCALATE_TIER):
         return None
     if now_us - occ.unacked_since_us < wait_us:
         return None
     cause = f"Nobody acknowledged it for {span((now_us - occ.unacked_since_us) / 1e6)}"
     occ = replace(occ, unacked_since_us=now_us)
-    moment = Moment(now_us, now_us)
+    moment = _ticked(now_us)
     return change(occ, Move.ESCALATE_TIER, moment, cause, tier=occ.record.tier + 1)
 
 
@@ -132,11 +133,12 @@ def _continued(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
     if quiet_us < policy.continued_us or not may(occ.record.state, Move.CONTINUE):
         return None
     fields = {}
-    spec = policy.conditions.get(occ.record.condition.code)
-    if occ.record.kind is Kind.PHYSIOLOGICAL and occ.score is not None and spec is not None:
-        fields = occurrence.views(occ.score, spec, occ.level)
+    if occ.score is not None:
+        rule = policy.variants[occ.code].plain
+        judged = Judged(occ.score, rule, occ.value, occ.limits, occ.personal)
+        fields = views(judged, occ.level, occ.calm)
     cause = f"No other news for {span(quiet_us / 1e6)}"
-    return change(occ, Move.CONTINUE, Moment(now_us, now_us), cause, **fields)
+    return change(occ, Move.CONTINUE, _ticked(now_us), cause, **fields)
 
 
 TIMERS: Final[tuple[Timer, ...]] = (
@@ -148,6 +150,11 @@ TIMERS: Final[tuple[Timer, ...]] = (
     _escalated,
     _continued,
 )
+
+
+def _ticked(now_us: int) -> Moment:
+    """Return a moment that a tick tells."""
+    return Moment(now_us, now_us, trigger=Trigger.TIMER)
 
 
 def _demands(occ: Occurrence, policy: Policy) -> PrioritySpec:

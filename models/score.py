@@ -25,6 +25,7 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     source: str  # wearable, lab, vital, med, note
     quality: float  # 0-1
     points: float  # contribution in the scorer's own unit (NEWS2 points, logit)
+    baseline: float | None = None  # the patient's own usual value, where it is known
 
 
 class RuleScore(msgspec.Struct, frozen=True, gc=False):

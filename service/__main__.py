@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from service import logs
-from service.cli import data_cli, live_cli, replay_cli, setup_cli
+from service.cli import alert_cli, data_cli, live_cli, replay_cli, setup_cli
 from service.cli.common import (
     EXIT_BUG,
     EXIT_DATA,
@@ -39,6 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 live_cli.add_to(app)
+alert_cli.add_to(app)
 replay_cli.add_to(app)
 data_cli.add_to(app)
 setup_cli.add_to(app)

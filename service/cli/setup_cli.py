@@ -127,14 +127,33 @@ def check_policy(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Policy file.")],
     as_json: AsJson = False,
 ) -> None:
-    """Check a policy file: unknown keys, impossible levels, missing tables.
+    """Check a policy file, and say in words what it does.
+
+    Unknown keys are named with the nearest valid one; impossible levels,
+    missing tables and alerts that would silence themselves are refused.
 
     Example: vigil policy check ward.toml
     """
+    from alerts.explain import explain
     from service.build import load_policy
 
     policy = load_policy(str(file))
+    lines = explain(policy)
     if as_json:
-        say({"id": policy.ref.id, "version": policy.ref.version, "digest": policy.digest})
-    else:
-        tell(f"{file}: valid, {policy.ref.id} {policy.ref.version}")
+        ref = {"id": policy.ref.id, "version": policy.ref.version, "digest": policy.digest}
+        say({**ref, "explained": list(lines)})
+        return
+    tell(f"{file}: valid, {policy.ref.id} {policy.ref.version}")
+    for line in lines:
+        typer.echo(line)
+
+
+@policy_app.command("show")
+def show_policy() -> None:
+    """Print the policy Vigil ships with, to copy and change.
+
+    Example: vigil policy show > ward.toml
+    """
+    from alerts.policy import default_policy_text
+
+    typer.echo(default_policy_text(), nl=False)

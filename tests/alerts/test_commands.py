@@ -12,6 +12,7 @@ from alerts.alert import AlertEvent, Condition, Phase, Priority, Responsibility,
 from alerts.commands import MAX_NAME, MAX_WORDS, Refused
 from alerts.machine import AlertMachine
 from alerts.occurrence import MAX_ACTIONS
+from alerts.policy import default_policy_text, parse_policy
 from models.score import Score
 from streams.records import AlertCommand, Reason
 
@@ -251,8 +252,8 @@ def test_a_command_that_does_not_fit_the_state_is_refused(desk: Desk) -> None:
     ("fields", "words"),
     [
         ({"reason": "x" * (MAX_WORDS + 1)}, "reason has 2001 characters"),
-        ({"actor": "x" * (MAX_NAME + 1)}, "at most 200 characters"),
-        ({"command_id": ""}, "at most 200 characters"),
+        ({"actor": "x" * (MAX_NAME + 1)}, "at most 200 long"),
+        ({"command_id": ""}, "at most 200 long"),
     ],
 )
 def test_over_long_words_are_refused(desk: Desk, fields: dict[str, str], words: str) -> None:
@@ -275,3 +276,62 @@ def test_actions_kept_in_the_record_are_bounded(desk: Desk) -> None:
         event = desk.one("comment", reason=f"note {number}")
     assert event.actions[0].reason == "note 3"
     assert len(event.actions) == MAX_ACTIONS
+
+
+def test_an_assignment_names_somebody_and_changes_no_responsibility(desk: Desk) -> None:
+    event = desk.one("assign", reason="user:lee please look")
+    assert (event.phase, event.assignee) == (Phase.UPDATED, "user:lee")
+    assert event.state.responsibility is Responsibility.NONE
+    assert (event.seq, event.state_seq) == (2, 1)
+    assert desk.one("assign", reason="user:kim").assignee == "user:kim"
+    assert "at most 200 characters" in desk.refusal("assign", reason="x" * 201)
+    assert desk.refusal("assign", reason="") == "assign needs a reason"
+
+
+def test_feedback_carries_its_outcome_and_a_coded_reason(desk: Desk) -> None:
+    event = desk.one("feedback", reason="artefact/motion: turned in bed")
+    assert event.actions[-1].outcome == "artefact"
+    assert event.actions[-1].reason == "artefact/motion: turned in bed"
+    assert desk.one("comment", reason="artefact").actions[-1].outcome is None
+    assert desk.refusal("feedback", reason="artefact/moton") == (
+        "unknown reason code 'moton'; nearest: motion"
+    )
+    assert desk.refusal("feedback", reason="artefct") == (
+        "feedback must begin with one of actionable, not-actionable, artefact, known-condition; "
+        "nearest: artefact"
+    )
+
+
+def test_unsnoozing_what_is_not_snoozed_is_refused_though_it_is_silenced(desk: Desk) -> None:
+    desk.send("silence", occurrence_id="condition=*,up_to=high", reason="x", until_us=desk.at(900))
+    assert "cannot unsnooze" in desk.refusal("unsnooze")
+
+
+def test_who_may_do_what_is_the_policys(desk: Desk, score: Make, at: At) -> None:
+    own = parse_policy(
+        default_policy_text().replace("[roles]", '[roles]\nretract = ["md", "senior"]')
+    )
+    machine = AlertMachine(own, "p1")
+    events = [e for t in range(0, 150, 30) for e in machine.on_scores((score(t, 7),))]
+    other = Desk(machine, events[0], at)
+    assert other.refusal("retract", reason="x") == "retract is for md, senior, not 'rn'"
+    assert other.one("retract", reason="x", role="senior").phase is Phase.RETRACTED
+
+
+def test_an_acknowledgement_that_ran_out_is_nobodys_and_climbs_again(desk: Desk, at: At) -> None:
+    desk.one("acknowledge", until_us=at(400))
+    events = desk.machine.on_tick(at(400))
+    ended = next(e for e in events if e.phase is Phase.UNACKNOWLEDGED)
+    assert ended.state.responsibility is Responsibility.UNDEFINED
+    assert ended.state_seq == ended.seq
+    assert "escalated" not in desk.tick(699)
+    assert "escalated" in desk.tick(700)
+
+
+def test_a_tier_escalation_says_that_nobody_answered(desk: Desk, at: At) -> None:
+    event = next(e for e in desk.machine.on_tick(at(500)) if e.phase is Phase.ESCALATED)
+    assert (event.tier, str(event.trigger)) == (2, "timer")
+    assert event.state.responsibility is Responsibility.UNDEFINED
+    assert event.state_seq == 1
+    assert event.previous_priority is None
+    assert event.text.why[0] == "Nobody acknowledged it for 378 s"

@@ -6,28 +6,26 @@ R raised  E escalated  D de-escalated  O over (cleared)  s stale  f refreshed  U
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 
 import msgspec
 import pytest
 
 from alerts import conditions
-from alerts.conditions import ConditionState, Hold, LevelState
+from alerts.alert import Threshold
+from alerts.conditions import ConditionState, LevelState
 from alerts.machine import AlertMachine
-from alerts.policy import Policy, default_policy_text, parse_policy
+from alerts.policy import Policy
+from alerts.reading import read, value_of
 from models.score import Score
+from tests.alerts.alert_kit import conditions as conditions_of
+from tests.alerts.alert_kit import edited, entry, risk, us
+from tests.alerts.alert_kit import play as play_risk
+from tests.alerts.conftest import draw_events
 
 MakeScore = Callable[..., Score]
 Draw = Callable[..., str]
-
-
-def edited(*changes: tuple[str, str]) -> Policy:
-    """The default policy with some of its text replaced."""
-    text = default_policy_text()
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    return parse_policy(text)
 
 
 def test_a_level_is_raised_once_it_has_held_for_two_minutes(draw: Draw) -> None:
@@ -158,25 +156,29 @@ def test_severe_counts_only_the_points_of_trusted_inputs(
 
 
 def test_a_calibrated_model_is_severe_only_without_any_doubtful_input(score: MakeScore) -> None:
-    spec = edited(
-        ("severe = 9", "severe = 0.9"),
-        ("hi = 5, lo = 4", "hi = 0.5, lo = 0.4"),
-        ("hi = 7, lo = 5", "hi = 0.7, lo = 0.5"),
-    ).conditions["deterioration"]
+    rule = (
+        edited(
+            ("severe = 9", "severe = 0.9"),
+            ("hi = 5, lo = 4", "hi = 0.5, lo = 0.4"),
+            ("hi = 7, lo = 5", "hi = 0.7, lo = 0.5"),
+        )
+        .variants["deterioration"]
+        .plain
+    )
     sure = msgspec.structs.replace(score(0, 9), calibrated=True, lower=0.95)
     doubtful = msgspec.structs.replace(score(0, 9, quality=0.5), calibrated=True, lower=0.95)
-    assert conditions.read(sure, 0.95, spec, None).severe
-    assert not conditions.read(doubtful, 0.95, spec, None).severe
+    assert read(sure, 0.95, rule, ()).severe
+    assert not read(doubtful, 0.95, rule, ()).severe
 
 
-def test_scores_are_rounded_before_any_threshold(score: MakeScore) -> None:
+def test_scores_are_rounded_before_any_threshold(score: MakeScore, policy: Policy) -> None:
     almost = msgspec.structs.replace(score(0, 5), lower=4.99996)
-    assert conditions.value_of(almost, "lower") == 5.0
+    assert value_of(almost, policy.conditions["deterioration"]) == 5.0
 
 
-def test_a_nan_score_is_no_score(score: MakeScore) -> None:
+def test_a_nan_score_is_no_score(score: MakeScore, policy: Policy) -> None:
     broken = msgspec.structs.replace(score(0, 5), lower=float("nan"))
-    assert conditions.value_of(broken, "lower") is None
+    assert value_of(broken, policy.conditions["deterioration"]) is None
 
 
 def test_refractory_holds_the_same_priority_back(draw: Draw) -> None:
@@ -202,10 +204,10 @@ def test_refractory_does_not_hold_back_a_severe_score(draw: Draw) -> None:
 def test_the_refractory_state_is_forgotten_when_it_is_over(
     score: MakeScore, at: Callable[[float], int]
 ) -> None:
-    spec = edited(("refractory_s = 0 ", "refractory_s = 60 ")).conditions["deterioration"]
+    rule = edited(("refractory_s = 0 ", "refractory_s = 60 ")).variants["deterioration"].plain
     quiet = ConditionState((LevelState(), LevelState()), quiet_until_us=at(60), last_level=0)
-    early = conditions.step(spec, quiet, conditions.read(score(30, 0), 0.0, spec, quiet))
-    late = conditions.step(spec, quiet, conditions.read(score(60, 0), 0.0, spec, quiet))
+    early = conditions.step(rule, quiet, read(score(30, 0), 0.0, rule, ()))
+    late = conditions.step(rule, quiet, read(score(60, 0), 0.0, rule, ()))
     assert early.state is not None
     assert late.state is None
 
@@ -215,10 +217,132 @@ def test_zero_for_and_keep_follow_the_score_at_once(draw: Draw) -> None:
     assert draw("05055", policy=bare) == "-ROR-"
 
 
-def test_pause_leaves_quiet_levels_alone() -> None:
-    state = ConditionState((LevelState(Hold.ON), LevelState()))
-    assert [level.paused for level in conditions.pause(state).levels] == [True, False]
-
-
 def test_no_state_has_no_level_on() -> None:
     assert conditions.top(None) == conditions.NO_LEVEL
+
+
+# What follows is drawn with risk scores in tenths: "5" is 0.5, one character is 30 s.
+RISK = """source = "fusion.value"
+levels = [{ priority = "high", hi = 0.5, lo = 0.4 }]
+update_delta = 9
+"""
+
+
+def draw_risk(policy: Policy, scores: str, spacing_s: float = 30) -> str:
+    machine, drawn = AlertMachine(policy, "p1"), ""
+    for step, letter in enumerate(scores):
+        value = int(letter) / 10 if letter.isdigit() else None
+        drawn += draw_events(machine.on_scores((risk(step * spacing_s, value),)))
+    return drawn
+
+
+def test_a_smoothed_score_lags_and_a_spike_does_not_reach_the_threshold() -> None:
+    policy = conditions_of(RISK + "for_s = 0\nkeep_s = 0\newma_s = 60\n")
+    # 0.39 of the way every 30 s: the spike gives 0.48, the step 0.42 and then 0.53
+    assert draw_risk(policy, "22222922227777") == "-" * 11 + "R--"
+    plain = conditions_of(RISK + "for_s = 0\nkeep_s = 0\n")
+    assert draw_risk(plain, "22222922227777") == "-----RO---R---"
+
+
+def test_smoothing_is_the_exact_exponential_of_elapsed_time() -> None:
+    rule = conditions_of(RISK + "ewma_s = 60\n").variants["a"].plain
+    first = conditions.step(rule, None, read(risk(0, 0.2), 0.2, rule, ()))
+    second = conditions.step(rule, first.state, read(risk(45, 0.8), 0.8, rule, ()))
+    assert first.value == 0.2
+    assert second.value == round(0.2 + (1 - math.exp(-45 / 60)) * 0.6, 4)
+
+
+def test_a_gap_starts_the_mean_anew() -> None:
+    rule = conditions_of(RISK + "ewma_s = 60\nmax_gap_s = 120\n").variants["a"].plain
+    state = conditions.step(rule, None, read(risk(0, 0.2), 0.2, rule, ())).state
+    at_the_edge = conditions.step(rule, state, read(risk(120, 0.8), 0.8, rule, ()))
+    beyond = conditions.step(rule, state, read(risk(120.1, 0.8), 0.8, rule, ()))
+    assert at_the_edge.value == round(0.2 + (1 - math.exp(-2)) * 0.6, 4)
+    assert beyond.value == 0.8
+
+
+def test_a_missing_score_leaves_the_mean_where_it_was() -> None:
+    rule = conditions_of(RISK + "ewma_s = 60\n").variants["a"].plain
+    state = conditions.step(rule, None, read(risk(0, 0.2), 0.2, rule, ())).state
+    skipped = conditions.step(rule, state, read(risk(30, None), None, rule, ()))
+    assert skipped.value is None
+    assert skipped.state is not None
+    assert (skipped.state.mean, skipped.state.mean_us) == (0.2, risk(0, 0.2).end_us)
+
+
+def test_the_bypass_looks_at_the_score_itself_not_at_its_mean() -> None:
+    policy = conditions_of(RISK + "ewma_s = 60\nsevere = 0.9\n")
+    machine = AlertMachine(policy, "p1")
+    machine.on_scores((risk(0, 0.4),))
+    (event,) = machine.on_scores((risk(30, 0.95, evidence=(entry("x", 1.0),)),))
+    assert event.text.why[0] == "Risk 0.62 on good, fresh inputs: raised at once"
+
+
+REPEATED = RISK + "for_s = 0\nkeep_s = 0\nrepeats = 3\nwithin_s = 300\nrejoin_s = 0\n"
+
+
+def test_a_repeating_condition_is_raised_the_third_time_it_is_reached() -> None:
+    assert draw_risk(conditions_of(REPEATED), "0505050") == "-----RO"
+
+
+def test_staying_over_or_between_the_limits_counts_once() -> None:
+    assert draw_risk(conditions_of(REPEATED), "555545550500") == "-" * 12
+
+
+def test_visits_longer_ago_than_within_do_not_count() -> None:
+    assert draw_risk(conditions_of(REPEATED), "050000000505") == "-" * 11 + "R"
+    assert draw_risk(conditions_of(REPEATED), "0500000000505") == "-" * 13
+
+
+def test_after_clearing_a_repeating_condition_counts_from_nothing() -> None:
+    # over but unseen; the next three visits bring it back
+    assert draw_risk(conditions_of(REPEATED), "050505050505") == "-----RO----R"
+
+
+def test_a_repeating_condition_begins_with_its_first_visit() -> None:
+    machine = AlertMachine(conditions_of(REPEATED), "p1")
+    events = play_risk(machine, {0: 0.1, 30: 0.5, 60: 0.1, 90: 0.6, 120: 0.0, 150: 0.5})
+    assert [(e.onset_us, e.raised_us) for e in events] == [(us(30), us(150))]
+    assert events[0].text.why[0].endswith(", 3 times within 5 min")
+
+
+def test_a_severe_score_is_not_counted_but_raised() -> None:
+    machine = AlertMachine(conditions_of(REPEATED + "severe = 0.9\n"), "p1")
+    (event,) = machine.on_scores((risk(0, 0.95, evidence=(entry("x", 1.0),)),))
+    assert event.phase == "raised"
+
+
+def test_the_visits_of_a_quiet_condition_are_forgotten_when_they_no_longer_count() -> None:
+    machine = AlertMachine(conditions_of(REPEATED), "p1")
+    play_risk(machine, {0: 0.5, 30: 0.1, 300: 0.1})
+    assert machine.state().conditions["a"].levels[0].hits_us == (us(0),)
+    play_risk(machine, {301: 0.1})
+    assert machine.state().conditions == {}
+
+
+FALLING = """source = "fusion.value"
+side = "below"
+levels = [{ priority = "medium", hi = 0.4, lo = 0.5 }, { priority = "high", hi = 0.2, lo = 0.3 }]
+for_s = 30
+keep_s = 60
+update_delta = 9
+"""
+
+
+def test_what_is_bad_when_low_rises_and_clears_upside_down() -> None:
+    # medium after 30 s at 0.4 or below, high after 30 s at 0.2, over after 60 s above 0.5
+    assert draw_risk(conditions_of(FALLING), "95544222555666666") == "----R-E---D--O---"
+
+
+def test_words_about_what_is_bad_when_low_say_so() -> None:
+    machine = AlertMachine(conditions_of(FALLING), "p1")
+    events = play_risk(machine, dict.fromkeys(range(0, 60, 30), 0.4))
+    events += play_risk(machine, dict.fromkeys(range(60, 180, 30), 0.2))
+    events += play_risk(machine, dict.fromkeys(range(180, 500, 30), 0.9))
+    assert [e.text.why[0] for e in events] == [
+        "Risk fell to 0.4 and stayed at 0.5 or below for 30 s",
+        "Risk fell to 0.2",
+        "Risk above 0.5 for 60 s",
+    ]
+    assert events[0].score is not None
+    assert events[0].score.threshold == Threshold(0.4, 0.5, "below")

@@ -43,6 +43,7 @@ def test_the_state_is_the_event_without_what_happened(raised: Raised) -> None:
         "phase",
         "event_us",
         "revised",
+        "trigger",
     }
     assert envelope.state_value(event) == envelope.state_value(event.record())
     assert type(event.record()) is AlertRecord
@@ -82,3 +83,12 @@ def test_markup_in_a_patient_id_stays_data(raised: Raised) -> None:
     odd = msgspec.structs.replace(raised[1], subject='"><script>\u2028\n')
     assert json.loads(envelope.cloud_event_json(odd))["subject"] == odd.subject
     assert b"\n" not in envelope.cloud_event_json(odd)
+
+
+def test_severity_follows_the_scale_of_opentelemetry() -> None:
+    assert {str(p): n for p, n in envelope.SEVERITY.items()} == {
+        "info": 9,
+        "low": 13,
+        "medium": 17,
+        "high": 21,
+    }

@@ -36,7 +36,7 @@ def test_a_stale_alert_neither_clears_nor_resolves_by_itself() -> None:
 
 def test_pending_is_never_published() -> None:
     assert not any(may(Axes(Condition.PENDING), move) for move in Move)
-    assert not any(row.sets.get("condition") is Condition.PENDING for row in TRANSITIONS.values())
+    assert not any(Condition.PENDING in row.condition.values() for row in TRANSITIONS.values())
 
 
 def test_an_escalation_in_priority_wipes_responsibility_and_suppression() -> None:

@@ -79,6 +79,7 @@ class TestOccurrences:
         assert len({event.occurrence_id for event in events}) == 1
         assert [event.episode_count for event in events] == [1, 1, 1, 2]
         assert events[-1].cleared_us is None
+        assert events[-1].review_due_us == events[-1].recorded_us + 3_600_000_000
         assert events[-1].text.why[0] == (
             "Back again: NEWS2 reached 5 and stayed at 4 or above for 2 min"
         )

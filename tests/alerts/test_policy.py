@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from alerts.alert import Priority
-from alerts.policy import Policy, default_policy_text, nearest, parse_policy
+from alerts.policy import Policy, default_policy_text, parse_policy
+from alerts.words import nearest
 from streams.errors import ConfigError
 
 DEFAULT = default_policy_text()
@@ -47,7 +48,7 @@ def test_two_conditions_may_read_one_scorer() -> None:
     again = '[condition.fever]\nsource = "limits.upper"\ndisplay = "F"\nlabel = "F"\n'
     again += 'levels = [{ priority = "low", hi = 1, lo = 1 }]\n'
     policy = parse_policy(DEFAULT + again)
-    assert [code for code, _ in policy.by_scorer["limits"]] == ["single_parameter", "fever"]
+    assert [v.code for v in policy.by_scorer["limits"]] == ["single_parameter", "fever"]
 
 
 def test_missing_tables_come_from_the_default_when_one_is_given(policy: Policy) -> None:
@@ -76,7 +77,7 @@ def test_a_table_that_is_no_table_is_refused_even_with_a_default() -> None:
         ("technical.lead_off", "technical.lead_of", "technical.lead_of; nearest: lead_off"),
         ("priority.high", "priority.hihg", "unknown key priority.hihg; nearest: high"),
         ("review_s =", "zzz =", "unknown key priority.high.zzz; valid: latching, review_s, ack_s"),
-        ("news2.lower", "news2.lowr", "'news2.lowr': nearest: lower"),
+        ("news2.lower", "news2.lowr", "'news2.lowr': 'lowr'; nearest: lower"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_one(old: str, new: str, message: str) -> None:
@@ -100,9 +101,11 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(old: str, new: str, mess
         ("lo = 4", "lo = 6", "levels[0]: lo must not exceed hi"),
         ("hi = 7", "hi = 5", "must rise from level to level"),
         ('"high", hi', '"low", hi', "must rise from level to level"),
-        ("severe = 9", "severe = 6", "severe must be at least the highest hi (7)"),
+        ("severe = 9", "severe = 6", "severe must be at least the highest level's hi (7)"),
         ("condition.single_parameter", "condition.no_data", "the name is reserved"),
-        ("news2.lower", "news2", "'news2': valid: lower, value, upper"),
+        ("condition.single_parameter", 'condition."a:b"', "the name is reserved"),
+        ("condition.single_parameter", 'condition."a*"', "the name is reserved"),
+        ("news2.lower", "news2", "'news2': ''; valid: lower, value, upper"),
         ("news2.lower", ".lower", "must be '<scorer>.<field>'"),
         ("max_tier = 3", "max_tier = 0", "max_tier: at least 1"),
         ('["spo2", "spo2_mean_pct"]', "[]", "same_input must not hold an empty list"),
@@ -141,3 +144,138 @@ def test_wrong_shapes_are_refused_not_crashed_on() -> None:
 
 def test_nearest_lists_everything_when_nothing_is_near() -> None:
     assert nearest("zzz", ("lower", "upper")) == "valid: lower, upper"
+
+
+TAIL = """
+[condition.low]
+display = "Low SpO2"
+label = "SpO2"
+source = "limits.input"
+input = "spo2"
+side = "below"
+levels = [{ priority = "medium", hi = 90, lo = 92 }, { priority = "high", hi = 85, lo = 88 }]
+repeats = 2
+within_s = 600
+disagree = 0.5
+severe = 80
+personal = { offset = 5, floor = 84, ceiling = 92 }
+when = [{ from = "22:00", to = "06:00", wards = ["W4"], for_s = 300 }]
+"""
+
+
+def test_every_key_of_a_condition_is_read() -> None:
+    spec = parse_policy(DEFAULT + TAIL).conditions["low"]
+    assert spec.personal is not None
+    assert (spec.personal.offset, spec.personal.ratio) == (5, 1.0)
+    assert (spec.when[0].from_time, spec.when[0].to, spec.when[0].wards) == (
+        "22:00",
+        "06:00",
+        ("W4",),
+    )
+    assert (spec.side, spec.input, spec.field, spec.scorer) == ("below", "spo2", "input", "limits")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("offset = 5", "ofset = 5", "unknown key condition.low.personal.ofset; nearest: offset"),
+        ('from = "22', 'form = "22', "unknown key condition.low.when[0].form; nearest: from"),
+        ("side =", "sied =", "unknown key condition.low.sied; nearest: side"),
+        ('"below"', '"under"', "under"),
+        ("lo = 92", "lo = 89", "levels[0]: lo must not be below hi"),
+        ("hi = 85, lo = 88", "hi = 91, lo = 93", "levels: hi, lo and priority must fall"),
+        ("severe = 80", "severe = 86", "severe must be at most the highest level's hi (85)"),
+        ("severe = 80", "severe = -inf", "severe must be at most"),
+        ('input = "spo2"\n', "", "input is named exactly when source ends in '.input'"),
+        ("limits.input", "limits.value", "input is named exactly when source ends in '.input'"),
+        ("repeats = 2", "repeats = 0", "repeats must be in 1 to 16, got 0"),
+        ("repeats = 2", "repeats = 17", "repeats must be in 1 to 16, got 17"),
+        ("within_s = 600", "within_s = 0", "within_s must be greater than 0 when repeats is"),
+        ("disagree = 0.5", "disagree = 0", "disagree must be greater than 0"),
+        ("floor = 84", "floor = 93", "personal: floor must not exceed ceiling"),
+        ("offset = 5", "offset = -5", "personal.offset must not be negative"),
+        ("offset = 5", "offset = nan", "personal: all values must be finite"),
+        ("offset = 5", "ratio = 0", "personal.ratio must be greater than 0"),
+        ('from = "22:00"', 'from = "22.00"', "when[0].from must be a time like '22:00'"),
+        ('to = "06:00"', 'to = "6"', "when[0].to must be a time like '22:00', got '6'"),
+        ('from = "22:00", ', "", "when[0]: from and to are given together"),
+        (
+            'from = "22:00", to = "06:00", wards = ["W4"], ',
+            "",
+            "when[0] needs hours or wards",
+        ),
+        ("for_s = 300 }", "for_s = -1 }", "when[0].for_s must be in 0 to"),
+        ("for_s = 300 }", "keep_s = 1e9 }", "when[0].keep_s must be in 0 to"),
+        (
+            "for_s = 300 }",
+            'levels = [{ priority = "low", hi = 1, lo = 2 }] }',
+            "when[0].levels must have the priorities of the condition's own levels",
+        ),
+        ("for_s = 300 }", "severe = 88 }", "when[0].severe must be at most"),
+        ("for_s = 300 }", 'levels = [{ prio = "low" }] }', "when[0].levels[0].prio; nearest"),
+    ],
+)
+def test_a_condition_that_cannot_work_is_refused(old: str, new: str, message: str) -> None:
+    assert old in TAIL
+    with pytest.raises(ConfigError) as caught:
+        parse_policy(DEFAULT + TAIL.replace(old, new, 1))
+    assert message in str(caught.value)
+
+
+def test_a_baseline_limit_needs_an_input() -> None:
+    text = TAIL.replace("limits.input", "limits.value").replace('input = "spo2"\n', "")
+    with pytest.raises(ConfigError, match=r"personal needs a source that ends in '\.input'"):
+        parse_policy(DEFAULT + text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("silence_max_s = 86400", "silence_max_s = 0", "silence_max_s must be greater than 0"),
+        ("utc_offset_min = 0", "utc_offset_min = 841", "utc_offset_min must be in -840 to 840"),
+        ('group_by = ["subject"]', 'group_by = ["wrad"]', "group_by: 'wrad'; nearest: ward"),
+        ('equal = ["modality"]\n', 'equal = ["modalty"]\n', "equal: 'modalty'; nearest: modality"),
+        (
+            'source = "deterioration"',
+            'sorce = "deterioration"',
+            "inhibit[0].sorce; nearest: source",
+        ),
+        ('target = "single_parameter"', 'target = ""', "inhibit[0]: source and target must not"),
+        (
+            'target = "single_parameter"',
+            'target = "deterioration"',
+            "deterioration is muted by deterioration",
+        ),
+        ("[roles]", "[rols]", "unknown key rols; nearest: roles"),
+    ],
+)
+def test_the_other_tables_are_checked_too(old: str, new: str, message: str) -> None:
+    assert message in refusal(old, new)
+
+
+def test_inhibition_and_roles_come_from_the_default_unless_given(policy: Policy) -> None:
+    head = DEFAULT.partition("# --- Conditions of the equipment")[0]
+    assert parse_policy(head, DEFAULT).inhibits == policy.inhibits
+    assert parse_policy("inhibit = []\n" + head, DEFAULT).inhibits == ()
+    own = parse_policy(head + '[roles]\nretract = ["md"]\n', DEFAULT)
+    assert own.roles == {"lost": ("service",), "regained": ("service",), "retract": ("md",)}
+
+
+def test_a_policy_that_nests_without_end_is_refused() -> None:
+    with pytest.raises(ConfigError, match="not TOML"):
+        parse_policy("a = " + "[" * 100_000)
+
+
+def test_a_condition_may_latch_against_its_priority() -> None:
+    own = parse_policy(DEFAULT + TAIL + "\n").latches
+    assert own("deterioration", Priority.HIGH)
+    assert not own("no_data:ecg", Priority.LOW)
+    stays = parse_policy(DEFAULT + TAIL.replace("repeats = 2", "latching = true")).latches
+    assert stays("low", Priority.MEDIUM)
+    never = parse_policy(DEFAULT + TAIL.replace("repeats = 2", "latching = false")).latches
+    assert not never("low", Priority.HIGH)
+
+
+def test_rejoin_is_the_conditions_or_the_kinds(policy: Policy) -> None:
+    assert policy.rejoin_us("deterioration") == 900_000_000
+    assert policy.rejoin_us("no_data:ecg") == 900_000_000

@@ -1,251 +1,166 @@
-"""The rules of an alert's life as laws over any history (Hypothesis).
-
-Every step is played on two machines, one of them restored from its snapshot before each call, and
-the whole history is played once more at the end: three event logs, byte for byte the same.
-"""
+"""Rules ready to judge: direction, hours and wards, personal limits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from alerts.alert import AlertEvent, Condition, Phase, Priority, Resolution, Suppression
-from alerts.commands import CLOSE_ALL, MOVES, OUTCOMES, Refused
-from alerts.conditions import Hold
-from alerts.envelope import cloud_event_json
-from alerts.machine import AlertMachine
-from alerts.policy import Policy, to_us
-from models.score import Score
-from streams.records import AlertCommand, DeviceStatus
+from alerts.policy import Policy
+from alerts.rules import fits, minutes, personal_limits, to_us
+from tests.alerts.alert_kit import conditions
 
-Call = tuple[str, tuple[Any, ...]]
-UNSEEN = ("none", "rejected")
-inputs = st.dictionaries(
-    st.sampled_from(["resp_rate", "spo2", "pulse", "temp"]), st.sampled_from([0, 1, 2, 3, 3])
+LEVELS = 'levels = [{ priority = "high", hi = 0.5, lo = 0.35 }]\n'
+NIGHT = """source = "fusion.value"
+[[condition.a.when]]
+from = "22:00"
+to = "06:00"
+wards = ["W4"]
+for_s = 300
+levels = [{ priority = "high", hi = 0.6, lo = 0.4 }]
+[[condition.a.when]]
+wards = ["ICU*"]
+keep_s = 60
+severe = 0.95
+[[condition.a.when]]
+from = "12:00"
+to = "13:00"
+for_s = 0
+"""
+NAIVE = 'source = "fusion.value"\n' + LEVELS
+HOUR_US = 3_600_000_000
+LOW = """source = "columns.input"
+input = "spo2"
+side = "below"
+levels = [{ priority = "medium", hi = 90, lo = 92 }, { priority = "high", hi = 85, lo = 88 }]
+"""
+
+
+def night(offset_min: int = 0) -> Policy:
+    head = f'[policy]\nid = "n"\nversion = "1"\nutc_offset_min = {offset_min}\n'
+    return conditions(LEVELS + NIGHT, head=head)
+
+
+@pytest.mark.parametrize(
+    ("hour", "ward", "for_s", "keep_s", "hi"),
+    [
+        (21.999, "W4", 120, 600, 0.5),
+        (22, "W4", 300, 600, 0.6),
+        (23.5, "W4", 300, 600, 0.6),
+        (0, "W4", 300, 600, 0.6),
+        (5.999, "W4", 300, 600, 0.6),
+        (6, "W4", 120, 600, 0.5),
+        (23, "W5", 120, 600, 0.5),
+        (23, None, 120, 600, 0.5),
+        (23, "ICU-2", 120, 60, 0.5),
+        (12, None, 0, 600, 0.5),
+        (13, None, 120, 600, 0.5),
+    ],
 )
-hops = st.sampled_from([10, 30, 30, 60, 110, 130, 700])
-signals = st.sampled_from(["ecg", "resp", "spo2"])
-devices = st.sampled_from(["d1", "d2"])
-
-
-class Patient(RuleBasedStateMachine):
-    """Anything may happen to a patient, in any order; time only moves on."""
-
-    def __init__(self, policy: Policy, make: Callable[..., Score], at: Callable[..., int]) -> None:
-        super().__init__()
-        self.policy, self.make, self.at = policy, make, at
-        self.machine = AlertMachine(policy, "p1")
-        self.twin = self.machine.snapshot()
-        self.now_s, self.ticked_s, self.commands = 0, 0, 0
-        self.calls: list[Call] = []
-        self.lines: list[bytes] = []
-        self.log: list[AlertEvent] = []
-        self.unseen_high: dict[str, bool] = {}
-
-    def call(self, name: str, *args: Any) -> tuple[AlertEvent, ...] | Refused:
-        self.calls.append((name, args))
-        said = getattr(self.machine, name)(*args)
-        twin = AlertMachine.restore(self.policy, "p1", self.twin)
-        assert getattr(twin, name)(*args) == said
-        self.twin = twin.snapshot()
-        assert self.twin == self.machine.snapshot()
-        for event in said if not isinstance(said, Refused) else ():
-            self.take(event)
-        return said
-
-    def take(self, event: AlertEvent) -> None:
-        """Check one event against all that came before it."""
-        own = [e for e in self.log if e.occurrence_id == event.occurrence_id]
-        same = [e for e in self.log if e.dedup_key == event.dedup_key]
-        before = own[-1] if own else None
-        assert event.seq == (before.seq + 1 if before else 1)
-        if before is None:
-            assert event.phase is Phase.RAISED
-            assert not same or same[-1].state.resolution is not Resolution.OPEN  # rules 9 and 11
-        else:
-            self.follows(before, event)
-        self.note_seen(event)
-        if event.phase is Phase.RESOLVED and event.closed_reason == "cleared":
-            assert not self.unseen_high[event.occurrence_id]  # rule 4
-        self.log.append(event)
-        self.lines.append(cloud_event_json(event))
-
-    def follows(self, before: AlertEvent, event: AlertEvent) -> None:
-        """Check a step within one occurrence."""
-        if before.state.resolution is not Resolution.OPEN:
-            assert event.phase is Phase.FEEDBACK  # rule 7
-        rise = list(Priority).index(event.priority) - list(Priority).index(before.priority)
-        if event.phase is Phase.ESCALATED and rise:
-            assert event.state.responsibility == "none"  # rule 1
-        if rise > 0:
-            assert event.state.suppression is Suppression.NONE  # rule 5
-        if before.state.stale:
-            closed_itself = event.phase is Phase.RESOLVED and event.closed_reason == "cleared"
-            assert event.phase is not Phase.CLEARED  # rule 6
-            assert not closed_itself
-        if event.phase is Phase.RAISED:
-            assert event.episode_count == before.episode_count + 1  # rule 9
-            assert event.state.responsibility == "none"
-        moved = (before.priority, before.state.responsibility, before.state.resolution) != (
-            event.priority, event.state.responsibility, event.state.resolution,
-        )  # fmt: skip
-        assert event.state_seq == (event.seq if moved else before.state_seq)
-        assert event.onset_us == before.onset_us
-
-    def note_seen(self, event: AlertEvent) -> None:
-        """Remember whether a high priority of the occurrence waits to be seen."""
-        key, high = event.occurrence_id, event.priority is Priority.HIGH
-        if event.phase is Phase.ACKNOWLEDGED:
-            self.unseen_high[key] = False
-        elif event.phase in (Phase.RAISED, Phase.ESCALATED, Phase.UNACKNOWLEDGED, Phase.REJECTED):
-            self.unseen_high[key] = high or self.unseen_high.get(key, False)
-        if event.phase is Phase.UNACKNOWLEDGED:
-            self.unseen_high[key] = high
-
-    @rule(points=st.none() | inputs | st.just({"resp_rate": 3, "spo2": 3, "pulse": 3}), hop=hops)
-    def score(self, points: dict[str, int] | None, hop: int) -> None:
-        self.now_s += hop
-        self.call("on_scores", (self.make(self.now_s, points),))
-
-    @rule(total=st.integers(0, 9), count=st.integers(1, 25))
-    def steady(self, total: int, count: int) -> None:
-        for _ in range(count):
-            self.now_s += 30
-            self.call("on_scores", (self.make(self.now_s, total),))
-
-    @rule(revision=st.integers(0, 1), total=st.integers(0, 12), ago=st.sampled_from([0, 30]))
-    def late(self, revision: int, total: int, ago: int) -> None:
-        score = self.make(self.now_s - ago, total, revision=revision)
-        seen_us = self.machine.state().seen_us.get("news2", score.end_us)
-        said = self.call("on_scores", (score,))
-        assert score.end_us >= seen_us or said == ()
-
-    @rule(ahead=st.sampled_from([0, 5, 60, 300, 1000, 5000]))
-    def tick(self, ahead: int) -> None:
-        self.ticked_s = max(self.ticked_s, self.now_s) + ahead
-        self.now_s = self.ticked_s
-        self.call("on_tick", self.at(self.ticked_s))
-        self.check_timers(self.at(self.ticked_s))
-
-    def check_timers(self, now_us: int) -> None:
-        """Rules 2 and 3: no promise of time is left unkept after a tick."""
-        for occ in self.machine.state().open.values():
-            record, state = occ.record, occ.record.state
-            demands = self.policy.priorities[record.priority]
-            active = state.condition is Condition.ACTIVE
-            if active and state.responsibility == "accepted":
-                assert occ.accepted_until_us > now_us
-            waits = active and state.responsibility in UNSEEN
-            if waits and state.suppression is Suppression.NONE and demands.escalate_after_s:
-                waited_us = now_us - occ.unacked_since_us
-                late = waited_us >= to_us(demands.escalate_after_s)
-                assert record.tier >= demands.max_tier or not late
-            if state.suppression is Suppression.SNOOZED:
-                assert occ.snoozed_until_us > now_us
-
-    @rule(signal=signals, device=devices, back=st.booleans())
-    def silence(self, signal: str, device: str, back: bool) -> None:
-        now_us = self.at(self.now_s)
-        if back:
-            self.call("on_signal_back", signal, device, now_us)
-        else:
-            self.call("on_silence", signal, device, now_us - 60_000_000, now_us)
-
-    @rule(
-        signal=st.sampled_from(["ecg", ""]),
-        status=st.sampled_from(["worn", "lead_off", "not_worn", "off"]),
-    )
-    def device(self, signal: str, status: str) -> None:
-        now_us = self.at(self.now_s)
-        said = DeviceStatus("p1", "d1", signal, status, None, "", 0, now_us)
-        self.call("on_device_status", said, now_us)
-
-    @rule(over=st.booleans())
-    def fault(self, over: bool) -> None:
-        args = () if over else ("KeyError",)
-        self.call("on_fault_over" if over else "on_fault", *args, self.at(self.now_s))
-
-    @rule(
-        action=st.sampled_from([*MOVES, "acknowledge", "snooze", "frobnicate"]),
-        pick=st.integers(0, 7),
-        expect=st.sampled_from([-1, -1, 0, 1]),
-        ahead_s=st.sampled_from([0, 100, 600, 10**6]),
-        reason=st.sampled_from(["", "words", *OUTCOMES]),
-        repeat=st.booleans(),
-    )
-    def command(
-        self, action: str, pick: int, expect: int, ahead_s: int, reason: str, repeat: bool
-    ) -> None:
-        if action in CLOSE_ALL and pick > 1:
-            action = "comment"  # leaving is rare, else no alert grows old
-        known = list(dict.fromkeys(event.occurrence_id for event in self.log)) or ["none"]
-        key = known[-1 - pick % len(known)]
-        seq = next((e.state_seq for e in reversed(self.log) if e.occurrence_id == key), 0)
-        self.commands += 0 if repeat else 1
-        now_us = self.at(self.now_s)
-        command = AlertCommand(
-            f"c{self.commands}", "p1", key, action, "kim", "rn", reason,
-            -1 if expect == -1 else seq - expect,
-            now_us + ahead_s * 1_000_000 if ahead_s else 0, now_us,
-        )  # fmt: skip
-        before = self.machine.records()
-        said = self.call("on_command", command, now_us)
-        if isinstance(said, Refused):
-            assert self.machine.records() == before
-        elif said and action in CLOSE_ALL:
-            assert self.machine.records() == ()  # rule 10
-
-    @invariant()
-    def the_open_occurrences_are_the_log_folded(self) -> None:
-        last = {event.occurrence_id: event for event in self.log}
-        folded = [e.record() for e in last.values() if e.state.resolution is Resolution.OPEN]
-        opened = sorted(self.machine.records(), key=lambda r: r.occurrence_id)
-        assert opened == sorted(folded, key=lambda r: r.occurrence_id)
-        keys = [record.dedup_key for record in opened]
-        assert len(keys) == len(set(keys))  # rule 11
-
-    @invariant()
-    def an_alert_is_active_exactly_while_its_levels_are_on(self) -> None:
-        state = self.machine.state()
-        for code in self.policy.conditions:
-            levels = state.conditions[code].levels if code in state.conditions else ()
-            on = [level.hold in (Hold.ON, Hold.KEEP) for level in levels]
-            active = code in state.open and state.open[code].record.state.condition == "active"
-            assert any(on) == active
-            assert on == sorted(on, reverse=True)  # a higher level is never on without the lower
-            if active:
-                assert state.open[code].level == sum(on) - 1
-                level = self.policy.conditions[code].levels[sum(on) - 1]
-                assert state.open[code].record.priority is level.priority
-
-    def teardown(self) -> None:
-        """Rule 8: the same calls give the same bytes."""
-        again = AlertMachine(self.policy, "p1")
-        lines = []
-        for name, args in self.calls:
-            said = getattr(again, name)(*args)
-            lines += [cloud_event_json(e) for e in said if not isinstance(said, Refused)]
-        assert lines == self.lines
-
-
-@pytest.fixture(scope="module")
-def steps() -> settings:
-    """A few thousand steps in about ten seconds, the same ones every run."""
-    return settings(
-        max_examples=60,
-        stateful_step_count=40,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )
-
-
-def test_the_rules_hold_over_any_history(
-    policy: Policy, score: Callable[..., Score], at: Callable[..., int], steps: settings
+def test_the_first_variant_whose_hours_and_ward_fit_counts(
+    hour: float, ward: str | None, for_s: float, keep_s: float, hi: float
 ) -> None:
-    run_state_machine_as_test(lambda: Patient(policy, score, at), settings=steps)
+    rule = night().variants["a"].at(round(hour * HOUR_US), ward)
+    assert (rule.for_us, rule.keep_us) == (to_us(for_s), to_us(keep_s))
+    assert rule.limits[0][0] == hi
+
+
+def test_hours_are_local_by_a_fixed_offset() -> None:
+    variants = night(offset_min=60).variants["a"]
+    assert variants.at(21 * HOUR_US, "W4").for_us == to_us(300)
+    assert variants.at(5 * HOUR_US, "W4").for_us == to_us(120)
+
+
+def test_a_variant_may_have_its_own_bypass() -> None:
+    variants = night().variants["a"]
+    assert variants.at(0, "ICU").spec.severe == 0.95
+    assert variants.plain.spec.severe is None
+
+
+def test_what_is_bad_when_low_is_compared_upside_down() -> None:
+    variants = conditions(LOW).variants["a"]
+    assert variants.plain.limits == ((-90.0, -92.0), (-85.0, -88.0))
+    assert variants.watchful
+
+
+def test_quiet_below_is_the_lowest_level_of_all_variants() -> None:
+    lower = NIGHT.replace("hi = 0.6, lo = 0.4", "hi = 0.4, lo = 0.4")
+    assert conditions(LEVELS + lower).variants["a"].quiet_below == pytest.approx(0.399)
+    assert night().variants["a"].quiet_below == pytest.approx(0.499)
+
+
+PERSONAL = 'source = "columns.input"\ninput = "hr"\n'
+ABOVE = """levels = [
+  { priority = "medium", hi = 130, lo = 120 },
+  { priority = "high", hi = 150, lo = 140 },
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("baseline", "limits"),
+    [
+        (70.0, ((100.0, 90.0), (120.0, 110.0))),  # 70 + 30
+        (40.0, ((90.0, 80.0), (110.0, 100.0))),  # the floor
+        (130.0, ((140.0, 130.0), (160.0, 150.0))),  # the ceiling
+        (None, ((130.0, 120.0), (150.0, 140.0))),
+    ],
+)
+def test_a_personal_limit_follows_the_baseline_within_floor_and_ceiling(
+    baseline: float | None, limits: object
+) -> None:
+    personal = "personal = { offset = 30, floor = 90, ceiling = 140 }\n"
+    rule = conditions(PERSONAL + ABOVE + personal).variants["a"].plain
+    assert personal_limits(rule, baseline) == limits
+
+
+@pytest.mark.parametrize(("baseline", "hi"), [(96.0, -91.2 + 2), (80.0, -84.0), (110.0, -92.0)])
+def test_a_personal_limit_of_what_is_bad_when_low_lies_below_the_baseline(
+    baseline: float, hi: float
+) -> None:
+    personal = "personal = { offset = 2, ratio = 0.95, floor = 84, ceiling = 92 }\n"
+    rule = conditions(LOW + personal).variants["a"].plain
+    (low, low_lo), (high, _) = personal_limits(rule, baseline)
+    assert low == pytest.approx(hi)
+    assert low_lo == pytest.approx(hi - 2)
+    assert high == pytest.approx(hi + 5)
+
+
+def test_a_condition_without_personal_limits_ignores_a_baseline() -> None:
+    rule = conditions(LOW).variants["a"].plain
+    assert personal_limits(rule, 96.0) == rule.limits
+
+
+def test_a_personal_floor_counts_for_the_short_way_out() -> None:
+    personal = "personal = { offset = 30, floor = 90, ceiling = 140 }\n"
+    assert conditions(PERSONAL + ABOVE + personal).variants["a"].quiet_below < 90
+    low = "personal = { offset = 3, floor = 84, ceiling = 95 }\n"
+    assert conditions(LOW + low).variants["a"].quiet_below < -95
+
+
+@pytest.mark.parametrize(
+    ("clock", "found"),
+    [
+        ("00:00", 0),
+        ("23:59", 1439),
+        ("24:00", None),
+        ("12:60", None),
+        ("1:00", None),
+        ("12", None),
+        ("ab:cd", None),
+        ("٠٩:٠٠", None),
+        ("+1:00", None),
+    ],
+)
+def test_a_clock_time_is_two_digits_each(clock: str, found: int | None) -> None:
+    assert minutes(clock) == found
+
+
+def test_a_pattern_is_a_word_or_its_beginning() -> None:
+    assert fits("a*", "abc")
+    assert fits("*", "")
+    assert not fits("ab", "abc")
+    assert not fits("abc*", "ab")
+
+
+def test_a_smoothed_condition_takes_no_short_way_out() -> None:
+    assert conditions(NAIVE + "ewma_s = 0.5\n").variants["a"].watchful
+    assert not conditions(NAIVE).variants["a"].watchful

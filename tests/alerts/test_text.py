@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from alerts.alert import EvidenceView, Phase, ScoreView, Threshold
+from alerts.alert import ChangeView, EvidenceView, Phase, ScoreView, Threshold
 from alerts.machine import AlertMachine
 from alerts.text import SUMMARY, compose, evidence_words, number, score_words, span
 
@@ -72,9 +72,11 @@ def test_durations_use_the_largest_unit_that_says_enough(seconds: float, words: 
 
 def test_what_the_score_was_is_said_when_it_changed(raised: tuple[AlertMachine, object]) -> None:
     record = raised[0].records()[0]
-    summary = compose(Phase.UPDATED, record, "", 5.0, "").summary
-    assert summary == "High: Deterioration. NEWS2 at least 7, at most 16 (was 5)"
-    assert "was" not in compose(Phase.UPDATED, record, "", 7.0, "").summary
+    changed = msgspec.structs.replace(record, change=ChangeView(0, 5.0, 7.0))
+    text = compose(Phase.UPDATED, changed, "", "")
+    assert text.summary == "High: Deterioration. NEWS2 at least 7, at most 16 (was 5)"
+    assert text.why[0] == "Since 1970-01-01 00:00:00 UTC: NEWS2 5 to 7"
+    assert "was" not in compose(Phase.UPDATED, record, "", "").summary
 
 
 def test_missing_inputs_and_modalities_are_listed_in_words(
@@ -83,7 +85,7 @@ def test_missing_inputs_and_modalities_are_listed_in_words(
     record = msgspec.structs.replace(
         raised[0].records()[0], missing_modalities=("ecg", "vital", "new_thing")
     )
-    why = compose(Phase.RAISED, record, "", None, "").why
+    why = compose(Phase.RAISED, record, "", "").why
     assert why[-2:] == (
         "Missing: blood pressure, consciousness, air or oxygen",
         "No data from: ecg, charted vital signs, new thing",
