@@ -23,9 +23,12 @@ from service.backtest_scores import Floats, Ints, ScoreTable, only
 
 Bools = NDArray[np.bool_]
 KNOWN: Final = frozenset(
-    "source levels display label for_s keep_s rejoin_s refractory_s max_gap_s stale_after_s "
-    "min_completeness update_delta update_s severe severe_quality severe_age_s "
-    "severe_completeness same_input unit".split()
+    {
+        *("source", "levels", "display", "label", "unit", "for_s", "keep_s", "rejoin_s"),
+        *("refractory_s", "max_gap_s", "stale_after_s", "min_completeness", "update_delta"),
+        *("update_s", "severe", "severe_quality", "severe_age_s", "severe_completeness"),
+        *("same_input",),
+    }
 )
 QUIET, PENDING, ON, KEEP = 0, 1, 2, 3  # as `alerts.conditions.Hold`
 NO_LEVEL: Final = -1
@@ -78,7 +81,7 @@ def _ordered(table: ScoreTable) -> str:
         return "scores are revised"
     same = (np.diff(table.patient) == 0) & (np.diff(table.scorer) == 0)
     if len(table.scorers) > 1:
-        order = np.lexsort((np.arange(table.count), table.scorer, table.patient))
+        order = np.lexsort((np.arange(table.size), table.scorer, table.patient))
         same = np.diff(table.patient[order]) + np.diff(table.scorer[order]) == 0
         end_us, known_us = table.end_us[order], table.known_us[order]
     else:
@@ -268,7 +271,7 @@ class _Steps:
         rest = (self.hold[:, :n] == QUIET).all(axis=0) & (end_us >= self.quiet_until[:n])
         self.carried[:n][rest], self.quiet_until[:n][rest] = 0, 0
         self.last_level[:n][rest] = NO_LEVEL
-        self._tell(n, (was, now, there, end_us, known_us))
+        self._tell(n, (now, there, end_us, known_us))
 
     def _level(self, index: int, n: int, seen: tuple[Any, ...]) -> None:
         """Move one level of everyone; see `alerts.conditions`."""
@@ -320,7 +323,7 @@ class _Steps:
 
     def _tell(self, n: int, seen: tuple[Any, ...]) -> None:
         """Raises, ends and changes of priority."""
-        was, now, there, end_us, known_us = seen
+        now, there, end_us, known_us = seen
         active = self.level[:n] != NO_LEVEL
         usable = there & ~self.paused[:, :n].any(axis=0)
         raised = np.flatnonzero(~active & (now != NO_LEVEL))

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.alert import PRIORITY_RANK, AlertEvent, Kind, Phase, Suppression, Resolution
+from alerts.alert import PRIORITY_RANK, AlertEvent, Kind, Phase, Resolution, Suppression
 
 Ints = NDArray[np.int64]
 OPEN_END: Final = -1

@@ -48,7 +48,7 @@ class ScoreTable(NamedTuple):
     texts: dict[str, pa.ChunkedArray]
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many scores."""
         return len(self.patient)
 

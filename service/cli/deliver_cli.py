@@ -21,8 +21,9 @@ def deliver(
 ) -> None:
     """Hand alerts to one target until SIGTERM or Ctrl-C.
 
-    A webhook, Alertmanager, PagerDuty, FHIR or HL7 v2. At least once, in order per alert. While the target is away its events
-    wait. Every attempt is written to audit_dir before it is made.
+    A webhook, Alertmanager, PagerDuty, FHIR or HL7 v2. At least once, in
+    order per alert. While the target is away its events wait. Every
+    attempt is written to audit_dir before it is made.
 
     Example: vigil deliver pager --config vigil.toml
     """
