@@ -19,7 +19,7 @@ from streams.records import AlertCommand
 
 SCHEMA: Final = "receipt.v1"
 CONDITION: Final = "delivery_lost"
-LOSE, REGAIN = "lose", "regain"  # actions of an AlertCommand
+LOSE, REGAIN = "lost", "regained"  # actions of an AlertCommand
 MAX_REMEMBERED: Final = 100_000  # occurrences per watch whose last receipt is known
 _JSON = msgspec.json.Encoder(order="deterministic")
 _DECODER: msgspec.json.Decoder[Receipt]
@@ -167,7 +167,8 @@ class ReceiptWatch:
 
 def lapse_command(lapse: Lapse, at_us: int) -> AlertCommand:
     """The command that raises or ends the technical alert of a lapse."""
-    where = (lapse.subject, f"{CONDITION}:{lapse.consumer}", f"consumer {lapse.consumer}")
+    words = "confirms alerts again" if lapse.over else "confirms no alerts"
+    where = (lapse.subject, f"{CONDITION}:{lapse.consumer}", f"{lapse.consumer} {words}")
     return command(where, lapse.since_us, over=lapse.over, at_us=at_us)
 
 
@@ -176,8 +177,8 @@ def command(where: tuple[str, str, str], since_us: int, *, over: bool, at_us: in
 
     Parameters
     ----------
-    where : (patient, condition code, source)
-        What is lost and of whom; the code stands in `occurrence_id`, the source in `reason`.
+    where : (patient, condition code, words)
+        What is lost and of whom; the code stands in `occurrence_id`, the words in `reason`.
     since_us : int
         Since when. The command's id is made of it, so one sent twice counts once.
     over : bool
@@ -185,9 +186,9 @@ def command(where: tuple[str, str, str], since_us: int, *, over: bool, at_us: in
     at_us : int
         Now.
     """
-    patient, code, source = where
+    patient, code, words = where
     action = REGAIN if over else LOSE
-    name = hashlib.sha256(f"{action}|{patient}|{code}|{source}|{since_us}".encode()).hexdigest()
+    name = hashlib.sha256(f"{action}|{patient}|{code}|{since_us}".encode()).hexdigest()
     return AlertCommand(
         command_id=f"watch-{name[:32]}",
         patient_id=patient,
@@ -195,7 +196,7 @@ def command(where: tuple[str, str, str], since_us: int, *, over: bool, at_us: in
         action=action,
         actor="service:watch",
         role="service",
-        reason=source,
+        reason=words,
         expected_seq=-1,
         until_us=0,
         event_time_us=at_us if over else since_us,

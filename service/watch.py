@@ -22,6 +22,7 @@ from service import logs
 from service.config import Config
 from service.heartbeat import Change, HeartbeatWatch, parse_heartbeat
 from service.receipts import (
+    CONDITION,
     Lapse,
     ReceiptWatch,
     WatchRules,
@@ -39,6 +40,7 @@ from streams.partition import partition_of
 from streams.records import AlertCommand
 from streams.topics import topic_name
 
+HEARTBEAT: Final = f"{CONDITION}:heartbeat"
 LOOKBACK_US: Final = 600 * 1_000_000  # read again at the start: what was not confirmed by then
 PATIENT_US: Final = 3600 * 1_000_000  # a patient without a score for so long is not watched now
 MAX_PATIENTS: Final = 100_000
@@ -110,7 +112,7 @@ class Watch:
         log.error("worker %s %s (%d partitions)", change.instance, what, len(change.partitions))
         for patient in sorted(self._patients):
             if partition_of(patient, self._partitions) in change.partitions:
-                where = (patient, "monitoring_lost", f"worker {change.instance}")
+                where = (patient, HEARTBEAT, f"Worker {change.instance} {what}")
                 yield command(where, change.since_us, over=change.alive, at_us=now_us)
 
 

@@ -91,10 +91,9 @@ class Follower:
             await self._consumer.seek_to_end(*parts)
 
     async def _seek_time(self, parts: list[TopicPartition], at_ms: int) -> None:
+        # The end is asked for first: what comes between the two questions must not be skipped.
+        ends = await self._consumer.end_offsets(parts)
         found = await self._consumer.offsets_for_times(dict.fromkeys(parts, at_ms))
         for part in parts:
             place = found.get(part)
-            if place is None:
-                await self._consumer.seek_to_end(part)
-            else:
-                self._consumer.seek(part, place.offset)
+            self._consumer.seek(part, ends[part] if place is None else place.offset)

@@ -103,7 +103,7 @@ def test_the_command_of_a_lapse_is_the_same_however_often_it_is_made() -> None:
     one, two = lapse_command(lapse, 1), lapse_command(lapse, 2)
     assert one.command_id == two.command_id
     assert one.command_id != lapse_command(lapse._replace(over=True), 1).command_id
-    assert (one.action, one.occurrence_id, one.patient_id) == ("lose", "delivery_lost:pager", "p1")
+    assert (one.action, one.occurrence_id, one.patient_id) == ("lost", "delivery_lost:pager", "p1")
     assert one.event_time_us == 10 * S
 
 
@@ -166,11 +166,11 @@ def test_the_watch_turns_topics_into_commands_on_the_patients_logs() -> None:
     watch.hear(row("alerts", alert_value(raised("o")), 1), S)
     assert watch.tick(10 * S) == []
     (silent,) = watch.tick(20 * S)
-    assert (silent.occurrence_id, silent.action) == ("monitoring_lost", "lose")
+    assert (silent.occurrence_id, silent.action) == ("delivery_lost:heartbeat", "lost")
     (lapse,) = watch.tick(62 * S)
     assert lapse.occurrence_id == "delivery_lost:pager"
     receipt = receipt_value(receipt_of(raised("o"), "pager", 63 * S))
     (over,) = watch.hear(row("receipts", receipt, 63), 63 * S)
-    assert over.action == "regain"
+    assert over.action == "regained"
     (back,) = watch.hear(row("heartbeat", heartbeat_value(beat(parts=(part,))), 64), 64 * S)
-    assert (back.occurrence_id, back.action) == ("monitoring_lost", "regain")
+    assert (back.occurrence_id, back.action) == ("delivery_lost:heartbeat", "regained")
