@@ -92,9 +92,8 @@ async def _run(config: Config, name: str, journal: DeliveryLog) -> None:
         loop.add_signal_handler(number, stopping.set)
     emitter = open_emitter(name, spec)
     if emitter.mapper.repeat_s:
-        rows = await read_topic(kafka.bootstrap, topic_name("alert-state", kafka.prefix))
         wanted = spec.selection()
-        records = [_RECORD.decode(row.value) for row in rows if row.value]
+        records = await latest_states(config)
         emitter.mapper.seed(record for record in records if wanted.may_want(record))
     topics = [topic_name("alerts", kafka.prefix)]
     group = f"{kafka.group}-deliver-{name}"
@@ -113,6 +112,20 @@ async def _run(config: Config, name: str, journal: DeliveryLog) -> None:
         finally:
             if confirming is not None and receipts is not None:
                 await receipts.end(confirming)
+
+
+async def latest_states(config: Config) -> list[AlertRecord]:
+    """The last state of every alert: compaction may not have come by yet.
+
+    Raises
+    ------
+    BrokerError
+        If Kafka does not answer.
+    """
+    topic = topic_name("alert-state", config.kafka.prefix)
+    rows = await read_topic(config.kafka.bootstrap, topic)
+    latest = {row.key: row.value for row in rows}
+    return [_RECORD.decode(value) for value in latest.values() if value]
 
 
 class Receipts:

@@ -17,9 +17,10 @@ from typing import Final
 import msgspec
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
-from alerts.alert import AlertEvent, AlertRecord
+from alerts.alert import AlertEvent
 from service import logs
 from service.config import Config
+from service.deliver_host import latest_states
 from service.heartbeat import Change, HeartbeatWatch, parse_heartbeat
 from service.receipts import (
     CONDITION,
@@ -35,7 +36,6 @@ from streams.codec import encode
 from streams.errors import BrokerError, ConfigError
 from streams.io.kafka_follow import Follower
 from streams.io.kafka_log import LogWriter, Message, Stored
-from streams.io.kafka_read import read_topic
 from streams.partition import partition_of
 from streams.records import AlertCommand
 from streams.topics import topic_name
@@ -46,7 +46,6 @@ PATIENT_US: Final = 3600 * 1_000_000  # a patient without a score for so long is
 MAX_PATIENTS: Final = 100_000
 TOPICS: Final = ("alerts", "receipts", "heartbeat", "scores")
 _EVENT: Final = msgspec.json.Decoder(AlertEvent)
-_RECORD: Final = msgspec.json.Decoder(AlertRecord)
 
 log = logging.getLogger(__name__)
 
@@ -144,8 +143,7 @@ async def _run(config: Config, figures: Figures) -> None:
         loop.add_signal_handler(number, stopping.set)
     kafka = config.kafka
     watch = Watch(config)
-    states = await read_topic(kafka.bootstrap, topic_name("alert-state", kafka.prefix))
-    watch.receipts.seed(_RECORD.decode(row.value) for row in states if row.value)
+    watch.receipts.seed(await latest_states(config))
     topics = [topic_name(short, kafka.prefix) for short in TOPICS]
     start_us = time.time_ns() // 1000 - LOOKBACK_US
     async with (

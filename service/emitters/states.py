@@ -49,7 +49,7 @@ ACM_PHASE: Final = {  # IHE ACM, MDC 68481
     Phase.RAISED: "start",
     Phase.CONTINUED: "continue",
     Phase.ESCALATED: "escalate",
-    Phase.DEESCALATED: "de-escalate",
+    Phase.DEESCALATED: "deescalate",
     Phase.RETRACTED: "end",
 }
 ACM_PRIORITY: Final = {  # MDC 68484

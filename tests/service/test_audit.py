@@ -119,8 +119,13 @@ def test_a_broken_log_is_not_continued(tmp_path: Path) -> None:
 def test_a_log_has_one_writer(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     with AuditLog(path):
-        code = f"from pathlib import Path; from service.audit import AuditLog; AuditLog(Path({str(path)!r}))"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+        code = (
+            "import sys; from pathlib import Path; from service.audit import AuditLog; "
+            "AuditLog(Path(sys.argv[1]))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, check=False
+        )
     assert done.returncode == 1
     assert b"another process writes this log" in done.stderr
 

@@ -89,7 +89,7 @@ def test_stored_scores_come_back_as_the_engine_made_them(tmp_path: Path) -> None
 
 
 def test_a_policy_recorded_with_other_ticks_is_played_right_too(tmp_path: Path) -> None:
-    """The engine ran under a policy that never has anything open: ticks must be there all the same."""
+    """The engine ran under a policy that never has anything open; ticks must be there."""
     inputs = ward(tmp_path)
     quiet = tmp_path / "quiet.toml"
     text = default_policy_text().replace("hi = 5, lo = 4", "hi = 19, lo = 18")
@@ -185,9 +185,9 @@ def test_labels_are_read_in_meds_form(tmp_path: Path, kind: str) -> None:
 
 
 def test_labels_that_are_none_say_so(tmp_path: Path) -> None:
+    labels = {"subject_id": ["a"], "prediction_time": [1]}
+    pq.write_table(pa.table(labels), tmp_path / "x.parquet")
     with pytest.raises(SourceError, match="column boolean_value is absent"):
-        labels = {"subject_id": ["a"], "prediction_time": [1]}
-        pq.write_table(pa.table(labels), tmp_path / "x.parquet")
         read_labels(tmp_path / "x.parquet")
     with pytest.raises(SourceError, match="cannot be read"):
         read_labels(tmp_path / "absent.parquet")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from alerts.alert import Condition, ConditionRef, Kind, Phase, Priority
 from alerts.envelope import alert_value
 from service.config import Config, KafkaConfig, WatchConfig
-from service.heartbeat import Heartbeat, HeartbeatWatch, heartbeat_value
+from service.heartbeat import Heartbeat, HeartbeatWatch, heartbeat_value, parse_heartbeat
+from service.heartbeat_host import Beating
 from service.receipts import (
     Lapse,
     ReceiptWatch,
@@ -20,7 +23,10 @@ from service.receipts import (
 from service.watch import Watch
 from streams.errors import ConfigError
 from streams.io.kafka_log import Stored
+from streams.io.kafka_read import read_topic
 from streams.partition import partition_of
+from streams.topics import topic_name
+from tests.fixtures_services import Vigil, wait_until
 from tests.service.emitters.emitter_kit import axes, raised, step
 
 S = 1_000_000
@@ -174,3 +180,46 @@ def test_the_watch_turns_topics_into_commands_on_the_patients_logs() -> None:
     assert over.action == "regained"
     (back,) = watch.hear(row("heartbeat", heartbeat_value(beat(parts=(part,))), 64), 64 * S)
     assert (back.occurrence_id, back.action) == ("delivery_lost:heartbeat", "regained")
+
+
+class Engine:
+    """Vitals by hand."""
+
+    is_ready = True
+
+    def __init__(self, lag_s: float | None = 0.5) -> None:
+        self.lag_s = lag_s
+
+    def partitions(self) -> tuple[int, ...]:
+        return (0, 3)
+
+    def oldest_frontier_s(self) -> float | None:
+        return self.lag_s
+
+
+def test_a_beat_says_how_the_engine_is_and_counts_its_checks() -> None:
+    beating = Beating(Config(), "w1", Engine())
+    one, two = beating.beat(1), beating.beat(2)
+    assert (one.self_checks, two.self_checks) == (1, 2)
+    assert (one.ready, one.partitions, one.lag_s) == (True, (0, 3), 0.5)
+    assert not Beating(Config(), "w1", Engine(90.0)).beat(1).ready
+
+
+@pytest.mark.broker
+@pytest.mark.slow
+def test_a_worker_beats_on_its_topic(vigil: Vigil, kafka_bootstrap: str, kafka_prefix: str) -> None:
+    kafka = {"bootstrap": kafka_bootstrap, "prefix": kafka_prefix, "partitions": 8}
+    config = vigil.configure(
+        kafka={**kafka, "group": kafka_prefix}, worker={"http_port": -1, "instance": "w-test"}
+    )
+    vigil.start("run")
+
+    def beats() -> list[Heartbeat]:
+        rows = asyncio.run(read_topic(kafka_bootstrap, topic_name("heartbeat", kafka_prefix)))
+        return [parse_heartbeat(row.value) for row in rows]
+
+    wait_until(lambda: any(b.ready and b.partitions for b in beats()), 60, "a ready beat")
+    last = beats()[-1]
+    assert last.instance == "w-test"
+    assert set(last.partitions) <= set(range(8))
+    assert config.watch.heartbeat_s == 15.0

@@ -14,7 +14,16 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from alerts.alert import Action, AlertEvent, Axes, Condition, Phase, Resolution, Responsibility
+from alerts.alert import (
+    Action,
+    AlertEvent,
+    Axes,
+    Condition,
+    Phase,
+    Resolution,
+    Responsibility,
+    dedup_key,
+)
 
 GOLDEN = Path(__file__).resolve().parents[2] / "alerts" / "golden" / "raised_news2_7.json"
 NOW_US = 1_750_000_200_000_000
@@ -24,7 +33,8 @@ def raised(occurrence: str = "", subject: str = "p1", **changes: Any) -> AlertEv
     """The golden event: NEWS2 7, raised, high."""
     data = msgspec.json.decode(GOLDEN.read_bytes())["data"]
     event = msgspec.convert(data, AlertEvent)
-    changes = {"subject": subject, **changes}
+    key = dedup_key(event.tenant, subject, event.condition.code)
+    changes = {"subject": subject, "dedup_key": key, **changes}
     return replace(event, occurrence_id=occurrence or event.occurrence_id, **changes)
 
 

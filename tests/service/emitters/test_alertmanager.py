@@ -2,89 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import shutil
-import signal
-import subprocess
 import time
-import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from alerts.alert import Phase, Priority, Responsibility
 from service.emitters.alertmanager import Mapper
-from service.emitters.contract import HttpRequest, Letter, Result
-from service.emitters.http import HttpSender
-from tests.fixtures_services import free_ports, wait_until
+from service.emitters.contract import HttpRequest, Letter
+from tests.service.emitters.alertmanager_kit import Alertmanager
 from tests.service.emitters.emitter_kit import life, raised, step
 
-BINARY = "prometheus-alertmanager"
 TIMES_S = (60.0, 3600.0, 300.0)
 S = 1_000_000
-
-
-@dataclass
-class Alertmanager:
-    """The process and its API."""
-
-    url: str
-
-    def alerts(self, **query: str) -> list[dict[str, Any]]:
-        """`GET /api/v2/alerts`."""
-        words = "&".join(f"{k}={v}" for k, v in query.items())
-        with urllib.request.urlopen(f"{self.url}/api/v2/alerts?{words}", timeout=5) as answer:
-            found: list[dict[str, Any]] = json.load(answer)
-        return found
-
-    def post(self, letter: Letter | None) -> None:
-        """Send a letter as the emitter would."""
-        assert letter is not None
-
-        async def once() -> None:
-            sender = HttpSender(5.0)
-            outcome = await sender.post(letter.content)
-            await sender.close()
-            assert outcome.result is Result.DELIVERED, outcome
-
-        asyncio.run(once())
-
-
-@pytest.fixture
-def alertmanager(tmp_path: Path) -> Iterator[Alertmanager]:
-    """A real one on loopback, or skip saying which package has it."""
-    binary = shutil.which(BINARY)
-    if binary is None:
-        pytest.skip(f"no Alertmanager: {BINARY} is absent (Debian package {BINARY})")
-    (port,) = free_ports(1)
-    config = tmp_path / "alertmanager.yml"
-    config.write_text("route:\n  receiver: none\nreceivers:\n  - name: none\n", "utf-8")
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [binary, f"--config.file={config}", f"--storage.path={tmp_path / 'data'}"]
-            + [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="],
-            stdout=log,
-            stderr=log,
-        )
-    server = Alertmanager(f"http://127.0.0.1:{port}")
-
-    def ready() -> bool:
-        try:
-            with urllib.request.urlopen(f"{server.url}/-/ready", timeout=1):
-                return True
-        except OSError:
-            return False
-
-    try:
-        wait_until(ready, 20, "Alertmanager answers")
-        yield server
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
 
 
 def mapper(url: str) -> Mapper:

@@ -1,4 +1,4 @@
-"""FHIR R4B against `fhir.resources`, R6 DeviceAlert against its definition; to a server or files."""
+"""FHIR R4B against `fhir.resources`, R6 DeviceAlert against its definition; server or files."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_no_state_is_without_words_and_a_stale_alert_is_still_there() -> None:
         (Phase.RAISED, {}, "start"),
         (Phase.CONTINUED, {}, "continue"),
         (Phase.ESCALATED, {}, "escalate"),
-        (Phase.DEESCALATED, {}, "de-escalate"),
+        (Phase.DEESCALATED, {}, "deescalate"),
         (Phase.ACKNOWLEDGED, {"responsibility": ACCEPTED}, "update"),
         (Phase.STALE, {"stale": True}, "update"),
         (Phase.CLEARED, {"condition": Condition.CLEARED}, "end"),
