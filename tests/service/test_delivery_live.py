@@ -258,7 +258,7 @@ def test_the_consumer_of_the_documents_runs_as_it_stands(
     assert len(steps) <= 10
     program = program.replace("127.0.0.1:29192", kafka_bootstrap)
     program = program.replace("vigil.alerts.v1", topic_name("alerts", kafka_prefix))
-    program = re.sub(r'group_id="([\w-]+)"', rf'group_id="{kafka_prefix}-\1"', program)
+    program = re.sub(r'"group_id": "([\w-]+)"', rf'"group_id": "{kafka_prefix}-\1"', program)
     out = vigil.folder / "out"
     with out.open("wb") as stdout:
         process = subprocess.Popen(
