@@ -5,7 +5,7 @@ Not here: judging them (`service.backtest_exact`, `service.backtest_light`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -55,6 +55,26 @@ class ScoreTable(NamedTuple):
     def bounds(self) -> Ints:
         """Where each patient's rows begin, and the end: patient p has bounds[p]:bounds[p+1]."""
         return np.searchsorted(self.patient, np.arange(len(self.patients) + 1))
+
+    def of_patients(self, names: Collection[str]) -> ScoreTable:
+        """The scores of some patients."""
+        kept = np.array([name in names for name in self.patients], np.bool_)
+        rows = np.flatnonzero(kept[self.patient])
+        number = np.cumsum(kept) - 1
+        return ScoreTable(
+            tuple(name for name in self.patients if name in names),
+            self.scorers,
+            number[self.patient[rows]],
+            self.scorer[rows],
+            self.start_us[rows],
+            self.end_us[rows],
+            self.known_us[rows],
+            self.revision[rows],
+            {name: column[rows] for name, column in self.numbers.items()},
+            self.calibrated[rows],
+            [self.models[row] for row in rows],
+            {name: column.take(pa.array(rows)) for name, column in self.texts.items()},
+        )
 
     def rule(self, row: int) -> RuleScore | None:
         """The rule score of a row, if it is one's."""
