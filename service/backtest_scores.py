@@ -72,7 +72,7 @@ class ScoreTable(NamedTuple):
             self.revision[rows],
             {name: column[rows] for name, column in self.numbers.items()},
             self.calibrated[rows],
-            [self.models[row] for row in rows],
+            [self.models[row] for row in rows.tolist()],
             {name: column.take(pa.array(rows)) for name, column in self.texts.items()},
         )
 
