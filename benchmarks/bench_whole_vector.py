@@ -58,9 +58,9 @@ def main() -> int:
     for n_patients in (1, 16, 256):
         meter = measured(n_patients)
         counted = n_patients * (MINUTES - WARM)
-        parts = {name: 1e3 * s / counted for name, s in sorted(meter.spent.items(), key=lambda i: -i[1])}
-        detail = ", ".join(f"{name} {ms:.3f}" for name, ms in parts.items())
-        print(f"{n_patients:<18}{sum(parts.values()):>8.3f}   {detail}")
+        parts = [(1e3 * spent / counted, name) for name, spent in meter.spent.items()]
+        detail = ", ".join(f"{name} {ms:.3f}" for ms, name in sorted(parts, reverse=True))
+        print(f"{n_patients:<18}{sum(ms for ms, _ in parts):>8.3f}   {detail}")
     return 0
 
 

@@ -10,7 +10,17 @@ from collections.abc import Sequence
 import typer
 
 from service import logs
-from service.cli import alert_cli, data_cli, live_cli, replay_cli, setup_cli
+from service.cli import (
+    alert_cli,
+    audit_cli,
+    backtest_cli,
+    data_cli,
+    deliver_cli,
+    live_cli,
+    replay_cli,
+    setup_cli,
+    subscribe_cli,
+)
 from service.cli.common import (
     EXIT_BUG,
     EXIT_DATA,
@@ -40,9 +50,13 @@ app = typer.Typer(
 )
 live_cli.add_to(app)
 alert_cli.add_to(app)
+subscribe_cli.add_to(app)
+deliver_cli.add_to(app)
 replay_cli.add_to(app)
 data_cli.add_to(app)
 setup_cli.add_to(app)
+backtest_cli.add_to(setup_cli.policy_app)
+audit_cli.add_to(app)
 
 _CODES: tuple[tuple[type[VigilError], int], ...] = (
     (ConfigError, EXIT_USAGE),

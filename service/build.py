@@ -7,6 +7,7 @@ from pathlib import Path
 from alerts.policy import Policy, default_policy_text, parse_policy
 from models.limits import LimitsScorer
 from models.news2 import News2Scorer
+from models.score import Scorer
 from service.config import Config
 from service.engine import Engine
 from service.settle import Timed, untimed
@@ -33,11 +34,15 @@ def load_policy(path: str) -> Policy:
         raise ConfigError(f"policy {path}: {error}") from error
 
 
+def scorers() -> tuple[Scorer, ...]:
+    """Who scores every window, in this order."""
+    return News2Scorer(), LimitsScorer()
+
+
 def build_engine(config: Config, timed: Timed = untimed) -> Engine:
     """An engine with the rule scorers, the configured policy and waiting rules.
 
     `timed` lets a host measure its steps, see `service.metrics.Metrics.timed`.
     """
-    scorers = (News2Scorer(), LimitsScorer())
     policy = load_policy(config.policy)
-    return Engine(policy, scorers, config.timing_spec, config.kafka.partitions, timed)
+    return Engine(policy, scorers(), config.timing_spec, config.kafka.partitions, timed)

@@ -17,6 +17,9 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
 
+from service.emitters.spec import KINDS, AnySpec
+from service.emitters.spec import check as check_emitter
+from service.receipts import check_consumer
 from streams.clock import TimingSpec
 from streams.errors import ConfigError
 
@@ -64,6 +67,16 @@ class TimingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wait_s: float = TimingSpec().wait_s
 
 
+class WatchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `vigil watch` expects: receipts of these consumers, and heartbeats."""
+
+    consumers: tuple[str, ...] = ()
+    receipt_s: float = 60.0
+    heartbeat_s: float = 15.0
+    http_host: str = "127.0.0.1"
+    http_port: int = 9466  # 0: any free port, -1: no HTTP
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole configuration."""
 
@@ -71,6 +84,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database: DatabaseConfig = DatabaseConfig()
     worker: WorkerConfig = WorkerConfig()
     timing: TimingConfig = TimingConfig()
+    watch: WatchConfig = WatchConfig()
+    deliver: dict[str, AnySpec] = {}
+    audit_dir: str = ".vigil/audit"  # where notification logs and the log of actions are kept
     policy: str = ""  # path of a policy file; empty: the default policy
 
     @property
@@ -118,8 +134,18 @@ def to_toml(tree: Mapping[str, Any]) -> str:
     lines = [f"{k} = {_toml(v)}" for k, v in tree.items() if not isinstance(v, dict)]
     for section, values in tree.items():
         if isinstance(values, dict):
-            lines += ["", f"[{section}]", *(f"{k} = {_toml(v)}" for k, v in values.items())]
+            lines += _section(section, values)
     return "\n".join(lines)
+
+
+def _section(path: str, values: Mapping[str, Any]) -> list[str]:
+    """A table and the tables in it."""
+    lines = ["", f"[{path}]"]
+    lines += [f"{k} = {_toml(v)}" for k, v in values.items() if not isinstance(v, dict)]
+    for name, value in values.items():
+        if isinstance(value, dict):
+            lines += _section(f"{path}.{name}", value)
+    return lines
 
 
 def _toml(value: object) -> str:
@@ -214,12 +240,26 @@ def _read(path: Path) -> dict[str, Any]:
 def _convert(tree: dict[str, Any], place: str) -> Config:
     _known(tree, Config, place, "")
     for section, value in tree.items():
-        if isinstance(value, dict):
+        if section == "deliver" and isinstance(value, dict):
+            _known_emitters(value, place)
+        elif isinstance(value, dict):
             _known(value, type(getattr(Config(), section)), place, f"{section}.")
     try:
         return msgspec.convert(tree, Config)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{place}: {error}") from error
+
+
+def _known_emitters(tables: dict[str, Any], place: str) -> None:
+    """Refuse an unknown kind, or a key its kind does not have."""
+    for name, table in tables.items():
+        path = f"deliver.{name}"
+        if not _GROUP.fullmatch(name) or not isinstance(table, dict):
+            raise ConfigError(f"{place}: {path}: must be a table with a plain name")
+        kind = KINDS.get(table.get("kind", ""))
+        if kind is None:
+            raise ConfigError(f"{place}: {path}.kind must be one of {', '.join(KINDS)}")
+        _known({k: v for k, v in table.items() if k != "kind"}, kind, place, f"{path}.")
 
 
 def _known(tree: dict[str, Any], kind: type, place: str, prefix: str) -> None:
@@ -240,6 +280,9 @@ def _check(config: Config, place: str) -> None:
         (1 <= config.worker.batch <= 10_000, "worker.batch must be 1 to 10000"),
         (0.01 <= config.worker.within_s <= 10, "worker.within_s must be 0.01 to 10"),
         (-1 <= config.worker.http_port <= 65_535, "worker.http_port must be -1 to 65535"),
+        (1 <= config.watch.receipt_s <= 86_400, "watch.receipt_s must be 1 to 86400"),
+        (1 <= config.watch.heartbeat_s <= 3600, "watch.heartbeat_s must be 1 to 3600"),
+        (-1 <= config.watch.http_port <= 65_535, "watch.http_port must be -1 to 65535"),
         (
             _NAME.fullmatch(config.kafka.prefix) is not None,
             "kafka.prefix must be 1 to 200 letters, digits, dots and dashes",
@@ -257,3 +300,7 @@ def _check(config: Config, place: str) -> None:
         if not ok:
             raise ConfigError(f"{place}: {rule}")
     config.timing_spec  # noqa: B018 - raises ConfigError itself
+    for name, spec in config.deliver.items():
+        check_emitter(check_consumer(name), spec)
+    for consumer in config.watch.consumers:
+        check_consumer(consumer)

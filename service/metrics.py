@@ -113,6 +113,10 @@ class Metrics:
         own = self._steps.get(step)
         return (own or self._score.labels(step)).time()
 
+    def partitions(self) -> tuple[int, ...]:
+        """Partitions that are being processed, ascending."""
+        return tuple(sorted(self._frontiers.append_us.copy()))
+
     def oldest_frontier_s(self) -> float | None:
         """Age of the partition that is furthest behind; None before anything was processed."""
         return self._frontiers.oldest_s()

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from service import logs
 from service.build import build_engine, load_policy
 from service.config import Config
+from service.heartbeat_host import Beating
 from service.http import HealthServer
 from service.metrics import Metrics
 from service.topics import require_topics
@@ -70,6 +71,8 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
             f"worker {settings.instance} of group {settings.group} on {settings.bootstrap}, "
             f"topics {settings.prefix}.*; {served}"
         )
+        if settings.ticks == "wall":
+            stack.enter_context(Beating(config, settings.instance, metrics))
         logs.hear_clients()
         return run_worker(settings, lambda: build_engine(config, metrics.timed), metrics)
 

@@ -37,6 +37,8 @@ TOPICS: dict[str, Topic] = {
         Topic("alert-state", "dedup key", "current state of each alert", None),
         Topic("state", "patient", "engine state: epoch, frontier, bytes", None),
         Topic("dlq", "patient", "refused records: original bytes and reason", 30 * DAY_MS),
+        Topic("receipts", "patient", "which consumer has which alert event", 30 * DAY_MS),
+        Topic("heartbeat", "instance", "each worker's sign of life", DAY_MS),
     )
 }
 

@@ -1,4 +1,4 @@
-"""`vigil demo|run|subscribe`: what watches, and what listens."""
+"""`vigil demo|run`: what watches."""
 
 from __future__ import annotations
 
@@ -17,26 +17,10 @@ class LiveRunner(StrEnum):
     EMBEDDED = "embedded"
 
 
-class Listened(StrEnum):
-    """What can be subscribed to."""
-
-    ALERTS = "alerts"
-    SCORES = "scores"
-    FEATURES = "features"
-
-
-class Start(StrEnum):
-    """Where a subscription starts."""
-
-    EARLIEST = "earliest"
-    LATEST = "latest"
-
-
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("demo", rich_help_panel="Live")(demo)
     app.command("run", rich_help_panel="Live")(run)
-    app.command("subscribe", rich_help_panel="Live")(subscribe)
 
 
 def demo(
@@ -79,25 +63,3 @@ def run(
     from service.worker import run_live
 
     return run_live(configured(config_file), on_start=warn)
-
-
-def subscribe(
-    topic: Annotated[Listened, typer.Argument(help="What to listen to.")] = Listened.ALERTS,
-    start: Annotated[
-        Start | None, typer.Option("--from", help="Where to start; latest unless --once.")
-    ] = None,
-    once: Annotated[bool, typer.Option("--once", help="End at the present end.")] = False,
-    config_file: ConfigFile = None,
-    as_json: AsJson = False,
-) -> int:
-    """Listen to alerts, scores or features, one line each, until Ctrl-C.
-
-    --json prints whole records: alerts as CloudEvents, one document a line.
-    An alert's `id` is the same however often it is delivered.
-
-    Example: vigil subscribe alerts --from earliest --once --json
-    """
-    from service.subscribe import follow
-
-    chosen = start or (Start.EARLIEST if once else Start.LATEST)
-    return follow(configured(config_file), topic.value, chosen.value, once=once, as_json=as_json)

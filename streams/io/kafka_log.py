@@ -23,7 +23,9 @@ from aiokafka.errors import (
 from streams.errors import BrokerError
 from streams.topics import MAX_MESSAGE_BYTES
 
-APPEND_HEADER = "vigil-append-us"
+APPEND_HEADER = "vigil-append-us"  # eight little-endian bytes
+# In digits on a CloudEvent: its clients read every header as UTF-8, and eight bytes are not.
+APPEND_TEXT_HEADER = "vigil-append-us-text"
 _HOPELESS = (MessageSizeTooLargeError, RecordTooLargeError, InvalidTopicError)
 _FIRST_DELAY_S, _LAST_DELAY_S = 0.1, 5.0
 REQUEST_TIMEOUT_MS = 15_000
@@ -68,12 +70,16 @@ def append_us_of(headers: Headers | None, timestamp_ms: int | None) -> int:
     --------
     >>> append_us_of([("vigil-append-us", (1_234_567).to_bytes(8, "little"))], 1)
     1234567
+    >>> append_us_of([("vigil-append-us-text", b"1234567")], 1)
+    1234567
     >>> append_us_of(None, 1234)
     1234000
     """
     for name, value in headers or ():
         if name == APPEND_HEADER and value and len(value) == 8:
             return int.from_bytes(value, "little", signed=True)
+        if name == APPEND_TEXT_HEADER and value and value.isdigit() and len(value) < 20:
+            return int(value)
     return (timestamp_ms or 0) * 1000
 
 
@@ -179,7 +185,7 @@ async def _send(producer: AIOKafkaProducer, messages: Sequence[Message]) -> list
     pending: list[asyncio.Future[Any]] = []
     failure: KafkaError | None = None
     for message in messages:
-        headers = [*message.headers, (APPEND_HEADER, le8(message.append_us))]
+        headers = [*message.headers, _append_header(message)]
         try:
             future = await producer.send(
                 message.topic,
@@ -198,6 +204,13 @@ async def _send(producer: AIOKafkaProducer, messages: Sequence[Message]) -> list
         if isinstance(result, BaseException):
             raise result
     return [int(row.offset) for row in results if not isinstance(row, BaseException)]
+
+
+def _append_header(message: Message) -> tuple[str, bytes]:
+    """The append time as the message's readers can bear it."""
+    if message.append_us >= 0 and any(name == "ce_specversion" for name, _ in message.headers):
+        return APPEND_TEXT_HEADER, str(message.append_us).encode()
+    return APPEND_HEADER, le8(message.append_us)
 
 
 def le8(number: int) -> bytes:

@@ -17,6 +17,8 @@ def test_the_names_are_the_published_ones() -> None:
         "vigil.alert-state.v1",
         "vigil.state.v1",
         "vigil.dlq.v1",
+        "vigil.receipts.v1",
+        "vigil.heartbeat.v1",
     ]
 
 

@@ -1,0 +1,157 @@
+"""FHIR R4B: an occurrence as Flag, each step that asks people as Communication, its score.
+
+One transaction Bundle per event, every entry a PUT under an id made of the event's: sending it
+twice changes nothing. Built by hand; `fhir.resources` checks it in the tests only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from alerts.alert import AlertEvent, Kind, Phase, Priority, Resolution
+from alerts.text import rfc3339
+
+FLAG_CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/flag-category"
+COMMUNICATION_CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/communication-category"
+EVIDENCE: Final = "urn:vigil:evidence"
+URGENCY: Final = {  # FHIR request-priority
+    Priority.HIGH: "stat",
+    Priority.MEDIUM: "asap",
+    Priority.LOW: "urgent",
+    Priority.INFO: "routine",
+}
+TELLS: Final = (
+    Phase.RAISED,
+    Phase.ESCALATED,
+    Phase.UNACKNOWLEDGED,
+    Phase.REJECTED,
+    Phase.RETRACTED,
+)
+
+
+def bundle(event: AlertEvent, patient_system: str) -> dict[str, Any]:
+    """Return the transaction of an event.
+
+    Parameters
+    ----------
+    event : AlertEvent
+        Any.
+    patient_system : str
+        System of the patient's identifier; the value is the record's pseudonym.
+    """
+    patient = _patient(event, patient_system)
+    resources = [flag(event, patient)]
+    if event.phase in TELLS:
+        resources.append(communication(event, patient))
+    if event.score is not None:
+        resources.append(risk_assessment(event, patient))
+    return {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [
+            {
+                "fullUrl": f"urn:vigil:{item['resourceType']}:{item['id']}",
+                "resource": item,
+                "request": {"method": "PUT", "url": f"{item['resourceType']}/{item['id']}"},
+            }
+            for item in resources
+        ],
+    }
+
+
+def flag(event: AlertEvent, patient: dict[str, Any]) -> dict[str, Any]:
+    """Return the occurrence as a Flag: active until it is closed."""
+    resolution = event.state.resolution
+    retracted = resolution is Resolution.RETRACTED
+    active = resolution is Resolution.OPEN
+    period = {"start": rfc3339(event.onset_us)}
+    if not active:
+        period["end"] = rfc3339(max(event.cleared_us or event.event_us, event.onset_us))
+    category = "admin" if event.kind is Kind.TECHNICAL else "clinical"
+    return {
+        "resourceType": "Flag",
+        "id": event.occurrence_id,
+        "identifier": [{"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{event.occurrence_id}"}],
+        "status": "entered-in-error" if retracted else "active" if active else "inactive",
+        "category": [{"coding": [{"system": FLAG_CATEGORY, "code": category}]}],
+        "code": {"coding": [_condition(event)], "text": event.text.summary},
+        "subject": patient,
+        "period": period,
+    }
+
+
+def communication(event: AlertEvent, patient: dict[str, Any]) -> dict[str, Any]:
+    """Return the words told to people at this step."""
+    lines = "\n".join((event.text.summary, *event.text.why))
+    wrong = event.phase is Phase.RETRACTED
+    return {
+        "resourceType": "Communication",
+        "id": _step_id(event),
+        "identifier": [{"system": "urn:vigil:event", "value": event.event_id}],
+        "status": "entered-in-error" if wrong else "completed",
+        "category": [{"coding": [{"system": COMMUNICATION_CATEGORY, "code": "alert"}]}],
+        "priority": URGENCY[event.priority],
+        "subject": patient,
+        "about": [{"reference": f"Flag/{event.occurrence_id}"}],
+        "sent": rfc3339(event.recorded_us),
+        "payload": [{"contentString": lines}],
+    }
+
+
+def risk_assessment(event: AlertEvent, patient: dict[str, Any]) -> dict[str, Any]:
+    """Return the score behind the step; a probability only where it is a calibrated one."""
+    score = event.score
+    assert score is not None  # the caller has looked
+    bounds = "" if score.lower == score.upper else f" ({_plain(score.lower)}-{_plain(score.upper)})"
+    prediction: dict[str, Any] = {
+        "outcome": {"text": score.outcome or event.condition.display},
+        "qualitativeRisk": {"text": f"{score.label} {_plain(score.value)}{bounds}"},
+    }
+    if score.calibrated:
+        prediction["probabilityDecimal"] = score.value
+    end_us = event.window[1] if event.window else event.event_us
+    if score.horizon_s > 0:
+        until_us = end_us + round(score.horizon_s * 1e6)
+        prediction["whenPeriod"] = {"start": rfc3339(end_us), "end": rfc3339(until_us)}
+    wrong = event.state.resolution is Resolution.RETRACTED
+    model = event.model
+    said: dict[str, Any] = {
+        "resourceType": "RiskAssessment",
+        "id": _step_id(event),
+        "status": "entered-in-error" if wrong else "amended" if event.revised else "final",
+        "subject": patient,
+        "occurrenceDateTime": rfc3339(end_us),
+        "prediction": [prediction],
+        "basis": [
+            {
+                "type": "Observation",
+                "identifier": {"system": EVIDENCE, "value": item.id},
+                "display": f"{item.label} {_plain(item.value)} {item.unit}",
+            }
+            for item in event.evidence
+        ],
+    }
+    if model is not None:
+        said["method"] = {"text": "/".join(filter(None, (model.name, model.version)))}
+    if not said["basis"]:
+        del said["basis"]
+    return said
+
+
+def _patient(event: AlertEvent, system: str) -> dict[str, Any]:
+    """A logical reference: the pseudonym is an identifier, not a server's id."""
+    return {"type": "Patient", "identifier": {"system": system, "value": event.subject}}
+
+
+def _condition(event: AlertEvent) -> dict[str, Any]:
+    ref = event.condition
+    return {"system": ref.system, "code": ref.code, "display": ref.display}
+
+
+def _step_id(event: AlertEvent) -> str:
+    return f"{event.occurrence_id}-{event.seq}"
+
+
+def _plain(value: float | None) -> str:
+    """A number without a needless fraction."""
+    return "?" if value is None else f"{value:.4f}".rstrip("0").rstrip(".")

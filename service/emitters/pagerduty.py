@@ -1,0 +1,76 @@
+"""PagerDuty Events API v2: one incident per occurrence."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from alerts.alert import AlertEvent, Phase, Priority
+from alerts.text import rfc3339
+from service.emitters.contract import HttpRequest, Letter, Plain
+
+MAX_SUMMARY: Final = 1024  # characters, PagerDuty's limit
+ACTION: Final = {
+    Phase.RAISED: "trigger",
+    Phase.ESCALATED: "trigger",
+    Phase.UNACKNOWLEDGED: "trigger",
+    Phase.REJECTED: "trigger",
+    Phase.ACKNOWLEDGED: "acknowledge",
+    Phase.RESOLVED: "resolve",
+    Phase.RETRACTED: "resolve",
+}
+SEVERITY: Final = {
+    Priority.HIGH: "critical",
+    Priority.MEDIUM: "error",
+    Priority.LOW: "warning",
+    Priority.INFO: "info",
+}
+
+
+def mapper(url: str, routing_key: str, link_base: str = "") -> Plain:
+    """The emitter's mapper."""
+    return Plain(lambda event, now_us: letter(event, url, routing_key, link_base))
+
+
+def letter(event: AlertEvent, url: str, routing_key: str, link_base: str) -> Letter | None:
+    """The request of an event; None for phases an incident has no word for."""
+    said = document(event, routing_key, link_base)
+    if said is None:
+        return None
+    headers = (("Content-Type", "application/json"),)
+    body = msgspec.json.encode(said)
+    return Letter((event.event_id,), HttpRequest("POST", url, headers, body))
+
+
+def document(event: AlertEvent, routing_key: str, link_base: str = "") -> dict[str, Any] | None:
+    """The event as PagerDuty has it; `dedup_key` is the occurrence."""
+    action = ACTION.get(event.phase)
+    if action is None:
+        return None
+    said: dict[str, Any] = {
+        "routing_key": routing_key,
+        "event_action": action,
+        "dedup_key": event.occurrence_id,
+    }
+    if action != "trigger":
+        return said
+    said["payload"] = {
+        "summary": f"{event.subject}: {event.text.summary}"[:MAX_SUMMARY],
+        "source": f"vigil/{event.tenant}",
+        "severity": SEVERITY[event.priority],
+        "timestamp": rfc3339(event.event_us),
+        "component": event.condition.code,
+        "group": event.location.ward if event.location else event.tenant,
+        "class": str(event.kind),
+        "custom_details": {
+            "why": list(event.text.why),
+            "phase": str(event.phase),
+            "tier": event.tier,
+            "event_id": event.event_id,
+        },
+    }
+    said["client"] = "Vigil"
+    if link_base:
+        said["client_url"] = link_base.rstrip("/") + event.links.detail
+    return said

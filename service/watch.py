@@ -1,0 +1,210 @@
+"""`vigil watch`: who confirms no alerts, which worker fell silent. A process of its own.
+
+What it finds becomes an `AlertCommand` on the patient's log, so that the technical alert is ordered
+and replays like every other, and a metric, which speaks when no engine is left to raise one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
+
+from alerts.alert import AlertEvent
+from service import logs
+from service.config import Config
+from service.deliver_host import latest_states
+from service.heartbeat import Change, HeartbeatWatch, parse_heartbeat
+from service.receipts import (
+    CONDITION,
+    Lapse,
+    ReceiptWatch,
+    WatchRules,
+    command,
+    lapse_command,
+    parse_receipt,
+)
+from service.topics import require_topics
+from streams.codec import encode
+from streams.errors import BrokerError, ConfigError
+from streams.io.kafka_follow import Follower
+from streams.io.kafka_log import LogWriter, Message, Stored
+from streams.partition import partition_of
+from streams.records import AlertCommand
+from streams.topics import topic_name
+
+HEARTBEAT: Final = f"{CONDITION}:heartbeat"
+LOOKBACK_US: Final = 600 * 1_000_000  # read again at the start: what was not confirmed by then
+PATIENT_US: Final = 3600 * 1_000_000  # a patient without a score for so long is not watched now
+MAX_PATIENTS: Final = 100_000
+TOPICS: Final = ("alerts", "receipts", "heartbeat", "scores")
+_EVENT: Final = msgspec.json.Decoder(AlertEvent)
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Messages in, commands out; the clock is given with every call.
+
+    Parameters
+    ----------
+    config : Config
+        Whose receipts are expected, and how soon.
+    """
+
+    def __init__(self, config: Config) -> None:
+        watch, prefix = config.watch, config.kafka.prefix
+        rules = WatchRules(watch.consumers, round(watch.receipt_s * 1e6))
+        self.receipts = ReceiptWatch(rules)
+        self.beats = HeartbeatWatch(round(watch.heartbeat_s * 1e6))
+        self._partitions = config.kafka.partitions
+        self._patients: dict[str, int] = {}  # seen with a score, when
+        self._shorts = {topic_name(short, prefix): short for short in TOPICS}
+
+    def hear(self, row: Stored, now_us: int) -> list[AlertCommand]:
+        """Take one message of any of the topics; the commands it leads to."""
+        try:
+            return self._hear(self._shorts[row.topic], row, now_us)
+        except (ValueError, RecursionError):
+            where = f"{row.topic}/{row.partition}/{row.offset}"
+            log.warning("%s is no record of its topic", where)
+            return []
+
+    def tick(self, now_us: int) -> list[AlertCommand]:
+        """What is overdue by now."""
+        changes = self.beats.silent(now_us)
+        commands = [lapse_command(lapse, now_us) for lapse in self._told(now_us)]
+        return commands + [c for change in changes for c in self._monitoring(change, now_us)]
+
+    def _hear(self, short: str, row: Stored, now_us: int) -> list[AlertCommand]:
+        if short == "scores":
+            if row.key and len(self._patients) < MAX_PATIENTS:
+                self._patients[row.key.decode()] = now_us
+        elif short == "alerts":
+            self.receipts.published(_EVENT.decode(row.value), row.append_us)
+        elif short == "receipts":
+            return [
+                lapse_command(x, now_us) for x in self.receipts.confirmed(parse_receipt(row.value))
+            ]
+        elif now_us - row.append_us < LOOKBACK_US:
+            changes = self.beats.beat(parse_heartbeat(row.value), max(row.append_us, 0))
+            return [c for change in changes for c in self._monitoring(change, now_us)]
+        return []
+
+    def _told(self, now_us: int) -> list[Lapse]:
+        lapses = self.receipts.lapses(now_us)
+        for consumer in sorted({lapse.consumer for lapse in lapses}):
+            log.error("consumer %s confirms no alerts", consumer)
+        return lapses
+
+    def _monitoring(self, change: Change, now_us: int) -> Iterable[AlertCommand]:
+        """Commands to every patient of the partitions of a worker that fell silent, or is back."""
+        self._patients = {p: at for p, at in self._patients.items() if now_us - at < PATIENT_US}
+        what = "beats again" if change.alive else "is silent"
+        log.error("worker %s %s (%d partitions)", change.instance, what, len(change.partitions))
+        for patient in sorted(self._patients):
+            if partition_of(patient, self._partitions) in change.partitions:
+                where = (patient, HEARTBEAT, f"Worker {change.instance} {what}")
+                yield command(where, change.since_us, over=change.alive, at_us=now_us)
+
+
+def run(config: Config) -> None:
+    """Watch until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    ConfigError
+        If topics are missing, or the port for metrics is taken.
+    BrokerError
+        If Kafka is away at the start.
+    """
+    require_topics(config)
+    figures = Figures(CollectorRegistry())
+    host, port = config.watch.http_host, config.watch.http_port
+    if port >= 0:
+        try:
+            start_http_server(port, host, figures.registry)
+        except OSError as error:
+            raise ConfigError(f"cannot serve metrics on {host}:{port} ({error})") from error
+    asyncio.run(_run(config, figures))
+
+
+async def _run(config: Config, figures: Figures) -> None:
+    stopping = threading.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    kafka = config.kafka
+    watch = Watch(config)
+    watch.receipts.seed(await latest_states(config))
+    topics = [topic_name(short, kafka.prefix) for short in TOPICS]
+    start_us = time.time_ns() // 1000 - LOOKBACK_US
+    async with (
+        LogWriter(kafka.bootstrap) as writer,
+        Follower(kafka.bootstrap, topics, start_us) as follower,
+    ):
+        logs.hear_clients()
+        while not stopping.is_set():
+            rows = await _polled(follower)
+            now_us = time.time_ns() // 1000
+            commands = [c for row in rows for c in watch.hear(row, now_us)]
+            if not rows:  # what is on the log already has been heard
+                commands += watch.tick(now_us)
+            await writer.send_all([_message(config, c, now_us) for c in commands])
+            figures.show(watch, now_us)
+
+
+async def _polled(follower: Follower) -> list[Stored]:
+    try:
+        return await follower.poll()
+    except BrokerError as fault:
+        log.warning("watch waits: %s", fault)
+        await asyncio.sleep(1.0)
+        return []
+
+
+def _message(config: Config, record: AlertCommand, now_us: int) -> Message:
+    kafka = config.kafka
+    partition = partition_of(record.patient_id, kafka.partitions)
+    topic, key = topic_name("in", kafka.prefix), record.patient_id.encode()
+    return Message(topic, partition, now_us, key, encode(record))
+
+
+class Figures:
+    """What the watch reports, as Prometheus series."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._lapsed = Gauge(
+            "vigil_receipt_missing_patients",
+            "Patients whose alerts a consumer does not confirm.",
+            ["consumer"],
+            registry=registry,
+        )
+        self._waiting = Gauge(
+            "vigil_receipt_waiting_events", "Alert events not confirmed yet.", registry=registry
+        )
+        self._age = Gauge(
+            "vigil_heartbeat_age_seconds",
+            "Time since the last heartbeat of any worker; -1 before the first.",
+            registry=registry,
+        )
+        self._live = Gauge(
+            "vigil_live", "1 while some worker beats and is ready.", registry=registry
+        )
+
+    def show(self, watch: Watch, now_us: int) -> None:
+        """Set the series."""
+        for consumer, count in watch.receipts.lapsed().items():
+            self._lapsed.labels(consumer).set(count)
+        self._waiting.set(watch.receipts.waiting())
+        age_s = watch.beats.age_s(now_us)
+        self._age.set(-1.0 if age_s is None else age_s)
+        self._live.set(watch.beats.live(now_us))
