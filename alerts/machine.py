@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from alerts import commands, hearing, requests, timers
-from alerts.alert import AlertRecord, Resolution
+from alerts.alert import AlertRecord, Kind, Resolution
 from alerts.clinical import Clinical
 from alerts.commands import Refused
 from alerts.conditions import ConditionState
@@ -154,6 +154,11 @@ class AlertMachine:
     def records(self) -> tuple[AlertRecord, ...]:
         """Return the record of every open occurrence, oldest first."""
         return tuple(occ.record for occ in self._ledger.open.values())
+
+    def alerted(self) -> bool:
+        """Whether an alert on the patient's own state, not on equipment, is open."""
+        opened = self._ledger.open.values()
+        return any(occ.record.kind is Kind.PHYSIOLOGICAL for occ in opened)
 
     def on_scores(self, scores: Sequence[Score]) -> Events:
         """Judge all scores of one window of this patient.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from alerts.alert import AlertEvent, Kind
+from alerts.alert import AlertEvent
 from alerts.commands import Refused
 from features.align import Facts, FeatureBatch, attach
 from features.analyse import analyse
@@ -194,7 +194,7 @@ def _windows(
     with judges.timed("windows"):
         batch = extract(rows)
         facts = _facts(rows, owners)
-        alerted = [_alerted(patient) for patient, _ in owners]
+        alerted = [patient.machine.alerted() for patient, _ in owners]
         follow(rows, batch, [Care(a, *known) for a, known in zip(alerted, facts, strict=True)])
     for row, (patient, op) in zip(feature_rows(batch), owners, strict=True):
         caused = Caused(partition[patient.patient_id], op.cause.clock_us)
@@ -207,11 +207,6 @@ def _windows(
         _judge(patient, op, own, partition[patient.patient_id], out)
     for patient, op in due:
         patient.memory.rings.prune(op.windows[0].end_us - LONGEST_US)
-
-
-def _alerted(patient: Patient) -> bool:
-    """Whether an alert on the patient's own state is open."""
-    return any(record.kind is Kind.PHYSIOLOGICAL for record in patient.machine.records())
 
 
 def _facts(rows: Sequence[Row], owners: Sequence[tuple[Patient, WindowOp]]) -> list[Facts]:

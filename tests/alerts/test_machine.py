@@ -219,6 +219,15 @@ class TestStale:
         ]
         assert events[1].text.why[0] == "No resp data from d1 since 2025-06-15 15:08:50 UTC"
 
+    def test_only_an_alert_on_the_patient_says_that_the_patient_is_alerted(
+        self, policy: Policy, raised: Raised, at: At
+    ) -> None:
+        assert raised[0].alerted()
+        fresh = AlertMachine(policy, "p2")
+        fresh.on_silence("ecg", "d1", at(0), at(60))
+        assert fresh.records()
+        assert not fresh.alerted()
+
     def test_a_lost_signal_it_does_not_rest_on_leaves_it_alone(
         self, raised: Raised, at: At
     ) -> None:
