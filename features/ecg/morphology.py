@@ -84,6 +84,9 @@ def ectopy_inputs(
     for values in (width, low_width, size, low_size):
         columns += [(values - _row_medians(values, row, n_rows)).clip(-3, 3)]
     columns += [before.clip(0, 2.5), after.clip(0, 2.5), (before - after).clip(-2, 2)]
+    # Two usual intervals about an early beat, the pause made up; low frequencies; its own kind.
+    columns += [(before + after).clip(0, 4), (low_size - size).clip(-3, 3)]
+    columns += [_kinship(wide, row), _with_most(sharp, row, n_rows)]
     return np.stack(columns)
 
 
@@ -151,6 +154,15 @@ def _row_medians(values: Floats, row: Ints, n_rows: int) -> Floats:
     count = np.bincount(row, minlength=n_rows)
     middle = np.cumsum(count) - count + (count - 1).clip(0) // 2
     return np.asarray(values[order][middle[row]], np.float64)
+
+
+def _with_most(cut: Floats, row: Ints, n_rows: int) -> Floats:
+    """How far a beat points where the row's beats point, -1 to 1."""
+    up, down = cut.max(axis=1), -cut.min(axis=1)
+    lean = (up - down) / (up + down + TINY)
+    count = np.maximum(np.bincount(row, minlength=n_rows), 1)
+    usual = np.bincount(row, lean, n_rows) / count
+    return np.asarray(lean * np.where(usual < 0, -1.0, 1.0)[row], np.float64)
 
 
 def _intervals(row: Ints, at_s: Floats, n_rows: int) -> tuple[Floats, Floats]:
