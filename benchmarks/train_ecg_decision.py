@@ -304,13 +304,18 @@ def written(looks: Looks) -> str:
     return "\n".join([*lines, "LOOKS: Final = (_FIRST, _SECOND)", ""])
 
 
-def network_text(name: str, network: Network) -> list[str]:
-    """Lines that assign a network to a name, in the form `features.ecg.network` reads."""
+def as_text(network: Network) -> str:
+    """A network in the form `features.ecg.network` reads."""
     sizes = [len(network.weights[0]), *(weight.shape[1] for weight in network.weights)]
     numbers = [str(size) for size in (len(sizes), *sizes)]
     for weight, bias in zip(network.weights, network.biases, strict=True):
         numbers += [f"{value:.5g}" for value in (*weight.ravel(), *bias)]
-    return [f'{name}: Final = """', *textwrap.wrap(" ".join(numbers), 98), '"""']
+    return " ".join(numbers)
+
+
+def network_text(name: str, network: Network) -> list[str]:
+    """Lines that assign a network to a name."""
+    return [f'{name}: Final = """', *textwrap.wrap(as_text(network), 98), '"""']
 
 
 def main() -> None:

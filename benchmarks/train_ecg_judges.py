@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 from numpy.random import default_rng
@@ -18,8 +19,16 @@ from numpy.typing import NDArray
 from benchmarks import train_ecg_decision as decisions
 from benchmarks._common import heading
 from benchmarks.ecg_records import FS_HZ, Floats, Record, electrode_motion, mixed, records
-from benchmarks.train_ecg_decision import Looks, Row, looks_of, network_text, rows_of, tables_of
-from features.ecg import detector
+from benchmarks.train_ecg_decision import (
+    Looks,
+    Row,
+    as_text,
+    looks_of,
+    network_text,
+    rows_of,
+    tables_of,
+)
+from features.ecg import detector, judge_weights
 from features.ecg.morphology import broad_view, ectopy_inputs
 from features.ecg.network import Network, logits
 from features.ecg.segment import analyse_ecg
@@ -29,10 +38,12 @@ _FOLDS: Final = 8
 _ROWS: Final = 250  # per record
 _SECONDS: Final = 14.0
 _CORE: Final = (round(2 * FS_HZ), round(12 * FS_HZ))
-_KEPT_F1: Final = 99.87  # of segments kept on records left out, so that 99.9 holds elsewhere
+# Of rows kept on records left out. Half of these are mixtures of leads, worse than any lead: on
+# leads themselves it is 99.9.
+_KEPT_F1: Final = 99.77
 _VENTRICULAR: Final = ("V", "E", "r")
 _UNCLEAR: Final = ("F", "Q", "f")  # fusion and unclassified beats teach nothing
-_HIDDEN: Final = 12
+_HIDDEN: Final = 16
 
 
 class Judged(NamedTuple):
@@ -129,13 +140,17 @@ def _shifted(parts: list[Judged]) -> Network:
     return Network(network.weights, (network.biases[0] - gated(network, real),))
 
 
-def ectopy_rows(all_records: list[Record], noise: list[Floats]) -> list[tuple[Floats, Floats]]:
-    """Inputs and answers (1 ventricular, 0 not) of the beats of each record, both leads."""
+def ectopy_rows(
+    all_records: list[Record],
+    noise: list[Floats],
+    versions: tuple[tuple[int, float | None], ...] = ((0, None), (1, None), (0, 12.0)),
+) -> list[tuple[Floats, Floats]]:
+    """Inputs and answers (1 ventricular, 0 not) of the beats of each record's versions."""
     out = []
     length, core = round(_SECONDS * FS_HZ), round(10 * FS_HZ)
     for record in all_records:
         columns, answers = [], []
-        for lead, snr_db in ((0, None), (1, None), (0, 12.0)):
+        for lead, snr_db in versions:
             x = mixed(record, lead, snr_db, noise)
             start = (np.arange(0, x.size, core) - _CORE[0]).clip(0, x.size - length)
             for run in detector.run_blocks(x[start[:, None] + np.arange(length)], FS_HZ):
@@ -153,16 +168,21 @@ def ectopy_rows(all_records: list[Record], noise: list[Floats]) -> list[tuple[Fl
     return out
 
 
-def ectopy_network(rows: list[tuple[Floats, Floats]]) -> Network:
+def ectopy_network(all_records: list[Record], noise: list[Floats]) -> Network:
     """The ventricular look trained on all records; prints what records left out do."""
-    counts = np.zeros(3)
-    for fold in range(_FOLDS):
-        network = _ventricular([r for i, r in enumerate(rows) if i % _FOLDS != fold])
-        for x, answer in (r for i, r in enumerate(rows) if i % _FOLDS == fold):
-            said = logits(network, x) > 0
+    rows = ectopy_rows(all_records, noise)
+    networks = [
+        _ventricular([r for i, r in enumerate(rows) if i % _FOLDS != fold])
+        for fold in range(_FOLDS)
+    ]
+    for lead in (0, 1):
+        counts = np.zeros(3)
+        for i, (x, answer) in enumerate(ectopy_rows(all_records, noise, ((lead, None),))):
+            said = logits(networks[i % _FOLDS], x) > 0
             counts += [answer.sum(), said.sum(), (answer * said).sum()]
-    shares = 100 * counts[2] / counts[:2]
-    print(f"ventricular, records left out: Se {shares[0]:.2f} PPV {shares[1]:.2f} (both leads)")
+        shares = 100 * counts[2] / counts[:2]
+        words = f"Se {shares[0]:.2f} PPV {shares[1]:.2f} %"
+        print(f"ventricular, records left out, lead {lead}: {words}", flush=True)
     return _ventricular(rows)
 
 
@@ -179,8 +199,14 @@ def main() -> None:
     """Train both, print and write."""
     print(heading("ECG quality score and ventricular look"))
     all_records, real = records(), electrode_motion()
-    ectopy = ectopy_network(ectopy_rows(all_records, real))
-    score = score_network(score_rows(all_records, real))
+    ectopy = ectopy_network(all_records, real)
+    # The analysis runs with whatever is there: the new look, and a score that says nothing.
+    idle = Network((np.zeros((5, 1)),), (np.zeros(1),))
+    with (
+        patch.object(judge_weights, "ECTOPY", as_text(ectopy)),
+        patch.object(judge_weights, "SCORE", as_text(idle)),
+    ):
+        score = score_network(score_rows(all_records, real))
     lines = ['"""Weights of the judges, made by `python -m benchmarks.train_ecg_judges`."""', ""]
     lines += ["from typing import Final", ""]
     lines += [*network_text("SCORE", score), *network_text("ECTOPY", ectopy), ""]

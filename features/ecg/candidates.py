@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from features import filters
 from features.ecg import kernels
+from features.ecg.kernels import RatioSpec
 from features.runs import Bools, Floats, Ints
 
 _BEAT_HZ: Final = (8.0, 24.0)  # where QRS stands out most from T waves and from motion
@@ -55,11 +56,12 @@ class Block(NamedTuple):
     fs_hz: float  # working rate
 
 
-class _Loops(NamedTuple):
+class Loops(NamedTuple):
     """Who does the loops over samples: SciPy, or compiled code with the same bits."""
 
     zero_phase: Callable[[Floats, Floats, int], Floats]
-    average: Callable[[Floats, int], Floats]
+    envelope: Callable[[Floats, Floats, int], tuple[Floats, Floats]]
+    ratios: Callable[[Floats, Floats, tuple[Ints, Ints], RatioSpec], Floats]
     summits: Callable[[Floats, int, Floats], Bools]
 
 
@@ -82,14 +84,13 @@ def find(x: Floats, fs_hz: float) -> tuple[Block, Candidates] | None:
     shape = filters.band_pass(1, *_SHAPE_HZ, fs_hz)
     if beat is None or shape is None or x.shape[1] < 2:
         return None
-    by = _COMPILED if kernels.worth_it(len(x)) else _REFERENCE
+    by = loops(len(x))
     wave = by.zero_phase(shape, x, round(fs_hz))
-    energy = np.abs(by.zero_phase(beat, x, round(fs_hz)))
-    floor = _ROUNDING * np.abs(x).max(axis=1, keepdims=True)
-    energy[energy <= floor] = 0.0
-    envelope = by.average(energy, round(_ENVELOPE_S * fs_hz) | 1)
+    floor = _ROUNDING * np.maximum(x.max(axis=1), -x.min(axis=1))
+    beats = by.zero_phase(beat, x, round(fs_hz))
+    energy, envelope = by.envelope(beats, floor, round(_ENVELOPE_S * fs_hz) | 1)
     levels = _levels(envelope, fs_hz)
-    least = np.maximum(floor[:, 0], _LEAST * levels[:, 1])
+    least = np.maximum(floor, _LEAST * levels[:, 1])
     row, summit = np.nonzero(by.summits(envelope, round(_APART_S * fs_hz), least))
     found = Candidates(
         row=row,
@@ -99,6 +100,11 @@ def find(x: Floats, fs_hz: float) -> tuple[Block, Candidates] | None:
         margin=_margin(by, (energy, levels), (row, summit), fs_hz),
     )
     return Block(wave, x, levels, fs_hz), found
+
+
+def loops(n_rows: int) -> Loops:
+    """The loops for a batch: compiled ones where they are worth it."""
+    return _COMPILED if kernels.worth_it(n_rows) else _REFERENCE
 
 
 def select(found: Candidates, kept: Bools) -> Candidates:
@@ -113,14 +119,36 @@ def _average(x: Floats, width: int) -> Floats:
     return np.asarray(ndimage.uniform_filter1d(x, width, axis=1, mode="nearest"), np.float64)
 
 
+def _envelope(wave: Floats, floor: Floats, width: int) -> tuple[Floats, Floats]:
+    """Size of a wave, 0 at or below each row's floor, and its moving average."""
+    size = np.abs(wave)
+    size[size <= floor[:, None]] = 0.0
+    return size, _average(size, width)
+
+
+def _ratios(energy: Floats, limit: Floats, at: tuple[Ints, Ints], spec: RatioSpec) -> Floats:
+    """Short over long average power, limited, before, at and after places; (n, 3)."""
+    power = np.minimum(energy, limit[:, None])
+    power *= power
+    # Summed from the left, as the compiled loop does.
+    whole = np.cumsum(power, axis=1)[:, -1] / power.shape[1]
+    row = at[0][:, None]
+    column = at[1][:, None] + np.array([-1, 0, 1]) * spec.shoulder
+    column = column.clip(0, energy.shape[1] - 1)
+    bar = _average(power, spec.long)[row, column] + spec.offset * whole[row]
+    short = _average(power, spec.short)[row, column]
+    ratio = np.divide(short, bar, out=np.zeros(bar.shape), where=bar > 0)
+    return np.asarray(ratio, np.float64)
+
+
 def _summits(x: Floats, reach: int, least: Floats) -> Bools:
     """Where a row is above `least` and nowhere higher within reach."""
     top = ndimage.maximum_filter1d(x, 2 * reach + 1, axis=1, mode="nearest")
     return np.asarray((x == top) & (x > least[:, None]), np.bool_)
 
 
-_REFERENCE: Final = _Loops(filters.zero_phase, _average, _summits)
-_COMPILED: Final = _Loops(kernels.zero_phase, kernels.average, kernels.summits)
+_REFERENCE: Final = Loops(filters.zero_phase, _envelope, _ratios, _summits)
+_COMPILED: Final = Loops(kernels.zero_phase, kernels.envelope, kernels.ratios, kernels.summits)
 
 
 def _levels(envelope: Floats, fs_hz: float) -> Floats:
@@ -135,18 +163,15 @@ def _levels(envelope: Floats, fs_hz: float) -> Floats:
     return np.stack((*maxima[:, at].T, minima[:, whole // 2], cut.mean(axis=1)), axis=1)
 
 
-def _margin(
-    by: _Loops, of: tuple[Floats, Floats], place: tuple[Ints, Ints], fs_hz: float
-) -> Floats:
+def _margin(by: Loops, of: tuple[Floats, Floats], place: tuple[Ints, Ints], fs_hz: float) -> Floats:
     """How far the average energy of a QRS exceeds that of a beat."""
-    (energy, levels), (row, summit) = of, place
-    power = np.minimum(energy, _CLIP * levels[:, 1:2])
-    power *= power
-    short, long = (by.average(power, round(s * fs_hz) | 1) for s in (_SHORT_S, _LONG_S))
-    at = summit[:, None] + np.array([-1, 0, 1]) * round(_SHOULDER_S * fs_hz)
-    at = at.clip(0, energy.shape[1] - 1)
-    bar = long[row[:, None], at] + _OFFSET * power.mean(axis=1)[row[:, None]]
-    ratio = np.divide(short[row[:, None], at], bar, out=np.zeros(bar.shape), where=bar > 0)
+    spec = RatioSpec(
+        short=round(_SHORT_S * fs_hz) | 1,
+        long=round(_LONG_S * fs_hz) | 1,
+        shoulder=round(_SHOULDER_S * fs_hz),
+        offset=_OFFSET,
+    )
+    ratio = by.ratios(of[0], _CLIP * of[1][:, 1], place, spec)
     return np.asarray(np.log(np.maximum(ratio, _LEAST_RATIO)), np.float64)
 
 

@@ -94,10 +94,14 @@ def _alike(block: Block, found: Candidates, weights: _Weights) -> tuple[Floats, 
     others = row_totals(own, row, weights.n_rows)[row] - own
     others_norm = np.sqrt((others * others).sum(axis=1)) + TINY
     best = np.full(row.size, -1.0)
+    size = (wide[:, : shape.shape[1]] ** 2).sum(axis=1)
     for shift in range(2 * lag + 1):
-        part = wide[:, shift : shift + shape.shape[1]]
-        size = np.sqrt((part * part).sum(axis=1)) + TINY
-        best = np.maximum(best, side * (part * others).sum(axis=1) / (size * others_norm))
+        if shift:  # one sample leaves, one comes
+            size = size - wide[:, shift - 1] ** 2 + wide[:, shift + shape.shape[1] - 1] ** 2
+        product = (wide[:, shift : shift + shape.shape[1]] * others).sum(axis=1)
+        length = np.sqrt(np.maximum(size, 0.0)) + TINY
+        best = np.maximum(best, side * product / (length * others_norm))
+    best = best.clip(-1.0, 1.0)
     has_others = weights.total[row] > weights.each
     return np.where(has_others, best, 0.0), weights.compared(np.log(norm))
 

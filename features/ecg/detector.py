@@ -24,7 +24,7 @@ CUT_EDGE_S: Final = 0.25  # filters ring next to a cut
 CORE_S: Final = 10.0
 CONTEXT_S: Final = 2.0
 _LONGEST_WHOLE_S: Final = 20.0  # a longer row is cut: its ends may be another rhythm
-_MOST_SAMPLES: Final = 1 << 20  # looked at together; bounds memory and fits a cache
+_MOST_SAMPLES: Final = 1 << 19  # looked at together; bounds memory and fits a cache
 
 
 class EcgBeats(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from scipy import signal
 
-from features.runs import Bools, Floats
+from features.runs import Bools, Floats, Ints
 
 _LANES: Final = 8
 _PLACES: Final = 256
@@ -26,9 +26,19 @@ class Kernels(NamedTuple):
     """The compiled loops."""
 
     filtered: Callable[..., None]
-    averaged: Callable[..., None]
+    enveloped: Callable[..., None]
+    margins: Callable[..., None]
     summits: Callable[..., None]
     layer: Callable[..., None]
+
+
+class RatioSpec(NamedTuple):
+    """How short and long averages are compared."""
+
+    short: int  # samples, odd
+    long: int
+    shoulder: int  # samples from the place to where it is compared as well
+    offset: float  # of the row's mean power, added to the long average
 
 
 @lru_cache(maxsize=1)
@@ -48,7 +58,7 @@ def compiled() -> Kernels:
     import numba
 
     jit = numba.njit(cache=True, nogil=True)
-    return Kernels(jit(_filtered), jit(_averaged), jit(_summits), jit(_layer))
+    return Kernels(jit(_filtered), jit(_enveloped), jit(_margins), jit(_summits), jit(_layer))
 
 
 def zero_phase(sos: Floats, x: Floats, pad: int) -> Floats:
@@ -59,10 +69,19 @@ def zero_phase(sos: Floats, x: Floats, pad: int) -> Floats:
     return out
 
 
-def average(x: Floats, width: int) -> Floats:
-    """As `scipy.ndimage.uniform_filter1d` along rows, odd width, nearest."""
-    out = np.empty(x.shape)
-    compiled().averaged(x, width, out)
+def envelope(wave: Floats, floor: Floats, width: int) -> tuple[Floats, Floats]:
+    """Size of a wave, 0 at or below each row's floor, and its moving average; uses up `wave`."""
+    out = np.empty(wave.shape)
+    compiled().enveloped(wave, floor, width, out)
+    return wave, out
+
+
+def ratios(energy: Floats, limit: Floats, at: tuple[Ints, Ints], spec: RatioSpec) -> Floats:
+    """Short over long average power before, at and after places; see the reference."""
+    row, place = at
+    out = np.empty((row.size, 3))
+    widths = np.array([spec.short, spec.long], np.intp)
+    compiled().margins(energy, limit, np.append(row, -1), place, (widths, spec[2:]), out)
     return out
 
 
@@ -109,18 +128,56 @@ def _filtered(x: Any, pad: int, sos: Any, state: Any, out: Any) -> None:
         out[first : first + lanes] = buffer[pad : pad + n, :lanes].T
 
 
-def _averaged(x: Any, width: int, out: Any) -> None:
-    """Running mean of rows whose ends are held; differences are added as SciPy adds them."""
-    n_rows, n = x.shape
+def _enveloped(wave: Any, floor: Any, width: int, out: Any) -> None:
+    """Size above a floor, in place, and its running mean; ends are held.
+
+    Differences are added, and sums divided, as SciPy's uniform filter does.
+    """
+    n_rows, n = wave.shape
     half = width // 2
     for r in range(n_rows):
+        row = wave[r]
+        for i in range(n):
+            size = abs(row[i])
+            row[i] = size if size > floor[r] else 0.0
         total = 0.0
         for i in range(width):
-            total += x[r, min(max(i - half, 0), n - 1)]
+            total += row[min(max(i - half, 0), n - 1)]
         out[r, 0] = total / width
         for i in range(1, n):
-            total += x[r, min(i + half, n - 1)] - x[r, max(i - half - 1, 0)]
+            total += row[min(i + half, n - 1)] - row[max(i - half - 1, 0)]
             out[r, i] = total / width
+
+
+def _margins(energy: Any, limit: Any, row: Any, place: Any, spec: Any, out: Any) -> None:
+    """Short over long running means of clipped power at three samples of each place."""
+    n = energy.shape[1]
+    widths, (shoulder, offset) = spec
+    power, means = np.empty(n), np.empty((2, n))
+    k = 0
+    for r in range(energy.shape[0]):
+        if row[k] != r:
+            continue
+        whole = 0.0
+        for i in range(n):
+            size = min(energy[r, i], limit[r])
+            power[i] = size * size
+            whole += power[i]
+        for j in range(2):
+            half = widths[j] // 2
+            total = 0.0
+            for i in range(widths[j]):
+                total += power[min(max(i - half, 0), n - 1)]
+            means[j, 0] = total / widths[j]
+            for i in range(1, n):
+                total += power[min(i + half, n - 1)] - power[max(i - half - 1, 0)]
+                means[j, i] = total / widths[j]
+        while row[k] == r:
+            for side in range(3):
+                at = min(max(place[k] + (side - 1) * shoulder, 0), n - 1)
+                bar = means[1, at] + offset * (whole / n)
+                out[k, side] = means[0, at] / bar if bar > 0 else 0.0
+            k += 1
 
 
 def _summits(x: Any, reach: int, least: Any, out: Any) -> None:

@@ -25,6 +25,14 @@ _EDR_UP_S: Final = 0.04
 _EDR_DOWN_S: Final = 0.096
 
 
+class BroadView(NamedTuple):
+    """Surroundings of beats."""
+
+    cut: Floats  # (n, points) samples less their line
+    likeness: Floats  # correlation with the mean of the row's other beats
+    kinship: Floats  # with the two most alike among the four beats on either side
+
+
 class Shapes(NamedTuple):
     """Of each beat."""
 
@@ -56,37 +64,39 @@ def shapes(block: Block, beats: tuple[Ints, Ints], at: Floats) -> Shapes:
     down = _around(block.slow, beats, _EDR_DOWN_S, block.fs_hz).min(axis=1)
     inputs = ectopy_inputs(block, beats, at, view)
     return Shapes(
-        np.where(np.bincount(row, minlength=n_rows)[row] >= _FEWEST, view[1], np.nan),
-        _kinship(view[0], row),
+        np.where(np.bincount(row, minlength=n_rows)[row] >= _FEWEST, view.likeness, np.nan),
+        view.kinship,
         np.asarray(up, np.float64),
         np.asarray(down, np.float64),
         logits(_ectopy(), inputs),
     )
 
 
-def broad_view(block: Block, beats: tuple[Ints, Ints]) -> tuple[Floats, Floats]:
-    """Samples within 0.3 s of each beat less their line, and correlation with the others' mean."""
+def broad_view(block: Block, beats: tuple[Ints, Ints]) -> BroadView:
+    """What lies within 0.3 s of each beat, next to the other beats."""
     cut = _without_line(_around(block.slow, beats, _BROAD_S, block.fs_hz, every=2))
-    return cut, _likeness(cut, beats[0], len(block.wave))
+    unit = _units(cut)
+    return BroadView(cut, _likeness(unit, beats[0], len(block.wave)), _kinship(unit, beats[0]))
 
 
-def ectopy_inputs(
-    block: Block, beats: tuple[Ints, Ints], at: Floats, broad: tuple[Floats, Floats]
-) -> Floats:
+def ectopy_inputs(block: Block, beats: tuple[Ints, Ints], at: Floats, broad: BroadView) -> Floats:
     """Inputs of the ventricular look, (inputs, n): shape, size, width and prematurity."""
     row, _ = beats
     n_rows = len(block.wave)
     sharp = _around(block.wave, beats, _SHARP_S, block.fs_hz)
-    wide, alike = broad
+    wide, alike = broad.cut, broad.likeness
     width = np.log(_width(sharp) + TINY)
     low_width = np.log(_width(wide) + TINY)
     size = np.log(np.sqrt((sharp * sharp).sum(axis=1)) + TINY)
     low_size = np.log(np.sqrt((wide * wide).sum(axis=1)) + TINY)
     before, after = _intervals(row, at / block.fs_hz, n_rows)
-    columns = [alike, _likeness(sharp, row, n_rows), width, low_width]
+    columns = [alike, _likeness(_units(sharp), row, n_rows), width, low_width]
     for values in (width, low_width, size, low_size):
         columns += [(values - _row_medians(values, row, n_rows)).clip(-3, 3)]
     columns += [before.clip(0, 2.5), after.clip(0, 2.5), (before - after).clip(-2, 2)]
+    # Two usual intervals about an early beat, the pause made up; low frequencies; its own kind.
+    columns += [(before + after).clip(0, 4), (low_size - size).clip(-3, 3)]
+    columns += [broad.kinship, _with_most(sharp, row, n_rows)]
     return np.stack(columns)
 
 
@@ -114,17 +124,15 @@ def _without_line(cut: Floats) -> Floats:
     return np.asarray(cut - first[:, None] - (last - first)[:, None] * along, np.float64)
 
 
-def _likeness(cut: Floats, row: Ints, n_rows: int) -> Floats:
+def _likeness(unit: Floats, row: Ints, n_rows: int) -> Floats:
     """Correlation with the mean of the row's other beats; 0 for an only one."""
-    unit = _units(cut)
     others = row_totals(unit, row, n_rows)[row] - unit
     norm = np.sqrt((others * others).sum(axis=1)) + TINY
     return np.asarray(((unit * others).sum(axis=1) / norm).clip(-1, 1), np.float64)
 
 
-def _kinship(cut: Floats, row: Ints) -> Floats:
+def _kinship(unit: Floats, row: Ints) -> Floats:
     """Mean of the two best correlations with nearby beats; every second beat may be alike."""
-    unit = _units(cut)
     n = row.size
     found = np.zeros((2 * _NEARBY, n))
     for k in range(1, min(_NEARBY, n - 1) + 1):
@@ -154,6 +162,15 @@ def _row_medians(values: Floats, row: Ints, n_rows: int) -> Floats:
     count = np.bincount(row, minlength=n_rows)
     middle = np.cumsum(count) - count + (count - 1).clip(0) // 2
     return np.asarray(values[order][middle[row]], np.float64)
+
+
+def _with_most(cut: Floats, row: Ints, n_rows: int) -> Floats:
+    """How far a beat points where the row's beats point, -1 to 1."""
+    up, down = cut.max(axis=1), -cut.min(axis=1)
+    lean = (up - down) / (up + down + TINY)
+    count = np.maximum(np.bincount(row, minlength=n_rows), 1)
+    usual = np.bincount(row, lean, n_rows) / count
+    return np.asarray(lean * np.where(usual < 0, -1.0, 1.0)[row], np.float64)
 
 
 def _intervals(row: Ints, at_s: Floats, n_rows: int) -> tuple[Floats, Floats]:

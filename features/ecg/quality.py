@@ -27,6 +27,7 @@ FEWEST_BEATS: Final = 3
 _UNJUDGED: Final = 0.5  # of a rest too short to judge: passes, but only just
 _LEAST_COVERAGE: Final = 0.2  # of a core of 10 s: the shortest run in which beats are sought
 _CLIP_BLAMED: Final = 0.2
+_NOISE_KURTOSIS: Final = 5.0  # Gaussian noise has 3, fibrillation 2: no isolated wave at all
 _RISK_FLOOR: Final = 1e-3
 _PEAKED: Final = (1.0, 60.0)  # kurtosis: a sine has 1.5, a slow heart 30
 _WANDER_HZ: Final = 1.0
@@ -142,7 +143,7 @@ def judged(indices: Indices, fault: Faults, fs_hz: float, n_samples: int) -> Ver
     absent = fault.usable < _LEAST_COVERAGE
     score = np.where(absent, 0.0, score)
     reason = np.full(score.size, FeatureReason.NOISE, np.uint8)
-    reason[few] = FeatureReason.TOO_FEW_BEATS
+    reason[few & ~(indices.ksqi < _NOISE_KURTOSIS)] = FeatureReason.TOO_FEW_BEATS
     reason[fault.clip > _CLIP_BLAMED] = FeatureReason.CLIP
     reason[absent] = FeatureReason.GAP
     reason[absent & (fault.flat > fault.gap)] = FeatureReason.FLAT

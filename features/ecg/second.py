@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from scipy import ndimage
 
+from features.ecg.candidates import loops
 from features.ecg.company import usual_rr_s
 from features.ecg.decision import strongest
 from features.runs import Bools, Floats, Ints
@@ -44,10 +45,9 @@ def second_opinion(slow: Floats, fs_hz: float) -> tuple[Ints, Ints]:
     energy *= energy
     width = round(_INTEGRATE_S * fs_hz) | 1
     energy = ndimage.uniform_filter1d(energy, width, axis=1, mode="nearest")
-    reach = 2 * round(0.5 * _APART_S * fs_hz) + 1
-    top = ndimage.maximum_filter1d(energy, reach, axis=1, mode="nearest")
     level = _level(energy, fs_hz)
-    row, at = np.nonzero((energy == top) & (energy > _BACK_SHARE * level[:, None]))
+    reach = round(0.5 * _APART_S * fs_hz)
+    row, at = np.nonzero(loops(len(slow)).summits(energy, reach, _BACK_SHARE * level))
     size = energy[row, at]
     sure = size > _PEAK_SHARE * level[row]
     chosen = sure | _missed(row, at / fs_hz, size, sure)

@@ -77,8 +77,19 @@ def test_every_compiled_loop_is_its_scipy_reference(n: int) -> None:
     sos = candidates.filters.band_pass(1, 8.0, 24.0, 125.0)
     assert sos is not None
     np.testing.assert_array_equal(ours.zero_phase(sos, x, 125), theirs.zero_phase(sos, x, 125))
+    floor = np.linspace(0, 2, len(x))
     for width in (1, 11, 77):
-        np.testing.assert_array_equal(ours.average(x, width), theirs.average(x, width))
+        for mine, its in zip(
+            ours.envelope(x.copy(), floor, width), theirs.envelope(x, floor, width), strict=True
+        ):
+            np.testing.assert_array_equal(mine, its)
+    row, place = np.nonzero(np.random.default_rng(0).random(x.shape) < 0.02)
+    some = row % 3 > 0  # rows without a place
+    spec, limit = kernels.RatioSpec(11, 77, 6, 0.08), np.full(len(x), 5.0)
+    at = row[some], place[some]
+    np.testing.assert_array_equal(
+        ours.ratios(np.abs(x), limit, at, spec), theirs.ratios(np.abs(x), limit, at, spec)
+    )
     flat = np.round(x)  # plateaus: equal neighbours are all summits
     bar = np.zeros(len(x))
     np.testing.assert_array_equal(ours.summits(flat, 12, bar), theirs.summits(flat, 12, bar))
