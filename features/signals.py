@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from streams.leads import FURTHER_LEADS
+
 _UNLIMITED: Final = float("inf")
 
 
@@ -38,12 +40,6 @@ class Signal(NamedTuple):
 ECG: Final = "ecg"
 MOTION: Final = "acc"
 AXES: Final = ("acc_x", "acc_y", "acc_z")
-# Further leads of a recording, as `streams.io.files.names` calls them; "ecg" is the first choice.
-LEADS: Final = (
-    *("i", "ii", "iii", "avr", "avl", "avf", "v", "mcl", "mcl1", "mli", "mlii", "mliii", "ecg"),
-    *(f"v{number}" for number in range(1, 10)),
-    *(f"ecg{number}" for number in range(1, 13)),
-)
 
 
 def _lead(name: str, label: str) -> Signal:
@@ -52,7 +48,7 @@ def _lead(name: str, label: str) -> Signal:
 
 _TABLE: Final = (
     _lead(ECG, "ECG"),
-    *(_lead(f"ecg_{lead}", f"ECG, lead {lead.upper()}") for lead in LEADS),
+    *(_lead(name, f"ECG, lead {name.removeprefix('ecg_').upper()}") for name in FURTHER_LEADS),
     Signal("rr_interval", SignalKind.RR, "ms", 0.0, 0.0, 30_000.0, "RR intervals (device)"),
     Signal("ppg", SignalKind.PPG, "1", 2.0, -_UNLIMITED, _UNLIMITED, "Pulse wave"),
     Signal("resp", SignalKind.RESP, "1", 2.0, -_UNLIMITED, _UNLIMITED, "Respiration wave"),

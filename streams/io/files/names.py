@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streams.io.files.recording import Signal, fault
+from streams.leads import LEADS
 
 DEFAULT_UNITS = {
     "ecg": "mV",
@@ -25,6 +26,7 @@ DEFAULT_UNITS = {
     "acc_y": "g",
     "acc_z": "g",
     "eda": "uS",
+    "rr_interval": "ms",
 }
 """Unit (UCUM) of every signal as the engine takes it. "1": the sensor's own, uncalibrated."""
 
@@ -69,18 +71,14 @@ _NAMES = {
     "%spo2": "spo2",
     "temp": "temp",
     "temperature": "temp",
+    "rr_interval": "rr_interval",
+    "ibi": "rr_interval",
     "eda": "eda",
     "gsr": "eda",
     "acc_x": "acc_x",
     "acc_y": "acc_y",
     "acc_z": "acc_z",
 }
-_LEADS = frozenset(
-    ["i", "ii", "iii", "avr", "avl", "avf", "v", "mcl", "mcl1", "mli", "mlii", "mliii"]
-    + ["ecg", "ekg"]
-    + [f"v{number}" for number in range(1, 10)]
-    + [f"ecg{number}" for number in range(1, 13)]
-)
 _FIRST_CHOICE = ("ii", "mlii")  # the lead bedside monitors count beats in
 _NUMERIC_FS_HZ = 2.0  # slower than this, "RESP" is the monitor's rate, not the wave
 _ECG_PREFIX = re.compile(r"^(?:ecg|ekg)[\s_-]+(?=\S)")
@@ -109,11 +107,11 @@ def canonical_names(labels: Sequence[str], fs_hz: Sequence[float]) -> list[str]:
     ['ecg_v', 'resp', 'ecg', 'ppg', 'resp_rate']
     """
     keys = [_key(label) for label in labels]
-    leads = [key for key in keys if key in _LEADS]
+    leads = [key for key in keys if key in LEADS]
     main = next((key for key in leads if key in _FIRST_CHOICE), leads[0] if leads else "")
     names: list[str] = []
     for key, rate in zip(keys, fs_hz, strict=True):
-        if key in _LEADS:
+        if key in LEADS:
             name = "ecg" if key == main else f"ecg_{key}"
         else:
             name = _NAMES.get(key) or re.sub(r"[^a-z0-9]+", "_", key).strip("_") or "signal"

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.errors import ConfigError, SourceError
+from streams.leads import FURTHER_LEADS
 from streams.records import MISSING_SAMPLE, Chunk
 
 Floats = NDArray[np.float64]
@@ -24,7 +25,7 @@ DEFAULT_BASE_US = 1_577_836_800_000_000
 
 DEFAULT_SIGNALS = frozenset(
     {"ecg", "ppg", "resp", "spo2", "hr", "pulse", "resp_rate", "temp"}
-    | {"acc_x", "acc_y", "acc_z", "eda", "rr_interval"}
+    | {"acc_x", "acc_y", "acc_z", "eda", "rr_interval", *FURTHER_LEADS}
 )
 """What the engine uses; importers leave everything else in the file."""
 
