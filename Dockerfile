@@ -10,7 +10,7 @@ COPY features features
 COPY models models
 COPY alerts alerts
 COPY service service
-RUN /opt/vigil/bin/pip install -c requirements/constraints.txt .
+RUN /opt/vigil/bin/pip install -c requirements/constraints.txt '.[fast]'
 
 FROM python:3.11.13-slim-bookworm
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin vigil \
