@@ -48,12 +48,6 @@ class AxisJoiner:
         del self._waiting[key]
         return Triple(*(axes[axis] for axis in AXES))
 
-    def copy(self) -> AxisJoiner:
-        """Another one with the same waiting, to look ahead with."""
-        twin = AxisJoiner()
-        twin._waiting = {key: dict(axes) for key, axes in self._waiting.items()}
-        return twin
-
     def to_state(self) -> list[Any]:
         """What waits, as values MessagePack can hold."""
         return [

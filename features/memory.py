@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from features.axes import AxisJoiner
+from features.calibrations import Calibrations
 from features.history import (
     DAY_FEATURES,
     DAY_ROW,
@@ -27,7 +28,7 @@ class Memory:
     Invariant: every part is bounded, and what each holds depends on the patient's log only.
     """
 
-    __slots__ = ("axes", "day", "five", "hours", "personal", "rings")
+    __slots__ = ("axes", "calibrations", "day", "five", "hours", "personal", "rings")
 
     def __init__(self) -> None:
         self.rings = Rings()
@@ -36,6 +37,7 @@ class Memory:
         self.day = Steps(N_DAY, len(DAY_FEATURES), FIVE_MINUTES_US)
         self.hours = Steps(N_HOURS, DAY_ROW.n, HOUR_US)
         self.personal = Personal()
+        self.calibrations = Calibrations()
 
     def to_state(self) -> list[Any]:
         """Everything, as values MessagePack can hold."""
@@ -46,6 +48,7 @@ class Memory:
             self.day.to_state(),
             self.hours.to_state(),
             self.personal.to_state(),
+            self.calibrations.to_state(),
         ]
 
     @classmethod
@@ -59,13 +62,14 @@ class Memory:
         """
         memory = cls()
         try:
-            rings, axes, five, day, hours, personal = state
+            rings, axes, five, day, hours, personal, calibrations = state
             memory.rings = Rings.from_state(rings)
             memory.axes = AxisJoiner.from_state(axes)
             memory.five.load(five)
             memory.day.load(day)
             memory.hours.load(hours)
             memory.personal = Personal.from_state(personal)
+            memory.calibrations = Calibrations.from_state(calibrations)
         except (TypeError, ValueError, KeyError) as error:
             raise SnapshotMismatch(f"a patient's memory cannot be read: {error}") from error
         return memory

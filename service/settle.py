@@ -19,6 +19,7 @@ from features.align import Facts, FeatureBatch, attach
 from features.analyse import analyse
 from features.analysis.motion import analyse_motion
 from features.axes import Triple
+from features.calibrations import in_force, learn
 from features.extract import extract
 from features.families.table import Row
 from features.follow import Care, follow
@@ -45,7 +46,6 @@ from service.patient import (
 )
 from streams.processor import Output
 from streams.records import AlertCommand
-from streams.segments import Segment
 from streams.windows import LONGEST_US
 
 SCORED_WINDOW = "60s"
@@ -83,6 +83,18 @@ class Settled(NamedTuple):
     refused: list[RefusedCommand]
 
 
+_Moved = tuple[Patient, Triple]
+
+
+class _Own(NamedTuple):
+    """A patient, and what its operations need."""
+
+    patient: Patient
+    partition: int
+    primitives: dict[int, Primitives]
+    moved: list[_Moved]  # takes the triples that become complete
+
+
 class _Judges(NamedTuple):
     """Who scores, and what watches them."""
 
@@ -101,10 +113,13 @@ def settle(
     queue = [patient for patient, _ in patients if patient.ops]
     while queue:
         due: list[tuple[Patient, WindowOp]] = []
+        moved: list[_Moved] = []
         for patient in queue:
-            window = _run_to_window(patient, primitives, partition[patient.patient_id], out)
+            own = _Own(patient, partition[patient.patient_id], primitives, moved)
+            window = _run_to_window(own, out)
             if window is not None:
                 due.append((patient, window))
+        _move(moved, timed)
         if due:
             _windows(due, judges, partition, out)
         queue = [patient for patient in queue if patient.ops]
@@ -112,42 +127,44 @@ def settle(
 
 
 def _analysed(patients: Sequence[Patient], timed: Timed) -> dict[int, Primitives]:
-    """Primitives by identity of the queued segment they come from.
-
-    Those of movement hang on the axis that completes a triple; the other two leave none.
-    """
-    segments: list[Segment] = []
-    triples: list[tuple[int, Triple]] = []
-    for patient in patients:
-        axes = patient.memory.axes.copy()
-        for op in patient.ops:
-            if isinstance(op, SegmentOp) and op.segment.signal not in AXES:
-                segments.append(op.segment)
-            elif isinstance(op, SegmentOp) and (triple := axes.add(op.segment)):
-                triples.append((id(op.segment), triple))
-    if not segments and not triples:
+    """Primitives by identity of the queued segment they come from; axes come later."""
+    segments = [
+        op.segment
+        for patient in patients
+        for op in patient.ops
+        if isinstance(op, SegmentOp) and op.segment.signal not in AXES
+    ]
+    if not segments:
         return {}
     with timed("segments"):
-        found = dict(zip(map(id, segments), analyse(segments), strict=True))
-        moved = analyse_motion([triple for _, triple in triples])
-        found.update(zip((key for key, _ in triples), moved, strict=True))
-    return found
+        return dict(zip(map(id, segments), analyse(segments), strict=True))
 
 
-def _run_to_window(
-    patient: Patient, primitives: dict[int, Primitives], partition: int, out: Settled
-) -> WindowOp | None:
+def _move(moved: list[_Moved], timed: Timed) -> None:
+    """Analyse the triples of axes that are complete, with the calibration in force; empties it."""
+    if not moved:
+        return
+    owners = [(patient.memory.calibrations, triple.x.device_id) for patient, triple in moved]
+    with timed("segments"):
+        found = analyse_motion([triple for _, triple in moved], in_force(owners))
+        learn(owners, [primitives.stats for primitives in found])
+    for (patient, _), primitives in zip(moved, found, strict=True):
+        patient.memory.rings.insert(primitives)
+    moved.clear()
+
+
+def _run_to_window(own: _Own, out: Settled) -> WindowOp | None:
+    patient = own.patient
     while patient.ops:
         op = patient.ops.popleft()
         if isinstance(op, WindowOp):
             return op
-        if isinstance(op, SegmentOp):
-            if op.segment.signal in AXES:
-                patient.memory.axes.add(op.segment)
-            if id(op.segment) in primitives:
-                patient.memory.rings.insert(primitives[id(op.segment)])
-        else:
-            _tell(patient, op, _events(patient, op, out), partition, out)
+        if not isinstance(op, SegmentOp):
+            _tell(patient, op, _events(patient, op, out), own.partition, out)
+        elif op.segment.signal not in AXES:
+            patient.memory.rings.insert(own.primitives[id(op.segment)])
+        elif triple := patient.memory.axes.add(op.segment):
+            own.moved.append((patient, triple))
     return None
 
 

@@ -21,6 +21,7 @@ from features.analysis.block import (
 )
 from features.axes import Triple
 from features.catalog import FeatureReason
+from features.motion.calibration import Calibration, corrected
 from features.motion.epochs import epoch
 from features.motion.windows import numbers_of
 from features.primitives import Primitives
@@ -30,13 +31,17 @@ from features.signals import MOTION
 _G_PER_UNIT: Final = {"g": 1.0, "mg": 1e-3, "m/s2": 1 / 9.80665, "m/s^2": 1 / 9.80665}
 
 
-def analyse_motion(triples: Sequence[Triple]) -> list[Primitives]:
+def analyse_motion(
+    triples: Sequence[Triple], calibration: Calibration | None = None
+) -> list[Primitives]:
     """Movement of each triple of axes, as the signal `acc`, in the order of the triples.
 
     Parameters
     ----------
     triples : sequence of Triple
         Of any patients, rates and lengths, mixed.
+    calibration : Calibration, optional
+        Gain and offset of each triple's axes; as measured without.
 
     Returns
     -------
@@ -54,11 +59,12 @@ def analyse_motion(triples: Sequence[Triple]) -> list[Primitives]:
     for group in groups.values():
         for first in range(0, len(group), MOST_ROWS):
             some = group[first : first + MOST_ROWS]
-            out.update(zip(some, _analyse_axes([triples[i] for i in some]), strict=True))
+            own = None if calibration is None else Calibration(*(p[some] for p in calibration))
+            out.update(zip(some, _analyse_axes([triples[i] for i in some], own), strict=True))
     return [out[i] for i in range(len(triples))]
 
 
-def _analyse_axes(triples: list[Triple]) -> list[Primitives]:
+def _analyse_axes(triples: list[Triple], calibration: Calibration | None) -> list[Primitives]:
     """Movement of triples that share rate and length."""
     head = triples[0].x
     lengths = {len(axis.samples) for axis in triples[0]}
@@ -67,6 +73,8 @@ def _analyse_axes(triples: list[Triple]) -> list[Primitives]:
     blocks = [block_of([triple[axis] for triple in triples]) for axis in range(3)]
     scale = _G_PER_UNIT.get(head.unit, 1.0)
     x_g, y_g, z_g = (_plausible(block, scale) for block in blocks)
+    if calibration is not None:
+        x_g, y_g, z_g = corrected((x_g, y_g, z_g), calibration)
     found = epoch(x_g, y_g, z_g, head.fs_hz)
     stats = np.concatenate([numbers_of(found), found.bins], axis=1, dtype=np.float32)
     recorded = np.logical_and.reduce([~np.isnan(cores(block)).all(axis=1) for block in blocks])

@@ -53,6 +53,7 @@ def remember(rows: Sequence[Row], batch: FeatureBatch, at: Ints) -> None:
     table[:, part["temperature"]] = batch.value[at, INDEX["temp_mean_c"]][:, None]
     day = batch.value[at][:, _DAY_COLUMNS]
     for i, (memory, window) in enumerate(rows):
+        memory.calibrations.take_up()
         memory.five.put(window.end_us, table[i])
         memory.day.put(window.end_us, day[i])
 

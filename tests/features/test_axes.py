@@ -62,12 +62,3 @@ def test_state_in_the_middle_changes_nothing(order: list[tuple[str, int]], at: i
         for a, b in zip(one or (), other or (), strict=True):
             assert a[:-1] == b[:-1]
             assert a.samples.tobytes() == b.samples.tobytes()
-
-
-def test_looking_ahead_takes_nothing() -> None:
-    joiner = AxisJoiner()
-    joiner.add(axis("x"))
-    ahead = joiner.copy()
-    ahead.add(axis("y"))
-    assert ahead.add(axis("z")) is not None
-    assert len(joiner.to_state()) == 1
