@@ -40,6 +40,7 @@ from tests.service.engine_kit import (
     renumbered,
     run,
     status,
+    wristband,
 )
 
 FEW = settings(max_examples=8)
@@ -48,7 +49,7 @@ LATENESS_US = 7_500_000  # of a record; its chunks begin up to 2.25 s before it
 
 
 def ward(seconds: float = 300.0) -> list[list[Timed]]:
-    """Three patients: one deteriorates, one loses contact for 90 s, one is well."""
+    """One deteriorates, one loses contact for 90 s, one is well, one wears a wristband."""
     sick = patient("sick", seconds, rate_bpm=135, breaths=28, spo2=90.0)
     sick += [
         event("sick", "sbp", 88, "mmHg", 20, 40),
@@ -57,7 +58,7 @@ def ward(seconds: float = 300.0) -> list[list[Timed]]:
     ]
     lost = patient("lost", seconds, rate_bpm=60, spans_s=((3.3, 140.0), (230.0, seconds)))
     lost += [event("lost", "oxygen", 1.0, "", 10, 15), status("lost", "worn", 1.0)]
-    return [sick, lost, patient("well", seconds, rate_bpm=80)]
+    return [sick, lost, patient("well", seconds, rate_bpm=80), wristband("wrist", seconds)]
 
 
 def bytes_of(results: Results) -> tuple[object, ...]:
@@ -132,6 +133,19 @@ def test_the_cases_say_enough_to_tell_a_difference(real: Case) -> None:
         assert not known.results.dead
     codes = {a.condition.code for a in synthetic().results.alerts}
     assert {"deterioration", "no_data:"} <= codes
+
+
+def test_the_wristband_of_the_case_reaches_every_family() -> None:
+    """Else the laws would not be about it."""
+    valued = {
+        name
+        for row in synthetic().results.features
+        if row.patient_id == "wrist"
+        for name, value in row.values.items()
+        if value is not None
+    }
+    assert {"ppg_pulse_rate_bpm", "acc_enmo_mg", "eda_scr_rate_per_min", "temp_mean_c"} <= valued
+    assert {"rr_hr_bpm", "rr_rmssd_ms", "acc_steps", "hros", "ppg_pulse_rate_z"} <= valued
 
 
 # (a) feeding

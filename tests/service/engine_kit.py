@@ -15,10 +15,12 @@ from service.config import Config, KafkaConfig
 from service.embedded import numbered
 from service.engine import Engine
 from service.results import Collector, Results
+from streams.beat_grid import GRID_HZ, STEP_MS, on_grid
 from streams.history import HistorySpec, Timed, active_partitions
 from streams.partition import partition_of
 from streams.processor import Output
 from streams.records import (
+    MISSING_SAMPLE,
     Chunk,
     ClinicalEvent,
     DeviceStatus,
@@ -33,7 +35,10 @@ S = 1_000_000
 PARTITIONS = 4
 ECG_HZ, RESP_HZ = 125.0, 25.0
 SCALES = {"ecg": 0.001, "resp": 0.001, "spo2": 0.01, "temp": 0.01, "hr": 0.01}
+SCALES |= {"ppg": 0.001, "eda": 0.001, "rr_interval": STEP_MS, "acc": 1 / 512}
 UNITS = {"ecg": "mV", "resp": "1", "spo2": "%", "temp": "Cel", "hr": "1/min"}
+UNITS |= {"eda": "uS", "rr_interval": "ms", "acc": "g"}
+PPG_HZ, ACC_HZ, EDA_HZ = 64.0, 32.0, 4.0
 # (delay from the R peak in s, width in s, height in mV) of P, Q, R, S and T
 ECG_WAVES = (
     (-0.16, 0.025, 0.12),
@@ -67,6 +72,43 @@ def resp(seconds: float, rate_per_min: float, fs_hz: float = RESP_HZ) -> Floats:
     return np.asarray(np.sin(2 * np.pi * rate_per_min / 60 * t))
 
 
+def wrist(seconds: float, rate_bpm: float, seed: int) -> dict[str, tuple[float, Floats]]:
+    """Rate and samples of all that a wristband sends: at rest, then walking, with a few faults."""
+    rng = np.random.default_rng(seed)
+    beats = np.cumsum(60 / rate_bpm + 0.03 * rng.standard_normal(int(seconds * rate_bpm / 60) + 9))
+    t = np.arange(round(seconds * PPG_HZ)) / PPG_HZ
+    since = t - beats[np.searchsorted(beats, t).clip(1, beats.size - 1) - 1]
+    walk = np.sin(2 * np.pi * 1.9 * t) * (t > 0.6 * seconds)
+    pulse = (
+        2 + np.exp(-(((since - 0.25) / 0.09) ** 2)) + 0.3 * np.exp(-(((since - 0.5) / 0.1) ** 2))
+    )
+    u = np.arange(round(seconds * ACC_HZ)) / ACC_HZ
+    step = np.sin(2 * np.pi * 1.9 * u) * (u > 0.6 * seconds)
+    rest = 0.01 * rng.standard_normal((3, u.size))
+    v = np.arange(round(seconds * EDA_HZ)) / EDA_HZ
+    real = beats[beats < seconds]
+    _, intervals = on_grid(
+        START_US + np.round(real * 1e6).astype(np.int64), np.diff(real, prepend=np.nan) * 1000
+    )
+    lead = round((real[1] * 1e6) // 125_000)
+    grid = np.concatenate([np.full(lead, np.nan), intervals])
+    response = sum(0.4 * np.exp(-(((v - at) / 2.0) ** 2)) for at in range(20, int(seconds), 45))
+    return {
+        "ppg": (PPG_HZ, pulse + 0.4 * walk + 0.01 * rng.standard_normal(t.size)),
+        "acc_x": (ACC_HZ, 0.3 + 0.2 * step + rest[0]),
+        "acc_y": (ACC_HZ, 0.1 + 0.1 * step + rest[1]),
+        "acc_z": (ACC_HZ, 0.95 + 0.3 * step + rest[2]),
+        "eda": (EDA_HZ, 2.0 + 0.002 * v + response),
+        "temp": (EDA_HZ, 33.0 + 0.001 * v),
+        "rr_interval": (GRID_HZ, grid),
+    }
+
+
+def kind_of(signal: str) -> str:
+    """What the tables know a signal by: the three axes are one."""
+    return signal.partition("_")[0] if signal.startswith("acc") else signal
+
+
 def chunk(
     patient_id: str = "p",
     signal: str = "ecg",
@@ -89,8 +131,8 @@ def chunk(
         "first_sample": first,
         "start_us": start_us,
         "fs_hz": fs_hz,
-        "unit": UNITS.get(signal, "1"),
-        "scale": SCALES.get(signal, 0.001),
+        "unit": UNITS.get(kind_of(signal), "1"),
+        "scale": SCALES.get(kind_of(signal), 0.001),
         "offset": 0.0,
         "codec": 0,
         "data": raw,
@@ -111,7 +153,8 @@ def chunks_of(
 
     Only the stretch `span_s` of the samples is sent; the device's counter goes on over a gap.
     """
-    data = np.round(samples / SCALES.get(signal, 0.001)).astype("<i2")
+    digital = np.round(samples / SCALES.get(kind_of(signal), 0.001))
+    data = np.where(np.isnan(digital), MISSING_SAMPLE, digital).astype("<i2")
     first = round(span_s[0] * fs_hz)
     stop = min(len(data), round(min(span_s[1], 1e6) * fs_hz))
     out: list[tuple[int, Chunk]] = []
@@ -166,6 +209,21 @@ def patient(  # noqa: PLR0913 - every argument after the second has a default
     if off:
         # In whole ms: the append time of the last chunk depends on its length by a µs.
         rows.append(status(patient_id, "off", math.ceil((rows[-1][0] - START_US) / 1000) / 1000))
+    return rows
+
+
+def wristband(
+    patient_id: str, seconds: float, rate_bpm: float = 72, chunk_s: float | Sequence[float] = 2.0
+) -> list[Timed]:
+    """One patient's history with a wristband, switched off at the end."""
+    lengths_s = [chunk_s] if isinstance(chunk_s, int | float) else list(chunk_s)
+    rows: list[Timed] = []
+    sent = wrist(seconds, rate_bpm, sum(patient_id.encode()))
+    for signal, (fs_hz, samples) in sent.items():
+        sizes = [max(1, round(length_s * fs_hz)) for length_s in lengths_s]
+        rows += chunks_of(patient_id, signal, samples, fs_hz, sizes)
+    rows.sort(key=lambda row: row[0])
+    rows.append(status(patient_id, "off", math.ceil((rows[-1][0] - START_US) / 1000) / 1000))
     return rows
 
 
