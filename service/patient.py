@@ -31,6 +31,9 @@ from streams.windows import (
 MAX_DEVICES = 16
 OFF_STATUSES = frozenset({"off", "not_worn", "unlinked"})
 WORN = "worn"
+# A wristband finds intervals only in quiet minutes: missing ones are no fault while the device
+# sends anything else.
+SPORADIC = frozenset({"rr_interval"})
 
 
 class Cause(NamedTuple):
@@ -214,7 +217,7 @@ class Patient:
                 self.ops.append(SignalOp(cause, "", device.device_id, device.max_event_us))
         for signal, life in sorted(self.life.items()):
             device = self.devices[life.device_id]
-            if life.silent or device.silent or not self._overdue(life):
+            if life.silent or device.silent or signal in SPORADIC or not self._overdue(life):
                 continue
             if device.last_append_us - life.append_us <= self._waits.hold_us:
                 continue  # it stopped with the others: the device is about to be told

@@ -240,25 +240,28 @@ def _signals(data: PatientData) -> tuple[SignalSummary, ...]:
 
 
 def _features(rows: list[FeatureRow]) -> tuple[FeatureSummary, ...]:
-    values: dict[str, list[float]] = defaultdict(list)
-    reasons: dict[str, Counter[str]] = defaultdict(Counter)
+    """Every feature in every window length it was computed over; those of no patient left out."""
+    values: dict[tuple[str, str], list[float]] = defaultdict(list)
+    reasons: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     latest = {(row.patient_id, row.window, row.end_us): row for row in rows}
     for row in latest.values():
         for name, value in row.values.items():
             if value is None:
-                reasons[name][row.reason[name]] += 1
+                reasons[name, row.window][row.reason[name]] += 1
             else:
-                values[name].append(value)
+                values[name, row.window].append(value)
     found = []
-    for feature in CATALOG:
-        own, lost = sorted(values[feature.name]), reasons[feature.name]
+    for feature, window in ((f, window) for f in CATALOG for window in f.windows):
+        own, lost = sorted(values[feature.name, window]), reasons[feature.name, window]
+        if not own and not lost:
+            continue
         ranked = sorted(lost.items(), key=lambda item: (-item[1], item[0]))
         found.append(
             FeatureSummary(
                 name=feature.name,
                 label=feature.label,
                 unit=feature.unit,
-                window=" ".join(feature.windows),
+                window=window,
                 windows=len(own) + lost.total(),
                 with_value=len(own),
                 median=_quantile(own, 0.5),

@@ -72,7 +72,7 @@ class PatientSummary(msgspec.Struct, frozen=True):
 
 
 class FeatureSummary(msgspec.Struct, frozen=True):
-    """One catalogue feature over all patients; quartiles are None without a value."""
+    """One feature and window length over all patients; quartiles are None without a value."""
 
     name: str
     label: str
