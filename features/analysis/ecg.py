@@ -11,7 +11,6 @@ from features.analysis.block import (
     Found,
     Numbers,
     Verdict,
-    core_borders,
     core_open,
     cores,
     events_of,
@@ -35,8 +34,7 @@ def analysed(block: Block) -> Analysed:
     own = (offset_us >= 0) & (offset_us < length_us)
     row = beats.row[own]
     # A beat a fraction of a sample before the core's first sample is of that sample's run.
-    first, last = core_borders(block)
-    sample = np.rint(beats.position[own]).astype(np.intp).clip(first[row], last[row])
+    sample = np.rint(beats.position[own]).astype(np.intp).clip(block.first[row], block.last[row])
     numbers = run_numbers(usable & block.core)
     extra = np.stack([beats.up[own], beats.down[own], beats.ectopic[own]], axis=1)
     mine = Found(
@@ -47,7 +45,7 @@ def analysed(block: Block) -> Analysed:
         extra.astype(np.float32),
     )
     events = events_of(mine, numbers, *core_open(block, usable))
-    coverage = (usable & block.core).sum(axis=1) / np.maximum(block.core.sum(axis=1), 1)
+    coverage = (usable & block.core).sum(axis=1) / np.maximum(block.n_core, 1)
     reasons = [FeatureReason(int(code)) for code in found.reason]
     return Analysed(events, Verdict(coverage, found.quality, reasons), _numbers(block, found))
 

@@ -9,7 +9,6 @@ from features.analysis.block import (
     Block,
     Found,
     Verdict,
-    core_borders,
     core_open,
     cores,
     events_of,
@@ -32,8 +31,7 @@ def analysed(block: Block) -> Analysed:
     own = (offset_us >= 0) & (offset_us < length_us)
     pulses = found.pulses
     row = pulses.row[own]
-    first, last = core_borders(block)
-    sample = np.rint(pulses.position[own]).astype(np.intp).clip(first[row], last[row])
+    sample = np.rint(pulses.position[own]).astype(np.intp).clip(block.first[row], block.last[row])
     numbers = run_numbers(found.usable & block.core)
     extra = np.stack([pulses.baseline[own], pulses.amplitude[own], pulses.rise_s[own]], axis=1)
     mine = Found(
@@ -49,7 +47,7 @@ def analysed(block: Block) -> Analysed:
 
 def _verdict(block: Block, found: PpgSegments) -> Verdict:
     usable = (found.usable & block.core).sum(axis=1)
-    coverage = usable / np.maximum(block.core.sum(axis=1), 1)
+    coverage = usable / np.maximum(block.n_core, 1)
     reasons = [FeatureReason(int(code)) for code in found.reason]
     return Verdict(coverage, found.quality, reasons)
 
