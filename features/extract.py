@@ -25,7 +25,6 @@ from features.families import (
 )
 from features.families.table import Asked, Columns, Row
 from features.feature import FeatureReason
-from features.memory import Memory
 from features.signals import MOTION
 from features.store import store
 from streams.windows import WINDOWS

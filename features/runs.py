@@ -68,6 +68,18 @@ def fill(shape: tuple[int, int], row: Ints, start: Ints, stop: Ints) -> Bools:
     return out
 
 
+def counts(mask: Bools) -> Ints:
+    """Number of True in each row; eight at a time, which is faster than adding them.
+
+    Examples
+    --------
+    >>> counts(np.array([[True, False, True], [False, False, False]])).tolist()
+    [2, 0]
+    """
+    bits = np.bitwise_count(np.packbits(mask, axis=1))
+    return np.asarray(bits.sum(axis=1, dtype=np.intp), np.intp)
+
+
 def as_rows(x: NDArray[np.generic]) -> Floats:
     """Any numeric array of one or two dimensions as `[B, n]` float64, not finite -> NaN.
 
@@ -81,7 +93,9 @@ def as_rows(x: NDArray[np.generic]) -> Floats:
         raise ValueError(f"samples must have shape (n,) or (B, n), not {array.shape}")
     rows = np.array(np.atleast_2d(array), dtype=np.float64, order="C")
     with np.errstate(invalid="ignore"):
-        within = rows.max(initial=0.0) <= _LARGEST_SAMPLE and rows.min(initial=0.0) >= -_LARGEST_SAMPLE
+        within = (
+            rows.max(initial=0.0) <= _LARGEST_SAMPLE and rows.min(initial=0.0) >= -_LARGEST_SAMPLE
+        )
         if not within:  # or a NaN somewhere
             rows[~(np.abs(rows) <= _LARGEST_SAMPLE)] = np.nan
     return rows
@@ -141,7 +155,7 @@ def on_a_rail(x: Floats, shortest: int) -> Bools:
     out = np.zeros(x.shape, np.bool_)
     for rail in (low, high):
         there = (x == rail) & (low < high)
-        often = np.flatnonzero(there.sum(axis=1) >= shortest)  # few rows have a rail at all
+        often = np.flatnonzero(counts(there) >= shortest)  # few rows have a rail at all
         row, start, stop = spans(there[often])
         long = stop - start >= shortest
         out[often] |= fill((often.size, x.shape[1]), row[long], start[long], stop[long])

@@ -23,6 +23,7 @@ Numbers = NDArray[np.float32]
 MOST_ROWS: Final = 256  # bounds memory: 256 x 14 s at 500 Hz is 14 MB of float64
 LEAST_COVERAGE: Final = 0.2  # of 10 s: the shortest run in which beats are sought
 _GRID_EPS: Final = 1e-6  # samples; absorbs float noise of rate times length
+_REASONS: Final = tuple(FeatureReason)
 _UNKNOWN: Final = Signal("", SignalKind.SCALAR, "", 0.0, -np.inf, np.inf, "")
 
 
@@ -87,7 +88,7 @@ def block_of(segments: list[Segment]) -> Block:
     offset_us = np.rint(apart_us + np.arange(x.shape[1]) * period_us).astype(np.int64)
     core = (offset_us >= 0) & (offset_us < head.end_us - head.start_us)
     first = core.argmax(axis=1) if x.shape[1] else np.zeros(len(core), np.intp)
-    n_core = np.count_nonzero(core, axis=1)
+    n_core = runs.counts(core)
     borders = (first, first + np.maximum(n_core, 1) - 1, n_core)
     return Block(
         segments,
@@ -184,7 +185,7 @@ def run_numbers(usable: Bools) -> Ints:
     begins = usable.copy()
     begins[:, 1:] &= ~usable[:, :-1]
     numbers = np.zeros(usable.shape, np.intp)
-    broken = np.count_nonzero(begins, axis=1) != 1
+    broken = runs.counts(begins) != 1
     numbers[broken] = np.cumsum(begins[broken], axis=1) - 1
     return numbers
 
@@ -216,6 +217,11 @@ def events_of(found: Found, numbers: Ints, starts_open: Bools, ends_open: Bools)
         starts_open & single & (first_event == 0),
         ends_open & single & (last_event == last_run),
     )
+
+
+def reasons_of(codes: NDArray[np.integer]) -> list[FeatureReason]:
+    """Reasons by their numbers."""
+    return [_REASONS[code] for code in codes.tolist()]
 
 
 def absence(gap: float, flat: float) -> FeatureReason:

@@ -14,9 +14,9 @@ from features.analysis.block import (
     core_open,
     cores,
     events_of,
+    reasons_of,
     run_numbers,
 )
-from features.catalog import FeatureReason
 from features.ecg.segment import EcgSegments, analyse_ecg
 from features.layout import ECG_INDICES
 from features.spectrum_specs import SPECTRA
@@ -35,7 +35,8 @@ def analysed(block: Block) -> Analysed:
     row = beats.row[own]
     # A beat a fraction of a sample before the core's first sample is of that sample's run.
     sample = np.rint(beats.position[own]).astype(np.intp).clip(block.first[row], block.last[row])
-    numbers = run_numbers(usable & block.core)
+    inside = usable & block.core
+    numbers = run_numbers(inside)
     extra = np.stack([beats.up[own], beats.down[own], beats.ectopic[own]], axis=1)
     mine = Found(
         row,
@@ -45,9 +46,9 @@ def analysed(block: Block) -> Analysed:
         extra.astype(np.float32),
     )
     events = events_of(mine, numbers, *core_open(block, usable))
-    coverage = (usable & block.core).sum(axis=1) / np.maximum(block.n_core, 1)
-    reasons = [FeatureReason(int(code)) for code in found.reason]
-    return Analysed(events, Verdict(coverage, found.quality, reasons), _numbers(block, found))
+    coverage = runs.counts(inside) / np.maximum(block.n_core, 1)
+    verdict = Verdict(coverage, found.quality, reasons_of(found.reason))
+    return Analysed(events, verdict, _numbers(block, found))
 
 
 def _core(block: Block) -> tuple[int, int]:
