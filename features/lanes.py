@@ -20,14 +20,18 @@ _LANES: Final = 8
 def zero_phase(sos: NDArray[np.float64], x: NDArray[np.float64], pad: int) -> NDArray[np.float64]:
     """As `features.filters.zero_phase`; needs numba."""
     out = np.empty(x.shape)
-    state = _steady(sos.tobytes())
+    state = steady_state(sos)
     _compiled()(np.ascontiguousarray(x), min(pad, x.shape[1] - 1), sos, state, out)
     return out
 
 
+def steady_state(sos: NDArray[np.float64]) -> NDArray[np.float64]:
+    """State of a filter that has seen a constant 1 for ever; (sections, 2)."""
+    return _steady(sos.tobytes())
+
+
 @lru_cache(maxsize=64)
 def _steady(sos: bytes) -> NDArray[np.float64]:
-    """State of a filter that has seen a constant 1 for ever; (sections, 2)."""
     return np.asarray(signal.sosfilt_zi(np.frombuffer(sos).reshape(-1, 6)), np.float64)
 
 
