@@ -23,9 +23,8 @@ from features.families import (
     skin,
     spectra,
 )
-from features.families.table import Columns, Row
+from features.families.table import Asked, Columns, Row
 from features.feature import FeatureReason
-from features.memory import Memory
 from features.signals import MOTION
 from features.store import store
 from streams.windows import WINDOWS
@@ -116,13 +115,15 @@ def extract(rows: Sequence[Row]) -> FeatureBatch:
     with np.errstate(all="ignore"):
         for name, families in _FAMILIES.items():
             of_length = [i for i, (_, window) in enumerate(rows) if window.name == name]
+            ever = [rows[i][0].rings.ever() for i in of_length]
+            asked: dict[tuple[int, ...], Asked] = {}  # families of the same rows share them
             for family in families:
-                at = [i for i in of_length if _has(rows[i][0], family.signals)]
-                if at:
-                    store(batch, np.array(at), family.columns([rows[i] for i in at]))
+                # Without one of its signals nothing need be computed.
+                has = zip(of_length, ever, strict=True)
+                at = tuple(i for i, known in has if not known.isdisjoint(family.signals))
+                if not at:
+                    continue
+                if at not in asked:
+                    asked[at] = Asked(rows[i] for i in at)
+                store(batch, np.array(at), family.columns(asked[at]))
     return batch
-
-
-def _has(memory: Memory, signals: tuple[str, ...]) -> bool:
-    """Whether the patient ever had one of the signals; else nothing need be computed."""
-    return any(memory.rings.first_us(signal) is not None for signal in signals)

@@ -221,7 +221,7 @@ def lost_to(rows: Rows, support: Support, enough: Bools) -> NDArray[np.uint8]:
 
 def _shares(values: Floats) -> Floats:
     """Values as 0-1; what is no number is 0."""
-    shares: Floats = np.clip(np.nan_to_num(values), 0.0, 1.0)
+    shares: Floats = np.fmin(np.fmax(values, 0.0), 1.0)
     return shares
 
 

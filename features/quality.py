@@ -125,14 +125,14 @@ def shares(x: Floats, fs_hz: float, within: Bools, flat_s: float = _RESP_FLAT_S)
     Shares
         (B,) float64 each, 0-1. A row with nothing inside the mask is all gap.
     """
-    count = within.sum(axis=1)
+    count = runs.counts(within)
     total = np.maximum(count, 1)
     flat = runs.flat(x, fs_hz, flat_s)
     clip = runs.on_a_rail(x, max(_SHORTEST_CLIP, round(_SHORTEST_CLIP_S * fs_hz))) & ~flat
     return Shares(
-        np.where(count > 0, (np.isnan(x) & within).sum(axis=1) / total, 1.0),
-        (flat & within).sum(axis=1) / total,
-        (clip & within).sum(axis=1) / total,
+        np.where(count > 0, runs.counts(np.isnan(x) & within) / total, 1.0),
+        runs.counts(flat & within) / total,
+        runs.counts(clip & within) / total,
     )
 
 

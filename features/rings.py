@@ -6,7 +6,7 @@ Not here: analysing segments (`features.analyse`), what windows make of them
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +22,9 @@ from streams.errors import SnapshotMismatch
 _STATE_VERSION: Final = 2
 
 
+_Source = tuple[str, str, SignalRing]  # signal, device
+
+
 class Rings:
     """Primitives of one patient by signal and device.
 
@@ -34,11 +37,12 @@ class Rings:
     ()
     """
 
-    __slots__ = ("_first_us", "_rings")
+    __slots__ = ("_first_us", "_rings", "_sources_of")
 
     def __init__(self) -> None:
         self._rings: dict[str, dict[str, SignalRing]] = {}
         self._first_us: dict[str, int] = {}
+        self._sources_of: dict[str, list[_Source]] = {}  # as `_sources` finds them
 
     def insert(self, p: Primitives) -> None:
         """Keep the primitives of a segment; those of the same device, signal and start go."""
@@ -46,6 +50,7 @@ class Rings:
         ring = devices.get(p.device_id)
         if ring is None:
             ring = devices[p.device_id] = SignalRing(shape_of(p.signal))
+            self._sources_of.clear()
         ring.insert(p)
         root = ECG if is_lead(p.signal) else p.signal
         first_us = self._first_us.get(root)
@@ -59,12 +64,17 @@ class Rings:
                 ring.prune(before_us - lead_of(signal))
                 if not len(ring):
                     del devices[device_id]
+                    self._sources_of.clear()
             if not devices:
                 del self._rings[signal]
 
     def signals(self) -> tuple[str, ...]:
         """Names of all signals the patient ever had, leads as `ecg`, sorted."""
         return tuple(sorted(self._first_us))
+
+    def ever(self) -> KeysView[str]:
+        """The same names as a set."""
+        return self._first_us.keys()
 
     def first_us(self, signal: str) -> int | None:
         """Start of the signal's first segment ever, also when forgotten; None without any."""
@@ -104,8 +114,14 @@ class Rings:
                 best, most = view, worth
         return best
 
-    def _sources(self, signal: str) -> list[tuple[str, str, SignalRing]]:
+    def _sources(self, signal: str) -> list[_Source]:
         """Rings that hold a signal, by name and device."""
+        known = self._sources_of.get(signal)
+        if known is None:
+            known = self._sources_of[signal] = self._found_sources(signal)
+        return known
+
+    def _found_sources(self, signal: str) -> list[_Source]:
         names = [signal]
         if signal == ECG:
             names += sorted(name for name in self._rings if is_lead(name))

@@ -68,6 +68,18 @@ def fill(shape: tuple[int, int], row: Ints, start: Ints, stop: Ints) -> Bools:
     return out
 
 
+def counts(mask: Bools) -> Ints:
+    """Number of True in each row; eight at a time, which is faster than adding them.
+
+    Examples
+    --------
+    >>> counts(np.array([[True, False, True], [False, False, False]])).tolist()
+    [2, 0]
+    """
+    bits = np.bitwise_count(np.packbits(mask, axis=1))
+    return np.asarray(bits.sum(axis=1, dtype=np.intp), np.intp)
+
+
 def as_rows(x: NDArray[np.generic]) -> Floats:
     """Any numeric array of one or two dimensions as `[B, n]` float64, not finite -> NaN.
 
@@ -81,7 +93,11 @@ def as_rows(x: NDArray[np.generic]) -> Floats:
         raise ValueError(f"samples must have shape (n,) or (B, n), not {array.shape}")
     rows = np.array(np.atleast_2d(array), dtype=np.float64, order="C")
     with np.errstate(invalid="ignore"):
-        rows[~(np.abs(rows) <= _LARGEST_SAMPLE)] = np.nan
+        within = (
+            rows.max(initial=0.0) <= _LARGEST_SAMPLE and rows.min(initial=0.0) >= -_LARGEST_SAMPLE
+        )
+        if not within:  # or a NaN somewhere
+            rows[~(np.abs(rows) <= _LARGEST_SAMPLE)] = np.nan
     return rows
 
 
@@ -90,16 +106,26 @@ def flat(x: Floats, fs_hz: float, shortest_s: float = FLAT_S) -> Bools:
     shortest = max(2, round(shortest_s * fs_hz))
     if x.shape[1] < shortest:
         return np.zeros(x.shape, np.bool_)
-    row, start, stop = spans(x[:, 1:] == x[:, :-1])
-    long = stop - start + 1 >= shortest
-    return fill(x.shape, row[long], start[long], stop[long] + 1)
+    out = np.zeros(x.shape, np.bool_)
+    # Of so long a stretch two samples half of it apart are equal: few rows have any.
+    probes = x[:, :: shortest // 2]
+    some = np.flatnonzero((probes[:, 1:] == probes[:, :-1]).any(axis=1))
+    if some.size:
+        near = x[some]
+        row, start, stop = spans(near[:, 1:] == near[:, :-1])
+        long = stop - start + 1 >= shortest
+        out[some] = fill(near.shape, row[long], start[long], stop[long] + 1)
+    return out
 
 
 def bridge(x: Floats, fs_hz: float, longest_s: float = BRIDGED_GAP_S) -> Floats:
     """Copy of `x` with holes of at most `longest_s` between samples filled by straight lines."""
     out = x.copy()
+    missing = np.isnan(x)
+    if not missing.any():
+        return out
     longest = max(1, int(longest_s * fs_hz))
-    row, start, stop = spans(np.isnan(x))
+    row, start, stop = spans(missing)
     small = (stop - start <= longest) & (start > 0) & (stop < x.shape[1])
     for r, a, b in zip(row[small], start[small], stop[small], strict=True):
         out[r, a:b] = np.interp(np.arange(a, b), (a - 1, b), (x[r, a - 1], x[r, b]))
@@ -129,7 +155,7 @@ def on_a_rail(x: Floats, shortest: int) -> Bools:
     out = np.zeros(x.shape, np.bool_)
     for rail in (low, high):
         there = (x == rail) & (low < high)
-        often = np.flatnonzero(there.sum(axis=1) >= shortest)  # few rows have a rail at all
+        often = np.flatnonzero(counts(there) >= shortest)  # few rows have a rail at all
         row, start, stop = spans(there[often])
         long = stop - start >= shortest
         out[often] |= fill((often.size, x.shape[1]), row[long], start[long], stop[long])

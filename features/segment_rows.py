@@ -117,8 +117,8 @@ def column(
     known = reason == FeatureReason.OK
     return Column(
         np.where(known, value, np.nan),
-        np.clip(np.nan_to_num(quality), 0.0, 1.0),
-        np.clip(np.nan_to_num(coverage), 0.0, 1.0),
+        np.fmin(np.fmax(quality, 0.0), 1.0),  # NaN becomes 0
+        np.fmin(np.fmax(coverage, 0.0), 1.0),
         np.asarray(n).astype(np.int64),
         reason,
     )

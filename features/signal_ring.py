@@ -60,13 +60,14 @@ class View(NamedTuple):
 
 
 class SignalRing:
-    """Segments ascending by start; `starts_us` and `stops` (events up to each) mirror them."""
+    """Segments ascending by start; what they begin and end at is mirrored in plain lists."""
 
-    __slots__ = ("_head", "_kept", "shape", "starts_us", "stops")
+    __slots__ = ("_head", "_kept", "ends_us", "shape", "starts_us", "stops")
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         self.starts_us: list[int] = []
+        self.ends_us: list[int] = []
         self.stops: list[int] = []  # one past the last event of each segment
         self._head = 0  # first event still wanted
         self._kept = _room(shape, _FIRST_ROOM, _FIRST_ROOM)
@@ -80,21 +81,20 @@ class SignalRing:
             self._insert_before(p)
         else:
             self._append(p)
-        if len(self) > MOST_SEGMENTS:
+        if len(self.starts_us) > MOST_SEGMENTS:
             self._forget(1)
 
     def prune(self, before_us: int) -> None:
         """Forget segments that end at or before `before_us`."""
-        n = 0
-        ends_us = self._kept.segments["end_us"]
-        while n < len(self) and ends_us[n] <= before_us:
+        n, ends_us = 0, self.ends_us
+        while n < len(ends_us) and ends_us[n] <= before_us:
             n += 1
         if n:
             self._forget(n)
 
     def ended(self, start_us: int, end_us: int) -> tuple[int, int]:
         """Places of the segments that reach beyond `start_us` and end by `end_us`."""
-        ends_us = self._kept.segments["end_us"]
+        ends_us = self.ends_us
         last = bisect_right(self.starts_us, end_us)
         while last and ends_us[last - 1] > end_us:
             last -= 1
@@ -118,28 +118,33 @@ class SignalRing:
         )
 
     def _append(self, p: Primitives) -> None:
-        n, begin = len(self), self.stops[-1] if self.stops else self._head
-        stop = begin + p.times_us.size
+        n, n_events = len(self.starts_us), p.times_us.size
+        begin = self.stops[-1] if self.stops else self._head
+        stop = begin + n_events
         if n == len(self._kept.segments) or stop > self._kept.times_us.size:
-            begin, stop = self._make_room(p.times_us.size)
+            begin, stop = self._make_room(n_events)
         kept = self._kept
         kept.segments[n] = (
             p.start_us,
             p.end_us,
             p.coverage,
             p.quality,
-            p.times_us.size,
+            n_events,
             p.reason,
             p.open_left,
             p.open_right,
         )
-        kept.stats[n] = p.stats if p.stats.size == self.shape.n_stats else np.nan
-        kept.times_us[begin:stop] = p.times_us
-        kept.values[begin:stop] = p.values
-        kept.run[begin:stop] = p.run
-        fits = p.extra.shape == (p.times_us.size, self.shape.n_extra)
-        kept.extra[begin:stop] = p.extra if fits else np.nan
+        if self.shape.n_stats:
+            kept.stats[n] = p.stats if p.stats.size == self.shape.n_stats else np.nan
+        if n_events:
+            kept.times_us[begin:stop] = p.times_us
+            kept.values[begin:stop] = p.values
+            kept.run[begin:stop] = p.run
+        if n_events and self.shape.n_extra:
+            fits = p.extra.shape == (n_events, self.shape.n_extra)
+            kept.extra[begin:stop] = p.extra if fits else np.nan
         self.starts_us.append(p.start_us)
+        self.ends_us.append(p.end_us)
         self.stops.append(stop)
 
     def _insert_before(self, p: Primitives) -> None:
@@ -147,7 +152,7 @@ class SignalRing:
         at = bisect_left(self.starts_us, p.start_us)
         same = self.starts_us[at] == p.start_us
         later = [self.primitives(i, p.device_id, p.signal) for i in range(at + same, len(self))]
-        del self.starts_us[at:], self.stops[at:]
+        del self.starts_us[at:], self.ends_us[at:], self.stops[at:]
         for one in (p, *later):
             self._append(one)
 
@@ -178,7 +183,7 @@ class SignalRing:
         self._head = self.stops[n - 1]
         kept.segments[: last - n] = kept.segments[n:last]
         kept.stats[: last - n] = kept.stats[n:last]
-        del self.starts_us[:n], self.stops[:n]
+        del self.starts_us[:n], self.ends_us[:n], self.stops[:n]
 
     def _make_room(self, n_events: int) -> tuple[int, int]:
         """Room for a segment of `n_events` more; returns where its events go."""
@@ -221,6 +226,7 @@ class SignalRing:
         kept.extra[:n_events] = np.frombuffer(extra, np.float32).reshape(n_events, shape.n_extra)
         ring._kept = kept
         ring.starts_us = segments["start_us"].tolist()
+        ring.ends_us = segments["end_us"].tolist()
         ring.stops = np.cumsum(counts).tolist()
         return ring
 

@@ -15,6 +15,8 @@ from features.intervals import Ints
 
 _RANGES: Final = np.array([(feature.lo, feature.hi) for feature in CATALOG], np.float64)
 
+_IS_VALUED: Final = np.isin(np.arange(256), VALUED)  # by `FeatureReason`
+
 
 def store(batch: FeatureBatch, at: Ints, columns: Mapping[str, Column]) -> None:
     """Write columns into some rows of a batch.
@@ -27,13 +29,17 @@ def store(batch: FeatureBatch, at: Ints, columns: Mapping[str, Column]) -> None:
     columns : mapping of feature name to Column
         n values each; what is outside its range or no number becomes `UNDEFINED`.
     """
-    for name, column in columns.items():
-        j = INDEX[name]
-        low, high = _RANGES[j]
-        given = np.isin(column.reason, VALUED)
-        sound = given & (column.value >= low) & (column.value <= high)
-        batch.value[at, j] = np.where(sound, column.value, np.nan)
-        batch.quality[at, j] = column.quality
-        batch.coverage[at, j] = column.coverage
-        batch.n[at, j] = column.n
-        batch.reason[at, j] = np.where(given & ~sound, FeatureReason.UNDEFINED, column.reason)
+    if not columns:
+        return
+    j = np.array([INDEX[name] for name in columns])
+    value, quality, coverage, n, reason = (
+        np.stack(fields, axis=1) for fields in zip(*columns.values(), strict=True)
+    )
+    given = _IS_VALUED[reason]
+    sound = given & (value >= _RANGES[j, 0]) & (value <= _RANGES[j, 1])
+    place = np.ix_(at, j)
+    batch.value[place] = np.where(sound, value, np.nan)
+    batch.quality[place] = quality
+    batch.coverage[place] = coverage
+    batch.n[place] = n
+    batch.reason[place] = np.where(given & ~sound, FeatureReason.UNDEFINED, reason)

@@ -23,6 +23,7 @@ Numbers = NDArray[np.float32]
 MOST_ROWS: Final = 256  # bounds memory: 256 x 14 s at 500 Hz is 14 MB of float64
 LEAST_COVERAGE: Final = 0.2  # of 10 s: the shortest run in which beats are sought
 _GRID_EPS: Final = 1e-6  # samples; absorbs float noise of rate times length
+_REASONS: Final = tuple(FeatureReason)
 _UNKNOWN: Final = Signal("", SignalKind.SCALAR, "", 0.0, -np.inf, np.inf, "")
 
 
@@ -36,6 +37,9 @@ class Block(NamedTuple):
     first_us: Floats  # (B, 1) of sample 0, from the core's start
     offset_us: Micros  # (B, n) of every sample, from the core's start
     core: Bools  # (B, n)
+    first: Ints  # (B,) first core sample, as the next two 0 in a row without any
+    last: Ints  # (B,)
+    n_core: Ints  # (B,) samples in the core
 
 
 class Found(NamedTuple):
@@ -77,23 +81,35 @@ def block_of(segments: list[Segment]) -> Block:
     head = segments[0]
     x = runs.as_rows(np.stack([segment.samples for segment in segments]))
     first_us = np.array([[segment.first_us] for segment in segments], np.float64)
+    # The usual case is rows in step: then one row of places is that of all.
+    apart_us = first_us if (first_us != first_us[0]).any() else first_us[:1]
     period_us = 1e6 / head.fs_hz if runs.is_rate(head.fs_hz) else 0.0
     # Rounded before comparing: the core is half-open on the grid of whole microseconds.
-    offset_us = np.rint(first_us + np.arange(x.shape[1]) * period_us).astype(np.int64)
+    offset_us = np.rint(apart_us + np.arange(x.shape[1]) * period_us).astype(np.int64)
     core = (offset_us >= 0) & (offset_us < head.end_us - head.start_us)
-    signal = SIGNALS.get(head.signal, _UNKNOWN)
-    return Block(segments, signal, head.fs_hz, x, first_us, offset_us, core)
+    first = core.argmax(axis=1) if x.shape[1] else np.zeros(len(core), np.intp)
+    n_core = runs.counts(core)
+    borders = (first, first + np.maximum(n_core, 1) - 1, n_core)
+    return Block(
+        segments,
+        SIGNALS.get(head.signal, _UNKNOWN),
+        head.fs_hz,
+        x,
+        first_us,
+        np.broadcast_to(offset_us, x.shape),
+        np.broadcast_to(core, x.shape),
+        *(np.broadcast_to(border, len(x)) for border in borders),
+    )
 
 
 def cores(block: Block) -> Floats:
     """The core of each row alone, left-aligned: `(B, n)` with n the samples that always fit."""
     length_us = block.segments[0].end_us - block.segments[0].start_us
     n = max(1, int(length_us * 1e-6 * block.fs_hz + _GRID_EPS))
-    first = block.core.argmax(axis=1)
-    start, stop = int(first[0]), int(first[0]) + n
-    if (first == start).all() and block.core[:, start:stop].sum() == n * len(first):
+    start, stop = int(block.first[0]), int(block.first[0]) + n
+    if (block.first == start).all() and (block.n_core >= n).all():
         return np.ascontiguousarray(block.x[:, start:stop])  # the usual case: rows in step
-    at = first[:, None] + np.arange(n)
+    at = block.first[:, None] + np.arange(n)
     inside = np.where(block.core, block.x, np.nan)
     core = np.take_along_axis(inside, np.minimum(at, block.x.shape[1] - 1), axis=1)
     core[at >= block.x.shape[1]] = np.nan
@@ -117,6 +133,8 @@ def primitives_of(segments: list[Segment], analysed: Analysed) -> list[Primitive
     """One `Primitives` per segment of a block."""
     (found, open_left, open_right), verdict, stats = analysed
     borders = np.searchsorted(found.row, np.arange(len(segments) + 1)).tolist()
+    start_us = np.array([segment.start_us for segment in segments], np.int64)
+    times_us = found.offset_us + start_us[found.row]
     run = found.run.astype(np.int16)
     coverage, quality = verdict.coverage.tolist(), verdict.quality.tolist()
     left, right = open_left.tolist(), open_right.tolist()
@@ -132,7 +150,7 @@ def primitives_of(segments: list[Segment], analysed: Analysed) -> list[Primitive
                 coverage[i],
                 quality[i],
                 verdict.reason[i],
-                found.offset_us[own] + segment.start_us,
+                times_us[own],
                 found.values[own],
                 run[own],
                 left[i],
@@ -167,20 +185,14 @@ def run_numbers(usable: Bools) -> Ints:
     begins = usable.copy()
     begins[:, 1:] &= ~usable[:, :-1]
     numbers = np.zeros(usable.shape, np.intp)
-    broken = np.count_nonzero(begins, axis=1) != 1
+    broken = runs.counts(begins) != 1
     numbers[broken] = np.cumsum(begins[broken], axis=1) - 1
     return numbers
 
 
-def core_borders(block: Block) -> tuple[Ints, Ints]:
-    """First and last core sample of each row; a row without a core has its first sample."""
-    first = block.core.argmax(axis=1)
-    return first, first + np.maximum(block.core.sum(axis=1), 1) - 1
-
-
 def core_open(block: Block, usable: Bools) -> tuple[Bools, Bools]:
     """Whether usable samples reach over the core's start, and up to its end."""
-    first, last = core_borders(block)
+    first, last = block.first, block.last
     rows = np.arange(len(usable))
     before = usable[rows, np.maximum(first - 1, 0)]
     return usable[rows, first] & before, usable[rows, last]
@@ -205,6 +217,11 @@ def events_of(found: Found, numbers: Ints, starts_open: Bools, ends_open: Bools)
         starts_open & single & (first_event == 0),
         ends_open & single & (last_event == last_run),
     )
+
+
+def reasons_of(codes: NDArray[np.integer]) -> list[FeatureReason]:
+    """Reasons by their numbers."""
+    return [_REASONS[code] for code in codes.tolist()]
 
 
 def absence(gap: float, flat: float) -> FeatureReason:

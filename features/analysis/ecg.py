@@ -11,13 +11,12 @@ from features.analysis.block import (
     Found,
     Numbers,
     Verdict,
-    core_borders,
     core_open,
     cores,
     events_of,
+    reasons_of,
     run_numbers,
 )
-from features.catalog import FeatureReason
 from features.ecg.segment import EcgSegments, analyse_ecg
 from features.layout import ECG_INDICES
 from features.spectrum_specs import SPECTRA
@@ -35,9 +34,9 @@ def analysed(block: Block) -> Analysed:
     own = (offset_us >= 0) & (offset_us < length_us)
     row = beats.row[own]
     # A beat a fraction of a sample before the core's first sample is of that sample's run.
-    first, last = core_borders(block)
-    sample = np.rint(beats.position[own]).astype(np.intp).clip(first[row], last[row])
-    numbers = run_numbers(usable & block.core)
+    sample = np.rint(beats.position[own]).astype(np.intp).clip(block.first[row], block.last[row])
+    inside = usable & block.core
+    numbers = run_numbers(inside)
     extra = np.stack([beats.up[own], beats.down[own], beats.ectopic[own]], axis=1)
     mine = Found(
         row,
@@ -47,9 +46,9 @@ def analysed(block: Block) -> Analysed:
         extra.astype(np.float32),
     )
     events = events_of(mine, numbers, *core_open(block, usable))
-    coverage = (usable & block.core).sum(axis=1) / np.maximum(block.core.sum(axis=1), 1)
-    reasons = [FeatureReason(int(code)) for code in found.reason]
-    return Analysed(events, Verdict(coverage, found.quality, reasons), _numbers(block, found))
+    coverage = runs.counts(inside) / np.maximum(block.n_core, 1)
+    verdict = Verdict(coverage, found.quality, reasons_of(found.reason))
+    return Analysed(events, verdict, _numbers(block, found))
 
 
 def _core(block: Block) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from features.analysis.block import (
     cores,
     nothing,
     primitives_of,
+    reasons_of,
     without_events,
 )
 from features.axes import Triple
@@ -80,7 +81,7 @@ def _analyse_axes(triples: list[Triple], calibration: Calibration | None) -> lis
     recorded = np.logical_and.reduce([~np.isnan(cores(block)).all(axis=1) for block in blocks])
     some = found.n > 0
     lost = np.where(recorded, FeatureReason.LOW_QUALITY, FeatureReason.GAP)
-    reasons = [FeatureReason(r) for r in np.where(some, FeatureReason.OK, lost).tolist()]
+    reasons = reasons_of(np.where(some, FeatureReason.OK, lost))
     verdict = Verdict(found.coverage, np.where(some, 1.0, 0.0), reasons)
     made = primitives_of(
         [t.x for t in triples], Analysed(without_events(len(stats)), verdict, stats)

@@ -62,7 +62,7 @@ def _valid(block: Block) -> Bools:
 def _verdict(block: Block, valid: Bools) -> Verdict:
     """Any valid sample speaks for a segment: these numbers are few."""
     recorded = block.core & ~np.isnan(block.x)
-    total = np.maximum(block.core.sum(axis=1), 1)
+    total = np.maximum(block.n_core, 1)
     any_valid = np.asarray(valid.any(axis=1))
     any_recorded = np.asarray(recorded.any(axis=1))
     reasons = [

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from features import runs
 from features.analysis.block import (
     Analysed,
     Block,
     Found,
     Verdict,
-    core_borders,
     core_open,
     cores,
     events_of,
+    reasons_of,
     run_numbers,
 )
-from features.catalog import FeatureReason
 from features.ppg.motion import segment_rates
 from features.ppg.segment import PpgSegments, analyse_ppg
 from features.spectrum_specs import SPECTRA
@@ -32,9 +32,9 @@ def analysed(block: Block) -> Analysed:
     own = (offset_us >= 0) & (offset_us < length_us)
     pulses = found.pulses
     row = pulses.row[own]
-    first, last = core_borders(block)
-    sample = np.rint(pulses.position[own]).astype(np.intp).clip(first[row], last[row])
-    numbers = run_numbers(found.usable & block.core)
+    sample = np.rint(pulses.position[own]).astype(np.intp).clip(block.first[row], block.last[row])
+    inside = found.usable & block.core
+    numbers = run_numbers(inside)
     extra = np.stack([pulses.baseline[own], pulses.amplitude[own], pulses.rise_s[own]], axis=1)
     mine = Found(
         row,
@@ -44,14 +44,9 @@ def analysed(block: Block) -> Analysed:
         extra.astype(np.float32),
     )
     events = events_of(mine, numbers, *core_open(block, found.usable))
-    return Analysed(events, _verdict(block, found), _numbers(block, found))
-
-
-def _verdict(block: Block, found: PpgSegments) -> Verdict:
-    usable = (found.usable & block.core).sum(axis=1)
-    coverage = usable / np.maximum(block.core.sum(axis=1), 1)
-    reasons = [FeatureReason(int(code)) for code in found.reason]
-    return Verdict(coverage, found.quality, reasons)
+    coverage = runs.counts(inside) / np.maximum(block.n_core, 1)
+    verdict = Verdict(coverage, found.quality, reasons_of(found.reason))
+    return Analysed(events, verdict, _numbers(block, found))
 
 
 def _numbers(block: Block, found: PpgSegments) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

@@ -73,11 +73,21 @@ def breath_wave(x: Floats, fs_hz: float, at: Floats) -> Floats:
     bridged = runs.bridge(x, fs_hz)
     for block in runs.runs_of(bridged, ~np.isnan(bridged), 2):
         smooth = block.x if sos is None else filters.zero_phase(sos, block.x, round(2 * fs_hz))
-        samples = np.arange(block.x.shape[1])
-        for i, (row, start) in enumerate(zip(block.row, block.start, strict=True)):
-            here = (at[row] >= start) & (at[row] <= start + samples[-1])
-            out[row, here] = np.interp(at[row, here] - start, samples, smooth[i])
+        asked, start = at[block.row], block.start[:, None]
+        here = (asked >= start) & (asked <= start + (block.x.shape[1] - 1))
+        value = _read_off(smooth, np.where(here, asked - start, 0.0))
+        out[block.row] = np.where(here, value, out[block.row])
     return out
+
+
+def _read_off(y: Floats, at: Floats) -> Floats:
+    """Each row at fractional positions by straight lines, its ends held; bits as `np.interp`."""
+    last = y.shape[1] - 1
+    left = np.clip(np.floor(at), 0, last - 1).astype(np.intp)
+    share = at - left
+    low, high = np.take_along_axis(y, left, axis=1), np.take_along_axis(y, left + 1, axis=1)
+    value = np.where(share > 0, (high - low) * share + low, low)
+    return np.where(at >= last, y[:, last:], value)
 
 
 def breath_rate(wave: Floats, fs_hz: float) -> tuple[Floats, Floats]:

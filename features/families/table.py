@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -26,6 +26,18 @@ from streams.windows import Window
 
 Row = tuple[Memory, Window]
 Columns = dict[str, Column]  # by feature name
+
+
+class Asked(tuple[Row, ...]):
+    """Windows that several families look at: what one looked up the others need not."""
+
+    seen: dict[tuple[tuple[str, ...], int], Found]
+
+    def __new__(cls, rows: Iterable[Row]) -> Self:
+        """Nothing is looked up yet."""
+        asked = super().__new__(cls, rows)
+        asked.seen = {}
+        return asked
 
 
 class Found(NamedTuple):
@@ -51,8 +63,19 @@ def look_up(rows: Sequence[Row], signals: Sequence[str], context_us: int = 0) ->
     Returns
     -------
     Found
-        (S * B) rows: all windows of the first signal, then of the second, and so on.
+        (S * B) rows: all windows of the first signal, then of the second, and so on. To be read
+        only: where `rows` is `Asked`, others get it too.
     """
+    if not isinstance(rows, Asked):
+        return _looked_up(rows, signals, context_us)
+    key = (tuple(signals), context_us)
+    if key not in rows.seen:
+        rows.seen[key] = _looked_up(rows, signals, context_us)
+    return rows.seen[key]
+
+
+def _looked_up(rows: Sequence[Row], signals: Sequence[str], context_us: int) -> Found:
+    """`look_up` itself."""
     asked = [Request(memory.rings, window, signal) for signal in signals for memory, window in rows]
     views = [
         rings.view(signal, window.start_us, window.end_us, context_us)

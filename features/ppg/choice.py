@@ -124,6 +124,7 @@ def _best(table: _Table) -> Bools:
     score, before = np.full(shape, -_NEVER), np.full(shape, -1, np.intp)
     # Best end so far among candidates out of reach: what follows it follows a pause.
     far, far_at = np.zeros(n_rows), np.full(n_rows, -1, np.intp)
+    column = np.arange(n_rows)
     for j, n in enumerate(table.active):
         first = max(0, j - _REACH)
         if j > _REACH:
@@ -135,7 +136,7 @@ def _best(table: _Table) -> Bools:
         if j:
             near = score[first:j, :n] - _cost(table, first, j, n)
             nearest = near.argmax(axis=0)
-            from_near = near[nearest, np.arange(n)]
+            from_near = near[nearest, column[:n]]
             better = from_near > best
             best = np.where(better, from_near, best)
             best_at = np.where(better, nearest + first, best_at)
@@ -148,7 +149,8 @@ def _cost(table: _Table, first: int, j: int, n: int) -> Floats:
     """Log-odds against candidate j following each of `first` to j - 1; (j - first, n)."""
     apart_s = table.time_s[j, :n] - table.time_s[first:j, :n]
     share = apart_s / table.usual_s[:n]
-    cost = np.clip(_LONG_COST * (share - _LONG_FROM), 0.0, _LONGEST_COST)
+    cost = _LONG_COST * (share - _LONG_FROM)
+    np.minimum(np.maximum(cost, 0.0, out=cost), _LONGEST_COST, out=cost)
     cost += _SHORT_COST * np.maximum(_SHORT_FROM - share, 0.0)
     above = (table.level[j, :n] - table.level[first:j, :n]) / table.height[first:j, :n]
     cost += np.where(share < 1.0, _HIGH_COST * np.clip(above - _HIGH_FROM, 0.0, 1.0), 0.0)

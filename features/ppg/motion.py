@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy import fft
 
 from features import filters
 from features.ppg.flat import vertex
-from features.ppg.wave import BAND_HZ, MAX_FS_HZ, MIN_FS_HZ, pulse_wave
+from features.ppg.wave import BAND_HZ, MAX_FS_HZ, MIN_FS_HZ, pulse_band
 from features.runs import Floats, Ints
 
 N_RATES: Final = 5  # offered per segment
@@ -94,11 +93,12 @@ def segment_rates(ppg: Floats, fs_hz: float, acc_g: Floats | None, acc_fs_hz: fl
     whole = np.flatnonzero(~np.isnan(ppg).any(axis=1))
     if whole.size == 0:
         return out
-    wave = pulse_wave(ppg[whole], fs_hz)
-    power, step_hz = _periodogram(wave.band, wave.fs_hz)
+    band, inner_hz = pulse_band(ppg if whole.size == n_rows else ppg[whole], fs_hz)
+    power, step_hz = _periodogram(band, inner_hz)
     power *= np.arange(power.shape[1])
     low, high = (int(np.ceil(bpm / _PER_MIN / step_hz)) for bpm in (LOWEST_BPM, HIGHEST_BPM))
-    bins = np.arange(low, min(high + 1, power.shape[1] // 2))
+    # Twice a rate must lie below half the sampling rate.
+    bins = np.arange(low, min(high + 1, (round(inner_hz / step_hz) // 2 + 1) // 2))
     # `take` keeps rows contiguous: a sum must add in the same order in a batch of one.
     half, first, third, second = (
         np.take(power, at, axis=1) for at in (bins // 2, bins, 3 * bins // 2, 2 * bins)
@@ -155,11 +155,15 @@ def track(bpm: Floats, weight: Floats) -> Tracked:
 
 
 def _periodogram(y: Floats, fs_hz: float) -> tuple[Floats, float]:
-    """Power of each row's Hann-windowed samples, and the step between its frequencies."""
+    """Power of each row's Hann-windowed samples, and the step between its frequencies.
+
+    Up to twice the highest rate, or half the sampling rate.
+    """
     n_fft = int(2 ** np.ceil(np.log2(max(y.shape[1], fs_hz * _PER_MIN / _STEP_BPM))))
     tapered = (y - y.mean(axis=1, keepdims=True)) * np.hanning(y.shape[1])
-    # Row by row: a batch is transformed in lanes, which may round otherwise than a single row.
-    spectrum = np.stack([fft.rfft(row, n_fft) for row in tapered])
+    # NumPy transforms row by row; SciPy in lanes, which may round otherwise than a single row.
+    n_lines = int(2 * HIGHEST_BPM / _PER_MIN * n_fft / fs_hz) + 3
+    spectrum = np.fft.rfft(tapered, n_fft, axis=1)[:, :n_lines]
     return spectrum.real**2 + spectrum.imag**2, fs_hz / n_fft
 
 

@@ -77,13 +77,13 @@ def shares(x: Floats, fs_hz: float, usable: Bools, within: Bools | None = None) 
     if within is None:
         n = np.full(len(x), x.shape[1])
     else:
-        n, gap = np.count_nonzero(within, axis=1), gap & within
+        n, gap = runs.counts(within), gap & within
         flat, clip = flat & within, clip & within
     total = np.maximum(n, 1)
     return Shares(
-        np.where(n > 0, np.count_nonzero(gap, axis=1) / total, 1.0),
-        np.count_nonzero(flat, axis=1) / total,
-        np.count_nonzero(clip, axis=1) / total,
+        np.where(n > 0, runs.counts(gap) / total, 1.0),
+        runs.counts(flat) / total,
+        runs.counts(clip) / total,
     )
 
 
@@ -116,7 +116,7 @@ def quality(found: Found, share: Shares, motion: Floats, fs_hz: float) -> Qualit
     odds += _IRREGULARITY * _irregularity(found.pulses, n_rows)
     score = 1.0 / (1.0 + np.exp(-odds))
     few = n_alike < _FEWEST_ALIKE
-    short = np.count_nonzero(found.usable, axis=1) < _JUDGED_FROM_S * fs_hz
+    short = runs.counts(found.usable) < _JUDGED_FROM_S * fs_hz
     score = np.where(few, np.where(short, _UNJUDGED, 0.0), score)
     score = score * (1.0 - share.clip) * (1.0 - motion)
     usable = 1.0 - share.gap - share.flat
@@ -161,7 +161,7 @@ def _on_a_rail(x: Floats, fs_hz: float) -> Bools:
         return out
     for rail in (np.fmin.reduce(x, axis=1), np.fmax.reduce(x, axis=1)):
         on = x == rail[:, None]
-        some = np.flatnonzero(np.count_nonzero(on, axis=1) >= shortest)
+        some = np.flatnonzero(runs.counts(on) >= shortest)
         if some.size == 0:
             continue
         row, start, stop = runs.spans(on[some])

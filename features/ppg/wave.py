@@ -103,7 +103,27 @@ def pulse_wave(x: Floats, fs_hz: float) -> Wave:
     -----
     Butterworth of order 2 forwards and backwards, ends continued by odd reflection of 1 s.
     """
-    factor = max(1, int(fs_hz / _LOWEST_INNER_HZ))
+    raw, band = _raw_and_band(x, fs_hz)
+    slope = np.empty_like(band)
+    np.subtract(band[:, 2:], band[:, :-2], out=slope[:, 1:-1])
+    slope[:, 1:-1] *= 0.5
+    slope[:, 0], slope[:, -1] = band[:, 1] - band[:, 0], band[:, -1] - band[:, -2]
+    factor = _factor(fs_hz)
+    return Wave(raw, band, slope, fs_hz / factor, factor)
+
+
+def pulse_band(x: Floats, fs_hz: float) -> tuple[Floats, float]:
+    """`band` and `fs_hz` of `pulse_wave` alone."""
+    return _raw_and_band(x, fs_hz)[1], fs_hz / _factor(fs_hz)
+
+
+def _factor(fs_hz: float) -> int:
+    return max(1, int(fs_hz / _LOWEST_INNER_HZ))
+
+
+def _raw_and_band(x: Floats, fs_hz: float) -> tuple[Floats, Floats]:
+    """The first two fields of a `Wave`."""
+    factor = _factor(fs_hz)
     inner_hz = fs_hz / factor
     raw = _averaged(x, factor)
     sos = filters.band_pass(_ORDER, *BAND_HZ, inner_hz)
@@ -111,13 +131,7 @@ def pulse_wave(x: Floats, fs_hz: float) -> Wave:
     band = filters.zero_phase(sos, raw, round(_PAD_S * inner_hz))
     floor = _ROUNDING * np.maximum(raw.max(axis=1), -raw.min(axis=1))[:, None]
     only_rounding = np.maximum(band.max(axis=1), -band.min(axis=1))[:, None] <= floor
-    if only_rounding.any():
-        band = np.where(only_rounding, 0.0, band)
-    slope = np.empty_like(band)
-    np.subtract(band[:, 2:], band[:, :-2], out=slope[:, 1:-1])
-    slope[:, 1:-1] *= 0.5
-    slope[:, 0], slope[:, -1] = band[:, 1] - band[:, 0], band[:, -1] - band[:, -2]
-    return Wave(raw, band, slope, inner_hz, factor)
+    return raw, np.where(only_rounding, 0.0, band) if only_rounding.any() else band
 
 
 def _averaged(x: Floats, factor: int) -> Floats:
