@@ -1,7 +1,8 @@
-"""Compiled zero-phase filter of any number of sections; bit for bit what SciPy gives.
+"""Compiled loops over many rows that any signal may use; bit for bit what SciPy gives.
 
-As `features.ecg.kernels`: eight rows at a time, every row's own operations in SciPy's order, never
-`fastmath`. The reference is `features.filters.zero_phase`, which comes here for large batches.
+As `features.ecg.kernels`: every row's own operations in SciPy's order, never `fastmath`. The
+references are `features.filters.zero_phase` and `scipy.ndimage.uniform_filter1d`, which come here
+for large batches where numba is installed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,13 @@ def zero_phase(sos: NDArray[np.float64], x: NDArray[np.float64], pad: int) -> ND
     return out
 
 
+def average(x: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """As `scipy.ndimage.uniform_filter1d` along rows, odd width, nearest; needs numba."""
+    out = np.empty(x.shape)
+    _compiled_average()(x, width, out)
+    return out
+
+
 def steady_state(sos: NDArray[np.float64]) -> NDArray[np.float64]:
     """State of a filter that has seen a constant 1 for ever; (sections, 2)."""
     return _steady(sos.tobytes())
@@ -42,6 +50,29 @@ def _compiled() -> Callable[..., None]:
 
     compiled: Callable[..., None] = numba.njit(cache=True, nogil=True)(_filtered)
     return compiled
+
+
+@lru_cache(maxsize=1)
+def _compiled_average() -> Callable[..., None]:
+    """The other loop, likewise."""
+    import numba
+
+    compiled: Callable[..., None] = numba.njit(cache=True, nogil=True)(_averaged)
+    return compiled
+
+
+def _averaged(x: Any, width: int, out: Any) -> None:
+    """Running mean of rows whose ends are held; differences are added as SciPy adds them."""
+    n_rows, n = x.shape
+    half = width // 2
+    for r in range(n_rows):
+        total = 0.0
+        for i in range(width):
+            total += x[r, min(max(i - half, 0), n - 1)]
+        out[r, 0] = total / width
+        for i in range(1, n):
+            total += x[r, min(i + half, n - 1)] - x[r, max(i - half - 1, 0)]
+            out[r, i] = total / width
 
 
 def _filtered(x: Any, pad: int, sos: Any, state: Any, out: Any) -> None:

@@ -106,7 +106,8 @@ def segment_rates(ppg: Floats, fs_hz: float, acc_g: Floats | None, acc_fs_hz: fl
     salience = first + _HARMONIC * np.minimum(second, first)
     salience = np.maximum(salience - _SUBHARMONIC * np.minimum(half, third), 0.0)
     if acc_g is not None:
-        movement = _movement(acc_g[whole], acc_fs_hz, bins * step_hz)
+        at_hz = np.asarray(bins * step_hz, np.float64)
+        movement = _movement(acc_g[whole], acc_fs_hz, at_hz)
         removed = _REJECTION * movement.strength * movement.line
         out.motion[whole] = (first * removed).sum(axis=1) / np.maximum(
             first.sum(axis=1), np.finfo(float).tiny

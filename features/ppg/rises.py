@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from features import runs
+from features import lanes, runs
 from features.ecg import kernels
 from features.ppg.flat import argmax_between, mean_of_three
 from features.ppg.wave import Wave
@@ -104,5 +104,5 @@ def _blocks(wave: Floats, fs_hz: float, spec: _Averages) -> Bools:
 def _moving_average(x: Floats, width: int) -> Floats:
     """Centred moving average of each row; its ends are held."""
     if kernels.worth_it(len(x)):
-        return kernels.average(x, width)
+        return lanes.average(x, width)
     return np.asarray(ndimage.uniform_filter1d(x, width, axis=1, mode="nearest"), np.float64)

@@ -1,0 +1,28 @@
+"""Compiled loops give SciPy's bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage, signal
+
+from features import filters, lanes
+
+pytest.importorskip("numba", reason="numba is an extra")
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, 16, 37])
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_the_filter_is_scipys(n_rows: int, order: int) -> None:
+    x = np.random.default_rng(order).normal(0, 1, (n_rows, 400))
+    sos = filters.band_pass(order, 0.5, 8.0, 64.0)
+    assert sos is not None
+    expected = signal.sosfiltfilt(sos, x, axis=-1, padtype="odd", padlen=64)
+    assert lanes.zero_phase(sos, x, 64).tobytes() == np.ascontiguousarray(expected).tobytes()
+
+
+@pytest.mark.parametrize("width", [1, 3, 41])
+def test_the_average_is_scipys(width: int) -> None:
+    x = np.random.default_rng(width).normal(0, 1, (20, 300))
+    expected = ndimage.uniform_filter1d(x, width, axis=1, mode="nearest")
+    assert lanes.average(x, width).tobytes() == expected.tobytes()
