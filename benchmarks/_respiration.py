@@ -18,6 +18,7 @@ from features.breathing.fusion import Source
 from features.breathing.series import EcgBeats, Pulses
 from features.breathing.wave import WAVE_HZ, breath_wave
 from features.breathing.windows import Windows
+from features.ppg import pulses as ppg_pulses
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -101,10 +102,9 @@ def _record(
     ecg = EcgBeats(found.row, time_us, *heights, np.zeros_like(found.row))
     if "ppg" in signals:
         x = signals["ppg"][None]
-        found = beats.pulses(x, fs_hz)
-        time_us = np.rint(found.position / fs_hz * 1e6).astype(np.int64)
-        levels = fiducials.pulse_levels(x, fs_hz, found.row, found.position)
-        ppg = Pulses(found.row, time_us, *levels, np.zeros_like(found.row))
+        seen = ppg_pulses.pulses(x, fs_hz)
+        time_us = np.rint(seen.position / fs_hz * 1e6).astype(np.int64)
+        ppg = Pulses(seen.row, time_us, seen.baseline, seen.amplitude, np.zeros_like(seen.row))
     x = signals["resp"][None]
     at = np.arange(0, x.shape[1], fs_hz / WAVE_HZ)[None]
     wave = breath_wave(x, fs_hz, at)[0]

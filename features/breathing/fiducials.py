@@ -1,6 +1,7 @@
-"""What breathing changes in every heart beat: QRS extremes, pulse onset and peak.
+"""What breathing changes in every heart beat: the extremes of its QRS complex.
 
-Not here: finding beats (`features.beats`); what the values of many beats say (`series`).
+Not here: finding beats (`features.beats`), the levels of pulses (`features.ppg.pulses`), what the
+values of many beats say (`series`).
 """
 
 from __future__ import annotations
@@ -15,10 +16,6 @@ from features.runs import Floats, Ints
 _QRS_HZ: Final = (0.5, 40.0)
 _R_REACH_S: Final = 0.04
 _S_REACH_S: Final = 0.096
-_PULSE_BELOW_HZ: Final = 8.0  # noise must not choose the extremes; the baseline must stay
-_ONSET_REACH_S: Final = 0.35  # before the steepest upslope
-_PEAK_REACH_S: Final = 0.5  # after it
-_NEXT_PULSE_S: Final = 0.1  # the next upslope begins to rise this long before its steepest point
 _PAD_S: Final = 1.0
 
 
@@ -55,48 +52,6 @@ def edr_extremes(x: Floats, fs_hz: float, row: Ints, position: Floats) -> tuple[
     return peak, trough
 
 
-def edr_amplitude(x: Floats, fs_hz: float, row: Ints, position: Floats) -> Floats:
-    """Peak minus trough of every QRS complex; see `edr_extremes`."""
-    peak, trough = edr_extremes(x, fs_hz, row, position)
-    return peak - trough
-
-
-def pulse_levels(x: Floats, fs_hz: float, row: Ints, position: Floats) -> tuple[Floats, Floats]:
-    """Baseline and amplitude of every pulse.
-
-    Parameters
-    ----------
-    x : (B, n_samples) float64
-        Pulse wave, systole upwards; NaN marks a gap.
-    fs_hz : float
-        Sampling rate.
-    row : (n_pulses,) int
-        Row of each pulse, ascending.
-    position : (n_pulses,) float64
-        Steepest upslopes in samples, ascending in a row, as `features.beats.pulses` finds them.
-
-    Returns
-    -------
-    baseline : (n_pulses,) float64
-        Mean of onset and peak.
-    amplitude : (n_pulses,) float64
-        Peak minus onset. Both in the unit of `x`, NaN for a pulse in a gap.
-
-    Notes
-    -----
-    Onset: the smallest sample of the wave below 8 Hz in the 0.35 s before the upslope. Peak: the
-    largest in the 0.5 s after it, but not the rise of the next pulse.
-    """
-    smooth = _by_run(x, fs_hz, filters.low_pass(2, _PULSE_BELOW_HZ, fs_hz))
-    after = np.full(position.size, _PEAK_REACH_S * fs_hz)
-    same = np.flatnonzero(np.diff(row) == 0)
-    to_next = np.diff(position)[same] - _NEXT_PULSE_S * fs_hz
-    after[same] = np.minimum(after[same], np.maximum(to_next, 2.0))
-    peak = _extreme(smooth, row, position, (0.0, after))
-    onset = -_extreme(-smooth, row, position, (_ONSET_REACH_S * fs_hz, 0.0))
-    return (peak + onset) / 2.0, peak - onset
-
-
 def _by_run(x: Floats, fs_hz: float, sos: Floats | None) -> Floats:
     """Filter every gap-free run by itself; NaN where there is none to filter."""
     bridged = runs.bridge(x, fs_hz)
@@ -110,9 +65,7 @@ def _by_run(x: Floats, fs_hz: float, sos: Floats | None) -> Floats:
     return out
 
 
-def _extreme(
-    y: Floats, row: Ints, position: Floats, reach: tuple[float | Floats, float | Floats]
-) -> Floats:
+def _extreme(y: Floats, row: Ints, position: Floats, reach: tuple[float, float]) -> Floats:
     """Largest sample of `y` between `reach` before and after each position; NaN without any."""
     if row.size == 0:
         return np.empty(0)

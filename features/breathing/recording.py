@@ -15,6 +15,7 @@ from features.breathing import fiducials, tracking
 from features.breathing.series import NO_ECG, NO_PULSES, STEP_US, EcgBeats, Pulses
 from features.breathing.wave import WAVE_HZ, breath_wave
 from features.breathing.windows import Fused, Windows, evidence_of, follow
+from features.ppg import pulses as ppg_pulses
 from features.runs import Floats, Ints
 
 _WINDOW_S: Final = 60.0
@@ -80,12 +81,12 @@ def _ecg_beats(x: Floats | None, fs_hz: float) -> EcgBeats:
 
 def _pulses(x: Floats | None, fs_hz: float) -> Pulses:
     """Pulses of the whole recording as one row."""
-    found = None if x is None else beats.pulses(x, fs_hz)
+    found = None if x is None else ppg_pulses.pulses(x, fs_hz)
     if x is None or found is None or not found.row.size:
         return NO_PULSES
-    baseline, amplitude = fiducials.pulse_levels(x, fs_hz, found.row, found.position)
     run = _run_of(x, fs_hz, found.position)
-    return Pulses(found.row, _micros(found.position, fs_hz), baseline, amplitude, run)
+    time_us = _micros(found.position, fs_hz)
+    return Pulses(found.row, time_us, found.baseline, found.amplitude, run)
 
 
 def _micros(position: Floats, fs_hz: float) -> Ints:

@@ -36,7 +36,7 @@ class Pulses(NamedTuple):
 
     row: Ints
     time_us: Ints  # of the steepest upslope, from the window's start
-    baseline: Floats  # `fiducials.pulse_levels`
+    baseline: Floats  # as `features.ppg.pulses.Pulses`
     amplitude: Floats
     run: Ints
 
