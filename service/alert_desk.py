@@ -17,7 +17,6 @@ from typing import NamedTuple
 import msgspec
 
 from alerts.alert import PRIORITY_RANK, AlertEvent, AlertRecord, Resolution
-from alerts.silences import ANYONE
 from service.alert_wish import Wish
 from service.config import Config
 from service.outputs import DeadLetter
@@ -26,7 +25,7 @@ from streams.errors import ConfigError
 from streams.io.kafka_log import LogWriter, Message, Stored
 from streams.io.kafka_read import LogReader, read_topic
 from streams.partition import partition_of
-from streams.records import AlertCommand
+from streams.records import ANYONE, AlertCommand
 from streams.topics import topic_name
 
 _STATE = msgspec.json.Decoder(AlertRecord)

@@ -9,10 +9,11 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from alerts.silences import ANYONE, Matchers, Silence, parse_matchers, preview
+from alerts.silences import Matchers, Silence, parse_matchers, preview
 from service.alert_wish import Wish
 from service.cli.common import EXIT_REFUSED, AsJson, ConfigFile, configured, say, tell, warn
 from streams.errors import ConfigError
+from streams.records import ANYONE
 
 alert_app = typer.Typer(help="See open alerts and answer them.", no_args_is_help=True)
 
