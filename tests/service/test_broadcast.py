@@ -141,9 +141,9 @@ def test_a_checkpoint_written_in_part_changes_nothing(kept: int) -> None:
     over = command(ANYONE, "unsilence", "quiet", 132)
     rows = [
         lost(old),
-        patient(late, 200, spans_s=((61.0, 65.0),), off=False),
+        patient(late, 200, spans_s=((61.0, 65.0), (150.0, 200.0)), off=False),
         patient(later, 200, spans_s=((72.0, 76.0),), off=False),
-        [OUTAGE, (QUIET[0], command(ANYONE, "silence", "kind=technical", 60, lasting_s=68,
+        [OUTAGE, (QUIET[0], command(ANYONE, "silence", "kind=technical", 60, lasting_s=100,
                                     command_id="quiet")[1])],
         [command(ANYONE, "regained", "device_fleet_outage", 70), over],
     ]  # fmt: skip
