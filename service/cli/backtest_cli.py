@@ -91,6 +91,9 @@ def backtest(  # noqa: PLR0913 - one parameter per option
     write_page(report, out / "backtest.html")
     if known is not None:
         _write_raises(report, known, out)
+    for each in report.tested:
+        for words in each.misfits:
+            warn(f"{each.candidate.name}: {words}")
     for fault in faults:
         warn(f"refused: {fault}")
     _show(report, out, as_json)
