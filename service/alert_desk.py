@@ -134,18 +134,17 @@ async def _send(config: Config, command: AlertCommand, wait_s: float) -> Answer:
 
 async def _write(config: Config, command: AlertCommand) -> None:
     """Write a command to its patient's partition, or to all of them."""
+    async with LogWriter(config.kafka.bootstrap) as writer:
+        await writer.send_all(messages(config, command, time.time_ns() // 1000))
+
+
+def messages(config: Config, command: AlertCommand, now_us: int) -> list[Message]:
+    """A command for the log: its patient's partition, or every one if it is for `ANYONE`."""
     kafka, value = config.kafka, encode(command)
-    own = [partition_of(command.patient_id, kafka.partitions)]
-    everywhere = list(range(kafka.partitions))
-    now_us = time.time_ns() // 1000
     topic, key = topic_name("in", kafka.prefix), command.patient_id.encode()
-    async with LogWriter(kafka.bootstrap) as writer:
-        await writer.send_all(
-            [
-                Message(topic, partition, now_us, key, value)
-                for partition in (everywhere if command.patient_id == ANYONE else own)
-            ]
-        )
+    own = (partition_of(command.patient_id, kafka.partitions),)
+    where = range(kafka.partitions) if command.patient_id == ANYONE else own
+    return [Message(topic, partition, now_us, key, value) for partition in where]
 
 
 async def _answer(reader: LogReader, command: AlertCommand) -> Answer:

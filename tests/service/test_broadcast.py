@@ -8,6 +8,8 @@ import pytest
 
 from alerts.alert import AlertEvent
 from service.engine import Engine
+from service.silence_list import listed
+from streams.errors import SnapshotMismatch
 from streams.partition import partition_of
 from streams.processor import Output
 from streams.records import ANYONE, LogRecord, Reason, SignalBundle
@@ -159,3 +161,24 @@ def _of_one_partition(count: int) -> list[str]:
     return [n for n in names if partition_of(n, PARTITIONS) == partition_of(ANYONE, PARTITIONS)][
         :count
     ]
+
+
+def test_silences_in_force_are_listed_from_what_is_stored() -> None:
+    own = command("a", "silence", "kind=technical", 55, lasting_s=100, command_id="own")
+    short = command(ANYONE, "silence", "kind=technical", 56, lasting_s=2, command_id="short")
+    machine = engine()
+    machine.feed(log_of([lost("a"), lost("b"), lost("c"), [QUIET, own, short]]))
+    states = [
+        (number, name, state)
+        for number in range(PARTITIONS)
+        for name, _, state in machine.snapshots(number)
+    ]
+    found = listed(states, START_US + 70_000_000)
+    assert [(each.silence.id, each.patient) for each in found] == [
+        ("own", "a"),
+        (QUIET[1].command_id, ANYONE),
+    ]
+    assert found[1].partitions == len({number for number, name, _ in states if name == ANYONE}) > 1
+    assert listed(states, START_US + 1_000_000_000) == []
+    with pytest.raises(SnapshotMismatch):
+        listed([(0, "a", b"nonsense")], 0)
