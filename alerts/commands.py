@@ -18,9 +18,8 @@ from alerts.lifecycle import Move, may
 from alerts.occurrence import MAX_ACTIONS, Changed, Moment, Occurrence, change
 from alerts.policy import Policy
 from alerts.rules import to_us
-from alerts.silences import ANYONE
 from alerts.words import clean, nearest
-from streams.records import AlertCommand, Reason
+from streams.records import ANYONE, AlertCommand, Reason
 
 MAX_WORDS = 2000  # characters of a reason or comment
 MAX_NAME = 200  # characters of an id, actor or role
@@ -144,6 +143,15 @@ def coded(reason: str) -> tuple[str, str]:
     """
     outcome, _, code = reason.partition(":")[0].partition("/")
     return outcome.strip(), code.strip()
+
+
+def for_everyone(command: AlertCommand) -> bool:
+    """Say whether a command to `streams.records.ANYONE` is about every patient.
+
+    Others sent there are about the alerts of who stands for all, a fleet outage say.
+    """
+    ask = ASKS.get(command.action)
+    return ask is not None and ask.broadcast
 
 
 def apply(

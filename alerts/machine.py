@@ -81,7 +81,7 @@ class AlertMachine:
         From `state()`; None starts a new patient.
     standing : Standing, optional
         What holds for every patient of the partition when a new one appears: the `standing()` of
-        the machine of `alerts.silences.ANYONE`, which hears every broadcast.
+        the machine of `streams.records.ANYONE`, which hears every broadcast.
 
     Raises
     ------
@@ -154,6 +154,10 @@ class AlertMachine:
     def records(self) -> tuple[AlertRecord, ...]:
         """Return the record of every open occurrence, oldest first."""
         return tuple(occ.record for occ in self._ledger.open.values())
+
+    def knows(self, command_id: str) -> bool:
+        """Whether a command was decided before, as far as is remembered."""
+        return command_id in self._commands
 
     def alerted(self) -> bool:
         """Whether an alert on the patient's own state, not on equipment, is open."""

@@ -95,6 +95,7 @@ class Occurrence(msgspec.Struct, frozen=True):
     broke_through_us: int = 0
     unacked_since_us: int = 0
     cleared_recorded_us: int = 0
+    review_told_us: int = 0  # the review that was said to be due
 
     @property
     def code(self) -> str:

@@ -1,8 +1,9 @@
 """Where an alert stands, in the words of four other vocabularies, and back as far as they reach.
 
 ISA-18.2 states as alerta writes them, ThingsBoard's alarm states, IHE ACM alarm state and
-inactivation state (MDC 68482, 68483), and presence and signal of FHIR R6 DeviceAlert. Priority is
-PRIORITIES. Not here: messages (`service`), phases of events (`PHASES` names those of IHE ACM).
+inactivation state (MDC 68482, 68483), and presence and signal of FHIR R6 DeviceAlert; further
+MDC words for priority, kind and phase. `calls` says which steps ask somebody to come. Not here:
+messages (`service.emitters`).
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Final, NamedTuple
 
 from alerts.alert import (
     AlertEvent,
+    AlertRecord,
     Axes,
     Condition,
+    Kind,
     Phase,
     Priority,
     Resolution,
@@ -44,9 +47,9 @@ class Outward(NamedTuple):
     thingsboard: str | None
     acm_state: str
     acm_inactivation: str
-    presence: bool | None
-    signal: str | None
-    activation: str | None = None  # DeviceAlert signal.activationState, where it is not plain on
+    presence: bool
+    signal: str
+    activation: str = "on"  # DeviceAlert signal.activationState
 
 
 class _Fits(NamedTuple):
@@ -79,7 +82,7 @@ ROWS: Final[dict[Position, _Fits]] = {
 
 # Columns: ISA-18.2, ThingsBoard, ACM 68482, ACM 68483, presence, signal.presence, activationState.
 WORDS: Final[dict[Position, Outward]] = {
-    Position.NORMAL: Outward("NORM", None, "inactive", "enabled", None, None),
+    Position.NORMAL: Outward("NORM", None, "inactive", "enabled", False, "off"),
     Position.OUT_OF_SERVICE: Outward("OOSRV", None, "inactive", "alarm-off", False, "off", "off"),
     Position.SUPPRESSED: Outward("DSUPR", None, "active", "alarm-off", True, "off", "off"),
     Position.SHELVED: Outward("SHLVD", None, "active", "alarm-paused", True, "off", "paused"),
@@ -99,7 +102,13 @@ PRIORITIES: Final[dict[Priority, str]] = {  # MDC 68484
     Priority.INFO: "PI",
 }
 
-PHASES: Final[dict[Phase, str | None]] = {  # IHE ACM event phase; None: not reported
+TYPES: Final[dict[Kind, str]] = {  # MDC 68485
+    Kind.PHYSIOLOGICAL: "SP",
+    Kind.TECHNICAL: "ST",
+    Kind.ADVISORY: "SA",
+}
+
+PHASES: Final[dict[Phase, str]] = {  # IHE ACM, MDC 68481; empty: not reported
     Phase.RAISED: "start",
     Phase.UPDATED: "update",
     Phase.CONTINUED: "continue",
@@ -115,10 +124,31 @@ PHASES: Final[dict[Phase, str | None]] = {  # IHE ACM event phase; None: not rep
     Phase.STALE: "update",
     Phase.REFRESHED: "update",
     Phase.CLEARED: "end",
-    Phase.RESOLVED: None,  # an unlatched alert has ended already
+    Phase.RESOLVED: "",  # an unlatched alert has ended already
     Phase.RETRACTED: "end",
-    Phase.FEEDBACK: None,
+    Phase.FEEDBACK: "",
 }
+
+CALLS: Final = (  # steps that may ask somebody to come
+    Phase.RAISED,
+    Phase.ESCALATED,
+    Phase.UNACKNOWLEDGED,
+    Phase.REJECTED,
+    Phase.UNSUPPRESSED,
+    Phase.UNSNOOZED,
+)
+
+
+def calls(event: AlertEvent) -> bool:
+    """Say whether a step asks somebody to come: its signal is on and nobody has taken it.
+
+    An alert may be raised already held back; then the step that lets it go is the one that calls.
+    """
+    state = event.state
+    there = state.condition in (Condition.ACTIVE, Condition.LATCHED)
+    heard = state.suppression is Suppression.NONE and state.resolution is Resolution.OPEN
+    free = state.responsibility is not Responsibility.ACCEPTED
+    return event.phase in CALLS and there and heard and free
 
 
 def position(axes: Axes | None) -> Position:
@@ -167,30 +197,29 @@ def inward(vocabulary: str, *words: str | bool | None) -> tuple[Position, ...]:
     )
 
 
-def acm_phase(event: AlertEvent, latched_before: bool, active_before: bool) -> str | None:
-    """Return the IHE ACM event phase of an event; None where ACM reports nothing.
+def acm_phase(phase: Phase, record: AlertRecord) -> str:
+    """Return the IHE ACM event phase of a step; empty where ACM reports nothing.
 
     Parameters
     ----------
-    event : AlertEvent
-        The event.
-    latched_before, active_before : bool
-        Whether its condition was latched, or active, before it.
+    phase : Phase
+        What happened.
+    record : AlertRecord
+        The alert after it.
 
     Notes
     -----
     A latched alert does not end, it is updated; acknowledging or closing it is its reset. One that
     a person closes while it is active ends then (IHE SDPi).
     """
-    latched = event.state.condition is Condition.LATCHED
-    if event.phase is Phase.CLEARED and latched:
+    condition = record.state.condition
+    if phase is Phase.CLEARED and condition is Condition.LATCHED:
         return "update"
-    leaves_latch = latched_before and event.state.condition is not Condition.LATCHED
-    if event.phase is Phase.ACKNOWLEDGED and leaves_latch:
+    if phase is Phase.ACKNOWLEDGED and condition is Condition.CLEARED:
         return "reset"
-    if event.phase is Phase.RESOLVED:
-        return "reset" if latched_before else "end" if active_before else None
-    return PHASES[event.phase]
+    if phase is Phase.RESOLVED:
+        return {Condition.ACTIVE: "end", Condition.LATCHED: "reset"}.get(condition, "")
+    return PHASES[phase]
 
 
 VOCABULARIES: Final[dict[str, tuple[str, ...]]] = {

@@ -17,11 +17,11 @@ from alerts.alert import Trigger
 from alerts.commands import Refused, refuse
 from alerts.ledger import Events
 from alerts.occurrence import Labels, Moment
-from alerts.silences import ANYONE, MAX_SILENCES, Matchers, Silence, parse_matchers
+from alerts.silences import MAX_SILENCES, Matchers, Silence, parse_matchers
 from alerts.suppress import Standing, WardLoss
 from alerts.technical import Technical
 from alerts.words import clean, nearest
-from streams.records import AlertCommand
+from streams.records import ANYONE, AlertCommand
 
 TELLABLE: Final = ("delivery_lost", "device_fleet_outage")  # the engine finds the others itself
 MAX_LOSSES: Final = 8  # of the whole ward at one time
@@ -95,27 +95,29 @@ def _lost(technical_: Technical, command: AlertCommand, now_us: int) -> Answer:
     if kind not in TELLABLE:
         return refuse(f"a service cannot tell {clean(code)!r}; {nearest(kind, TELLABLE)}")
     ledger = technical_.ledger
-    if command.patient_id != ANYONE or ledger.subject == ANYONE:
-        since_us = min(command.event_time_us, now_us)
-        loss = technical.told_loss(code, SERVICE, since_us, clean(command.reason))
-        return technical_.lose(loss, _now(now_us))
-    losses = ledger.standing.losses
-    if code not in losses and len(losses) >= MAX_LOSSES:
-        return refuse(f"{MAX_LOSSES} losses of the ward are known already")
-    known = losses.get(code, WardLoss(command.command_id, now_us))
-    ledger.standing = replace(ledger.standing, losses={**losses, code: known})
-    return ()
+    if command.patient_id == ANYONE:
+        losses = ledger.standing.losses
+        if code not in losses and len(losses) >= MAX_LOSSES:
+            return refuse(f"{MAX_LOSSES} losses of the ward are known already")
+        known = losses.get(code, WardLoss(command.command_id, now_us))
+        ledger.standing = replace(ledger.standing, losses={**losses, code: known})
+        if ledger.subject != ANYONE:
+            return ()
+    since_us = min(command.event_time_us, now_us)
+    loss = technical.told_loss(code, SERVICE, since_us, clean(command.reason))
+    return technical_.lose(loss, _now(now_us))
 
 
 def _regained(technical_: Technical, command: AlertCommand, now_us: int) -> Answer:
     """End what a service told before; what was never told is over already."""
     code, ledger = command.occurrence_id, technical_.ledger
-    if command.patient_id != ANYONE or ledger.subject == ANYONE:
-        words = clean(command.reason) or "It is over"
-        return technical_.regain(code, SERVICE, _now(now_us), words)
-    losses = {name: loss for name, loss in ledger.standing.losses.items() if name != code}
-    ledger.standing = Standing(ledger.standing.silences, losses)
-    return ()
+    if command.patient_id == ANYONE:
+        losses = {name: loss for name, loss in ledger.standing.losses.items() if name != code}
+        ledger.standing = Standing(ledger.standing.silences, losses)
+        if ledger.subject != ANYONE:
+            return ()
+    words = clean(command.reason) or "It is over"
+    return technical_.regain(code, SERVICE, _now(now_us), words)
 
 
 def _locate(technical_: Technical, command: AlertCommand, now_us: int) -> Answer:

@@ -1,8 +1,8 @@
 """Silences and maintenance: who asked for quiet, about what, why and until when.
 
-A silence is made by a command, for one patient or for all (`ANYONE`), and hides the signal of what
-it fits, never the record. Not here: applying it (`alerts.suppress`), who may make one
-(`alerts.commands`).
+A silence is made by a command, for one patient or for all (`streams.records.ANYONE`), and hides
+the signal of what it fits, never the record. Not here: applying it (`alerts.suppress`), who may
+make one (`alerts.commands`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from alerts.alert import PRIORITY_RANK, AlertRecord, Priority
 from alerts.rules import fits
 from alerts.words import nearest
 
-ANYONE: Final = "*"  # patient of a command that every patient of every partition hears
 MAX_SILENCES: Final = 32
 FIELDS: Final = ("condition", "kind", "subject", "ward", "modality", "up_to")
 DEFAULT_UP_TO: Final = Priority.MEDIUM

@@ -127,6 +127,15 @@ def _escalated(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
     return change(occ, Move.ESCALATE_TIER, moment, cause, tier=occ.record.tier + 1)
 
 
+def _review(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
+    """Recall a review that is due, once; who acknowledged it may not have looked yet."""
+    due_us = occ.record.review_due_us
+    if now_us < due_us or occ.review_told_us == due_us or not may(occ.record.state, Move.CONTINUE):
+        return None
+    occ = replace(occ, review_told_us=due_us)
+    return change(occ, Move.CONTINUE, _ticked(now_us), f"Its review was due at {clock(due_us)}")
+
+
 def _continued(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
     """Repeat an alert that has been quiet for long, with its latest evidence."""
     quiet_us = now_us - occ.record.recorded_us
@@ -148,6 +157,7 @@ TIMERS: Final[tuple[Timer, ...]] = (
     _unacknowledged,
     _stale,
     _escalated,
+    _review,
     _continued,
 )
 

@@ -6,31 +6,32 @@ like any other. Not here: the limits, which are the policy's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from features.align import AlignedBatch
 from features.catalog import CATALOG, INDEX, FeatureReason
+from features.population import USUAL
 from models.score import Evidence, Score
 from streams.errors import ConfigError
 from streams.windows import Window
 
-BASELINE = "_baseline"  # "<feature>_baseline..." is the patient's own usual value of "<feature>"
+WINDOW = "60s"  # what is scored
+BASELINES = {usual.feature: f"{usual.stem}_baseline_{usual.unit}" for usual in USUAL}
 _DECIMALS = 4
 _WEARABLE = "wearable"
 
 
-def baseline_column(feature: str, index: Mapping[str, int] = INDEX) -> int | None:
-    """Column that holds a feature's own baseline; None if the catalogue has none.
+def baseline_column(feature: str) -> int | None:
+    """Column that holds what is usual for the patient; None if the catalogue has none.
 
     Examples
     --------
-    >>> baseline_column("ecg_hr_bpm", {"ecg_hr_bpm": 0, "ecg_hr_bpm_baseline_median": 1})
-    1
+    >>> CATALOG[baseline_column("ecg_hr_bpm")].name, baseline_column("acc_enmo_mg")
+    ('ecg_hr_baseline_bpm', None)
     """
-    start = feature + BASELINE
-    return next((column for name, column in index.items() if name.startswith(start)), None)
+    return INDEX.get(BASELINES.get(feature, ""))
 
 
 class ColumnScorer:
@@ -44,7 +45,7 @@ class ColumnScorer:
     Raises
     ------
     ConfigError
-        If the catalogue has no such feature.
+        If the catalogue has no such feature, or only over windows that are not scored.
     """
 
     name = "columns"
@@ -54,6 +55,9 @@ class ColumnScorer:
         unknown = [feature for feature in features if feature not in INDEX]
         if unknown:
             raise ConfigError(f"no such feature: {', '.join(unknown)} (see docs/features.md)")
+        longer = [name for name in features if WINDOW not in CATALOG[INDEX[name]].windows]
+        if longer:
+            raise ConfigError(f"not over {WINDOW}, and only that is scored: {', '.join(longer)}")
         self._shown = [(INDEX[name], baseline_column(name)) for name in features]
 
     def score(self, batch: AlignedBatch) -> list[Score]:

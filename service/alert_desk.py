@@ -17,7 +17,6 @@ from typing import NamedTuple
 import msgspec
 
 from alerts.alert import PRIORITY_RANK, AlertEvent, AlertRecord, Resolution
-from alerts.silences import ANYONE
 from service.alert_wish import Wish
 from service.config import Config
 from service.outputs import DeadLetter
@@ -26,7 +25,7 @@ from streams.errors import ConfigError
 from streams.io.kafka_log import LogWriter, Message, Stored
 from streams.io.kafka_read import LogReader, read_topic
 from streams.partition import partition_of
-from streams.records import AlertCommand
+from streams.records import ANYONE, AlertCommand
 from streams.topics import topic_name
 
 _STATE = msgspec.json.Decoder(AlertRecord)
@@ -135,18 +134,17 @@ async def _send(config: Config, command: AlertCommand, wait_s: float) -> Answer:
 
 async def _write(config: Config, command: AlertCommand) -> None:
     """Write a command to its patient's partition, or to all of them."""
+    async with LogWriter(config.kafka.bootstrap) as writer:
+        await writer.send_all(messages(config, command, time.time_ns() // 1000))
+
+
+def messages(config: Config, command: AlertCommand, now_us: int) -> list[Message]:
+    """A command for the log: its patient's partition, or every one if it is for `ANYONE`."""
     kafka, value = config.kafka, encode(command)
-    own = [partition_of(command.patient_id, kafka.partitions)]
-    everywhere = list(range(kafka.partitions))
-    now_us = time.time_ns() // 1000
     topic, key = topic_name("in", kafka.prefix), command.patient_id.encode()
-    async with LogWriter(kafka.bootstrap) as writer:
-        await writer.send_all(
-            [
-                Message(topic, partition, now_us, key, value)
-                for partition in (everywhere if command.patient_id == ANYONE else own)
-            ]
-        )
+    own = (partition_of(command.patient_id, kafka.partitions),)
+    where = range(kafka.partitions) if command.patient_id == ANYONE else own
+    return [Message(topic, partition, now_us, key, value) for partition in where]
 
 
 async def _answer(reader: LogReader, command: AlertCommand) -> Answer:

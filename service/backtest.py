@@ -19,6 +19,7 @@ from alerts.alert import AlertEvent
 from alerts.envelope import cloud_event_json
 from alerts.policy import Policy
 from service.backtest_exact import Until, patient_events
+from service.backtest_fit import misfits
 from service.backtest_labels import Labels
 from service.backtest_light import Inputs as LightInputs
 from service.backtest_light import episodes, unsupported
@@ -57,6 +58,7 @@ class Tested(NamedTuple):
     swept: str  # the condition whose threshold was moved; empty: none
     frontier: tuple[Point, ...]
     why_exact: str  # why the exact machine was used; empty: the fast way was
+    misfits: tuple[str, ...] = ()  # why the scores say little about this policy
 
 
 class Report(NamedTuple):
@@ -186,7 +188,9 @@ def _test(
     found, why = outcome(history, candidate.policy, exact=exact)
     figures = measure(found, of, horizon_us)
     swept, points = _frontier(history, candidate, of, horizon_us, exact or bool(why))
-    return Tested(candidate, found, figures, swept, points, why)
+    table = history.table
+    said = misfits(table, candidate.policy) if table is not None and table.size else ()
+    return Tested(candidate, found, figures, swept, points, why, said)
 
 
 def _frontier(
@@ -261,6 +265,7 @@ def document(report: Report) -> dict[str, Any]:
                 "policy": msgspec.to_builtins(each.candidate.policy.ref),
                 "exact": each.outcome.exact,
                 "why_exact": each.why_exact,
+                "misfits": each.misfits,
                 "figures": plain(each.figures),
                 "swept": each.swept,
                 "frontier": [

@@ -14,7 +14,7 @@ from alerts.commands import Refused
 from alerts.ledger import Events
 from alerts.machine import AlertMachine
 from alerts.policy import Policy
-from models.score import Score
+from models.score import Score, Scorer
 from service.build import load_policy, scorers
 from service.config import Config
 from service.embedded import numbered, run
@@ -83,8 +83,8 @@ _ALWAYS: tuple[Any, ...] = ("tapped",)
 class TappedEngine(Engine):
     """The live engine with a tap on every patient's machine."""
 
-    def __init__(self, policy: Policy, config: Config) -> None:
-        super().__init__(policy, scorers(), config.timing_spec, config.kafka.partitions)
+    def __init__(self, policy: Policy, judges: Sequence[Scorer], config: Config) -> None:
+        super().__init__(policy, judges, config.timing_spec, config.kafka.partitions)
         self.taps: dict[str, Tap] = {}
 
     def _patient(self, partition: int, patient_id: str) -> Patient:
@@ -95,7 +95,9 @@ class TappedEngine(Engine):
         return patient
 
 
-def tapped(inputs: Inputs, config: Config) -> dict[str, list[Call]]:
+def tapped(
+    inputs: Inputs, config: Config, policies: Sequence[Policy] = ()
+) -> dict[str, list[Call]]:
     """What the machine of every patient was told in a replay of these inputs.
 
     Parameters
@@ -103,9 +105,12 @@ def tapped(inputs: Inputs, config: Config) -> dict[str, list[Call]]:
     inputs : Inputs
         Of `service.replay.load`.
     config : Config
-        Waiting rules and partitions; its policy is used to run the engine and changes nothing.
+        Waiting rules and partitions; its policy runs the engine.
+    policies : sequence of Policy
+        What is to be tried: the features they name are shown too.
     """
-    engine = TappedEngine(load_policy(config.policy), config)
+    policy = load_policy(config.policy)
+    engine = TappedEngine(policy, scorers(policy, *policies), config)
     for _ in run(engine, numbered(entries(inputs, config.kafka.partitions))):
         pass
     return {patient: tap.calls for patient, tap in engine.taps.items()}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from alerts.policy import Policy, default_policy_text, parse_policy
+from alerts.words import nearest
+from models.columns import ColumnScorer
 from models.limits import LimitsScorer
 from models.news2 import News2Scorer
 from models.score import Scorer
@@ -20,23 +22,45 @@ def load_policy(path: str) -> Policy:
     Raises
     ------
     ConfigError
-        If the file cannot be read or breaks a rule; it names both.
+        If the file cannot be read or breaks a rule; it names both. What it leaves out of
+        `technical`, `priority`, `inhibit` and `roles` is as shipped.
     """
+    shipped = default_policy_text()
     if not path:
-        return parse_policy(default_policy_text())
+        return parse_policy(shipped)
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"policy {path}: cannot be read ({error.strerror})") from error
     try:
-        return parse_policy(text)
+        return parse_policy(text, shipped)
     except ConfigError as error:
         raise ConfigError(f"policy {path}: {error}") from error
 
 
-def scorers() -> tuple[Scorer, ...]:
-    """Who scores every window, in this order."""
-    return News2Scorer(), LimitsScorer()
+def scorers(*policies: Policy) -> tuple[Scorer, ...]:
+    """Who scores every window, in this order, so that these policies can be applied.
+
+    Features that a policy names are shown to it (`source = "columns.input"`).
+
+    Raises
+    ------
+    ConfigError
+        If a policy reads a scorer that there is not, or a feature that is never scored: its
+        condition could never be raised.
+    """
+    always: tuple[Scorer, ...] = (News2Scorer(), LimitsScorer())
+    names = [*(scorer.name for scorer in always), ColumnScorer.name]
+    shown: dict[str, None] = {}
+    for spec in (spec for policy in policies for spec in policy.conditions.values()):
+        if spec.scorer not in names:
+            near = nearest(spec.scorer, names)
+            raise ConfigError(f"policy: source {spec.source!r}: no such scorer; {near}")
+        if spec.scorer == ColumnScorer.name:
+            if not spec.input:
+                raise ConfigError(f"policy: source {spec.source!r}: write columns.input")
+            shown[spec.input] = None
+    return (*always, ColumnScorer(tuple(shown))) if shown else always
 
 
 def build_engine(config: Config, timed: Timed = untimed) -> Engine:
@@ -45,4 +69,4 @@ def build_engine(config: Config, timed: Timed = untimed) -> Engine:
     `timed` lets a host measure its steps, see `service.metrics.Metrics.timed`.
     """
     policy = load_policy(config.policy)
-    return Engine(policy, scorers(), config.timing_spec, config.kafka.partitions, timed)
+    return Engine(policy, scorers(policy), config.timing_spec, config.kafka.partitions, timed)

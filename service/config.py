@@ -68,11 +68,14 @@ class TimingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WatchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `vigil watch` expects: receipts of these consumers, and heartbeats."""
+    """What `vigil watch` expects: receipts of these consumers, heartbeats, devices that speak."""
 
     consumers: tuple[str, ...] = ()
     receipt_s: float = 60.0
     heartbeat_s: float = 15.0
+    fleet_patients: int = 5  # 0: outages of many devices are not looked for
+    fleet_share: float = 0.5
+    fleet_within_s: float = 120.0
     http_host: str = "127.0.0.1"
     http_port: int = 9466  # 0: any free port, -1: no HTTP
 
@@ -282,6 +285,9 @@ def _check(config: Config, place: str) -> None:
         (-1 <= config.worker.http_port <= 65_535, "worker.http_port must be -1 to 65535"),
         (1 <= config.watch.receipt_s <= 86_400, "watch.receipt_s must be 1 to 86400"),
         (1 <= config.watch.heartbeat_s <= 3600, "watch.heartbeat_s must be 1 to 3600"),
+        (0 <= config.watch.fleet_patients <= 100_000, "watch.fleet_patients must be 0 to 100000"),
+        (0 <= config.watch.fleet_share <= 1, "watch.fleet_share must be 0 to 1"),
+        (1 <= config.watch.fleet_within_s <= 3600, "watch.fleet_within_s must be 1 to 3600"),
         (-1 <= config.watch.http_port <= 65_535, "watch.http_port must be -1 to 65535"),
         (
             _NAME.fullmatch(config.kafka.prefix) is not None,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from service.build import load_policy
+from service.build import load_policy, scorers
 from service.config import Config, redact_dsn
 from service.topics import require_topics
 from streams.errors import StoreError, VigilError
@@ -57,6 +57,7 @@ def _run(name: str, check: Callable[[Config], str], remedy: str, config: Config)
 
 def _policy(config: Config) -> str:
     policy = load_policy(config.policy)
+    scorers(policy)
     return f"{policy.ref.id} {policy.ref.version}"
 
 

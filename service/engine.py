@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from alerts.commands import for_everyone
 from alerts.machine import AlertMachine
 from alerts.policy import Policy
 from features.asof import refusal
@@ -24,6 +25,7 @@ from streams.errors import SnapshotMismatch
 from streams.partition import partition_of
 from streams.processor import Output, Outputs
 from streams.records import (
+    ANYONE,
     AlertCommand,
     Chunk,
     ClinicalEvent,
@@ -72,7 +74,7 @@ class Engine:
         self._partitions = partitions
         self._patients: dict[int, dict[str, Patient]] = {}
         self._touched: dict[str, tuple[Patient, int]] = {}
-        self._refused: list[Emitted] = []
+        self._said: list[Emitted] = []  # while routing: refusals, and what stands for all says
         self._handlers: dict[type, Callable[[int, LogRecord], None]] = {
             SignalBundle: self._route_chunks,
             Tick: self._route_tick,
@@ -88,14 +90,16 @@ class Engine:
         settled = settle(list(self._touched.values()), self._scorers, self._timed)
         for refused in settled.refused:
             self._refuse_command(records[refused.at], refused)
-        emitted = [*self._refused, *settled.emitted]
-        self._touched, self._refused = {}, []
+        emitted = [*self._said, *settled.emitted]
+        self._touched, self._said = {}, []
         emitted.sort(key=lambda e: (e.at, e.patient_id))
         return Outputs(tuple(e.output for e in emitted))
 
     def snapshots(self, partition: int) -> list[tuple[str, int, bytes]]:
         """Changed patients' states; see `streams.processor.Processor`."""
         changed = [p for p in self._patients.get(partition, {}).values() if p.dirty]
+        # Who stands for all comes last: stored up to an offset, so is everybody who heard it.
+        changed.sort(key=lambda patient: patient.patient_id == ANYONE)
         for patient in changed:
             patient.dirty = False
         return [(p.patient_id, p.frontier, pack(p)) for p in changed]
@@ -114,7 +118,7 @@ class Engine:
 
     def patients(self) -> int:
         """How many patients are in memory."""
-        return sum(len(own) for own in self._patients.values())
+        return sum(len(own) - (ANYONE in own) for own in self._patients.values())
 
     def _route(self, index: int, record: LogRecord) -> None:
         for rejected in record.rejected:
@@ -133,6 +137,8 @@ class Engine:
             if record.offset >= patient.frontier:
                 self._touch(patient, record)
                 patient.on_tick(index, record.record.now_us)
+                if patient.patient_id == ANYONE:
+                    self._settle_now(patient, record)
 
     def _route_status(self, index: int, record: LogRecord) -> None:
         assert isinstance(record.record, DeviceStatus)
@@ -148,9 +154,45 @@ class Engine:
 
     def _route_command(self, index: int, record: LogRecord) -> None:
         assert isinstance(record.record, AlertCommand)
+        if record.record.patient_id == ANYONE:
+            self._broadcast(index, record, record.record)
+            return
         patient = self._admit(index, record, record.record.patient_id)
         if patient is not None:
             patient.on_command(index, record.record, record.append_us)
+
+    def _broadcast(self, index: int, record: LogRecord, command: AlertCommand) -> None:
+        """Let every patient of the partition hear a command, and who stands for all before them.
+
+        What they refuse, nobody hears; what they have heard, everybody has.
+        """
+        everyone = self._patient(record.partition, ANYONE)
+        if record.offset < everyone.frontier:
+            return
+        news = not everyone.machine.knows(command.command_id)
+        self._touch(everyone, record)
+        everyone.on_command(index, command, record.append_us)
+        accepted = self._settle_now(everyone, record)
+        if not (news and accepted and for_everyone(command)):
+            return
+        for patient in self._patients[record.partition].values():
+            if patient is not everyone and record.offset >= patient.frontier:
+                self._touch(patient, record)
+                patient.on_command(index, command, record.append_us)
+
+    def _settle_now(self, everyone: Patient, record: LogRecord) -> bool:
+        """Carry out what who stands for all was told; whether nothing was refused.
+
+        At once, because a patient who first appears later in the same feed begins with what is in
+        force. Every partition has one; they say the same, so that of one partition speaks.
+        """
+        self._touched.pop(ANYONE)
+        settled = settle([(everyone, record.partition)], ())
+        for refused in settled.refused:
+            self._refuse_command(record, refused)
+        if record.partition == partition_of(ANYONE, self._partitions):
+            self._said += settled.emitted
+        return not settled.refused
 
     def _route_chunks(self, index: int, record: LogRecord) -> None:
         assert isinstance(record.record, SignalBundle)
@@ -161,7 +203,7 @@ class Engine:
         self.counters["chunks"] += len(chunks)
         for patient_id, own in by_patient.items():
             known = [item for item in own if item[1].signal in CONTEXT_US]
-            if partition_of(patient_id, self._partitions) != record.partition:
+            if not self._at_home(patient_id, record):
                 faults = [(position, Reason.MISROUTED) for position, _ in own]
             else:
                 faults = self._take_chunks(index, record, patient_id, known)
@@ -196,7 +238,7 @@ class Engine:
         self, index: int, record: LogRecord, patient_id: str, fault: Reason | None = None
     ) -> Patient | None:
         """The patient a record is for; None when it is refused or already applied."""
-        if partition_of(patient_id, self._partitions) != record.partition:
+        if not self._at_home(patient_id, record):
             fault = Reason.MISROUTED
         if fault is not None:
             self._refuse_record(index, record, fault, patient_id)
@@ -207,11 +249,18 @@ class Engine:
         self._touch(patient, record)
         return patient
 
+    def _at_home(self, patient_id: str, record: LogRecord) -> bool:
+        """Whether somebody's data may be on this partition; who stands for all has none."""
+        own = partition_of(patient_id, self._partitions)
+        return patient_id != ANYONE and own == record.partition
+
     def _patient(self, partition: int, patient_id: str) -> Patient:
         own = self._patients.setdefault(partition, {})
         patient = own.get(patient_id)
         if patient is None:
-            machine = AlertMachine(self._policy, patient_id)
+            everyone = own.get(ANYONE)
+            standing = None if everyone is None else everyone.machine.standing()
+            machine = AlertMachine(self._policy, patient_id, standing=standing)
             patient = Patient(patient_id, self._timing, CONTEXT_US, machine)
             own[patient_id] = patient
         return patient
@@ -229,11 +278,11 @@ class Engine:
 
     def _refuse_command(self, record: LogRecord, refused: RefusedCommand) -> None:
         original = record.value or encode(refused.command)
-        detail, patient_id = refused.refusal.detail, refused.command.patient_id
+        detail, patient_id = refused.refusal.detail, refused.patient_id
         rejected = Rejected(Reason.BAD_COMMAND, detail, 0, original, patient_id)
         self._refuse(refused.at, record, rejected)
 
     def _refuse(self, index: int, record: LogRecord, rejected: Rejected) -> None:
         self.counters[f"rejected.{rejected.reason}"] += 1
         output: Output = dead_letter(record, rejected, Caused(record.partition, record.append_us))
-        self._refused.append(Emitted(index, rejected.patient_id, output))
+        self._said.append(Emitted(index, rejected.patient_id, output))

@@ -10,15 +10,16 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from streams.history import HistorySpec, Timed, active_partitions
 from streams.io.files.recording import Recording, append_us, chunks
-from streams.records import ClinicalEvent, DeviceStatus
+from streams.records import AlertCommand, ClinicalEvent, DeviceStatus
 
 KnownEvent = tuple[int, ClinicalEvent]  # append time, event
+Known = tuple[int, ClinicalEvent | AlertCommand]
 CHUNK_S = 2.0  # what a gateway would send; results do not depend on it
 TAIL_US = 10_000_000  # ticks after the last record; devices are switched off at their end
 
 
 def history(
-    recordings: Sequence[Recording], events: Sequence[KnownEvent], chunk_s: float = CHUNK_S
+    recordings: Sequence[Recording], events: Sequence[Known], chunk_s: float = CHUNK_S
 ) -> Iterator[Timed]:
     """Merge recordings and events by append time.
 
@@ -27,8 +28,8 @@ def history(
     recordings : sequence of Recording
         Each is followed by a `DeviceStatus` "off" at its end: a recording that is over is not a
         lost signal.
-    events : sequence of (append_us, ClinicalEvent)
-        Appended when they were known, or when they reached the log if that was later.
+    events : sequence of (append_us, ClinicalEvent or AlertCommand)
+        Appended when they were known or asked, or when they reached the log if that was later.
     chunk_s : float
         Length of the chunks, s.
 
@@ -65,7 +66,7 @@ def spec_for(patient_ids: Iterable[str], partitions: int) -> HistorySpec:
     )
 
 
-def patients_of(recordings: Sequence[Recording], events: Sequence[KnownEvent]) -> tuple[str, ...]:
+def patients_of(recordings: Sequence[Recording], events: Sequence[Known]) -> tuple[str, ...]:
     """Every patient of a history, sorted."""
     named = {recording.patient_id for recording in recordings}
     return tuple(sorted(named | {event.patient_id for _, event in events}))

@@ -19,7 +19,7 @@ from service.build import build_engine, load_policy
 from service.config import Config
 from service.embedded import numbered, run
 from service.event_csv import EventError, parse_events
-from service.history import KnownEvent, history, patients_of, spec_for
+from service.history import Known, KnownEvent, history, patients_of, spec_for
 from service.progress import SILENT, Watcher
 from service.results import Collector, Results
 from streams.errors import SourceError
@@ -34,6 +34,7 @@ class Inputs(NamedTuple):
     recordings: tuple[Recording, ...]
     events: tuple[KnownEvent, ...]
     faults: tuple[str, ...]  # one line per file or row that was refused, with its place
+    commands: tuple[Known, ...] = ()  # what people asked meanwhile
 
 
 def load(
@@ -71,8 +72,9 @@ def load(
 
 def entries(inputs: Inputs, partitions: int) -> Iterator[LogEntry]:
     """The log of these inputs: the same for every runner."""
-    spec = spec_for(patients_of(inputs.recordings, inputs.events), partitions)
-    return spec.build(history(inputs.recordings, inputs.events))
+    told = (*inputs.events, *inputs.commands)
+    spec = spec_for(patients_of(inputs.recordings, told), partitions)
+    return spec.build(history(inputs.recordings, told))
 
 
 class Replayed(NamedTuple):

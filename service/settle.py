@@ -63,6 +63,7 @@ class RefusedCommand(NamedTuple):
     """A command that could not apply, for the dead letters."""
 
     at: int  # index of the causing record in its feed
+    patient_id: str  # whose machine refused: all are asked about a broadcast
     command: AlertCommand
     refusal: Refused
 
@@ -186,7 +187,7 @@ def _events(patient: Patient, op: Op, out: Settled) -> Sequence[AlertEvent]:
             said = machine.on_command(op.command, op.cause.clock_us)
             if not isinstance(said, Refused):
                 return said
-            out.refused.append(RefusedCommand(op.cause.at, op.command, said))
+            out.refused.append(RefusedCommand(op.cause.at, patient.patient_id, op.command, said))
     return ()
 
 

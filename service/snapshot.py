@@ -12,6 +12,7 @@ import msgspec
 
 from alerts.machine import AlertMachine, MachineState
 from alerts.policy import Policy
+from alerts.suppress import Standing
 from features.asof import AsOf
 from features.catalog import catalog_hash
 from features.memory import Memory
@@ -67,6 +68,17 @@ def pack(patient: Patient) -> bytes:
     )
 
 
+def standing(state: bytes) -> Standing:
+    """What holds for a stored patient beyond one alert, for people to look at.
+
+    Raises
+    ------
+    SnapshotMismatch
+        If the bytes are no snapshot of this build.
+    """
+    return _decoded(state).machine.standing
+
+
 def unpack(state: bytes, timing: TimingSpec, context_us: dict[str, int], policy: Policy) -> Patient:
     """The patient that gave `state`.
 
@@ -84,10 +96,7 @@ def unpack(state: bytes, timing: TimingSpec, context_us: dict[str, int], policy:
     SnapshotMismatch
         If the bytes are of another version or feature catalogue, or not a snapshot at all.
     """
-    try:
-        kept = _DECODER.decode(state)
-    except (ValueError, RecursionError) as error:
-        raise SnapshotMismatch("stored engine state cannot be read by this build") from error
+    kept = _decoded(state)
     if (kept.version, kept.catalog) != (SNAPSHOT_VERSION, catalog_hash()):
         raise SnapshotMismatch(
             f"stored engine state is version {kept.version}, catalogue {kept.catalog}; this build "
@@ -101,6 +110,13 @@ def unpack(state: bytes, timing: TimingSpec, context_us: dict[str, int], policy:
             "stored engine state does not fit this build's signals or waiting rules; keep both, or "
             "start from a topic prefix of its own"
         ) from error
+
+
+def _decoded(state: bytes) -> PatientState:
+    try:
+        return _DECODER.decode(state)
+    except (ValueError, RecursionError) as error:
+        raise SnapshotMismatch("stored engine state cannot be read by this build") from error
 
 
 def _rebuilt(

@@ -1,7 +1,8 @@
-"""`vigil watch`: who confirms no alerts, which worker fell silent. A process of its own.
+"""`vigil watch`: who confirms no alerts, which worker or fleet of devices fell silent.
 
-What it finds becomes an `AlertCommand` on the patient's log, so that the technical alert is ordered
-and replays like every other, and a metric, which speaks when no engine is left to raise one.
+A process of its own. What it finds becomes an `AlertCommand` on the patient's log, so that the
+technical alert is ordered and replays like every other, and a metric, which speaks when no engine
+is left to raise one.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
-from alerts.alert import AlertEvent
+from alerts.alert import AlertEvent, AlertRecord
 from service import logs
+from service.alert_desk import messages
 from service.config import Config
 from service.deliver_host import latest_states
+from service.fleet import OUTAGE, FleetRules, FleetWatch, Outage
 from service.heartbeat import Change, HeartbeatWatch, parse_heartbeat
 from service.receipts import (
     CONDITION,
@@ -32,12 +35,11 @@ from service.receipts import (
     parse_receipt,
 )
 from service.topics import require_topics
-from streams.codec import encode
 from streams.errors import BrokerError, ConfigError
 from streams.io.kafka_follow import Follower
-from streams.io.kafka_log import LogWriter, Message, Stored
+from streams.io.kafka_log import LogWriter, Stored
 from streams.partition import partition_of
-from streams.records import AlertCommand
+from streams.records import ANYONE, AlertCommand
 from streams.topics import topic_name
 
 HEARTBEAT: Final = f"{CONDITION}:heartbeat"
@@ -64,9 +66,16 @@ class Watch:
         rules = WatchRules(watch.consumers, round(watch.receipt_s * 1e6))
         self.receipts = ReceiptWatch(rules)
         self.beats = HeartbeatWatch(round(watch.heartbeat_s * 1e6))
+        within_us = round(watch.fleet_within_s * 1e6)
+        self.fleet = FleetWatch(FleetRules(watch.fleet_patients, watch.fleet_share, within_us))
         self._partitions = config.kafka.partitions
         self._patients: dict[str, int] = {}  # seen with a score, when
         self._shorts = {topic_name(short, prefix): short for short in TOPICS}
+
+    def seed(self, records: Sequence[AlertRecord]) -> None:
+        """Take over what was told before a restart: it stands in the open alerts."""
+        self.receipts.seed(records)
+        self.fleet.seed(records)
 
     def hear(self, row: Stored, now_us: int) -> list[AlertCommand]:
         """Take one message of any of the topics; the commands it leads to."""
@@ -79,8 +88,12 @@ class Watch:
 
     def tick(self, now_us: int) -> list[AlertCommand]:
         """What is overdue by now."""
+        self._patients = {p: at for p, at in self._patients.items() if now_us - at < PATIENT_US}
         changes = self.beats.silent(now_us)
         commands = [lapse_command(lapse, now_us) for lapse in self._told(now_us)]
+        outage = self.fleet.judge(len(self._patients))
+        if outage is not None:
+            commands.append(_outage_command(outage, now_us))
         return commands + [c for change in changes for c in self._monitoring(change, now_us)]
 
     def _hear(self, short: str, row: Stored, now_us: int) -> list[AlertCommand]:
@@ -88,7 +101,9 @@ class Watch:
             if row.key and len(self._patients) < MAX_PATIENTS:
                 self._patients[row.key.decode()] = now_us
         elif short == "alerts":
-            self.receipts.published(_EVENT.decode(row.value), row.append_us)
+            event = _EVENT.decode(row.value)
+            self.receipts.published(event, row.append_us)
+            self.fleet.heard(event)
         elif short == "receipts":
             return [
                 lapse_command(x, now_us) for x in self.receipts.confirmed(parse_receipt(row.value))
@@ -106,7 +121,6 @@ class Watch:
 
     def _monitoring(self, change: Change, now_us: int) -> Iterable[AlertCommand]:
         """Commands to every patient of the partitions of a worker that fell silent, or is back."""
-        self._patients = {p: at for p, at in self._patients.items() if now_us - at < PATIENT_US}
         what = "beats again" if change.alive else "is silent"
         log.error("worker %s %s (%d partitions)", change.instance, what, len(change.partitions))
         for patient in sorted(self._patients):
@@ -143,7 +157,7 @@ async def _run(config: Config, figures: Figures) -> None:
         loop.add_signal_handler(number, stopping.set)
     kafka = config.kafka
     watch = Watch(config)
-    watch.receipts.seed(await latest_states(config))
+    watch.seed(await latest_states(config))
     topics = [topic_name(short, kafka.prefix) for short in TOPICS]
     start_us = time.time_ns() // 1000 - LOOKBACK_US
     async with (
@@ -157,7 +171,7 @@ async def _run(config: Config, figures: Figures) -> None:
             commands = [c for row in rows for c in watch.hear(row, now_us)]
             if not rows:  # what is on the log already has been heard
                 commands += watch.tick(now_us)
-            await writer.send_all([_message(config, c, now_us) for c in commands])
+            await writer.send_all([m for c in commands for m in messages(config, c, now_us)])
             figures.show(watch, now_us)
 
 
@@ -170,11 +184,12 @@ async def _polled(follower: Follower) -> list[Stored]:
         return []
 
 
-def _message(config: Config, record: AlertCommand, now_us: int) -> Message:
-    kafka = config.kafka
-    partition = partition_of(record.patient_id, kafka.partitions)
-    topic, key = topic_name("in", kafka.prefix), record.patient_id.encode()
-    return Message(topic, partition, now_us, key, encode(record))
+def _outage_command(outage: Outage, now_us: int) -> AlertCommand:
+    """An outage to everybody: it raises one alert and holds back `no_data` of each patient."""
+    words = f"{outage.patients} patients silent"
+    log.error("device fleet outage %s: %s", "is over" if outage.over else "began", words)
+    where = (ANYONE, OUTAGE, words)
+    return command(where, outage.since_us, over=outage.over, at_us=now_us)
 
 
 class Figures:
@@ -196,6 +211,9 @@ class Figures:
             "Time since the last heartbeat of any worker; -1 before the first.",
             registry=registry,
         )
+        self._silent = Gauge(
+            "vigil_silent_patients", "Patients with an alert that no data comes.", registry=registry
+        )
         self._live = Gauge(
             "vigil_live", "1 while some worker beats and is ready.", registry=registry
         )
@@ -205,6 +223,7 @@ class Figures:
         for consumer, count in watch.receipts.lapsed().items():
             self._lapsed.labels(consumer).set(count)
         self._waiting.set(watch.receipts.waiting())
+        self._silent.set(watch.fleet.silent())
         age_s = watch.beats.age_s(now_us)
         self._age.set(-1.0 if age_s is None else age_s)
         self._live.set(watch.beats.live(now_us))

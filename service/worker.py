@@ -10,7 +10,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from service import logs
-from service.build import build_engine, load_policy
+from service.build import build_engine, load_policy, scorers
 from service.config import Config
 from service.heartbeat_host import Beating
 from service.http import HealthServer
@@ -55,7 +55,7 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
     BrokerError
         If Kafka does not answer at the start.
     """
-    load_policy(config.policy)
+    scorers(load_policy(config.policy))
     settings = settings_of(config)
     _make_folder(Path(settings.datadir or "."))
     require_topics(config)

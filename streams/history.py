@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from streams.errors import ConfigError, SourceError
 from streams.partition import PARTITIONS, partition_of
-from streams.records import Chunk, Record, SignalBundle, Tick
+from streams.records import ANYONE, AlertCommand, Chunk, Record, SignalBundle, Tick
 
 MAX_BUNDLE_BYTES = 1_048_576  # of samples: far below what a topic accepts
 MAX_GAP_TICKS = 17_280  # one day of 5 s ticks; a longer silence is skipped to its end
@@ -169,7 +169,8 @@ def partitioned_log(records: Iterable[Timed], spec: HistorySpec) -> Iterator[Log
     ----------
     records : iterable of (append_us, Record or Chunk)
         By append time, not decreasing. Bundles are taken apart and bundled anew: one may
-        hold patients of several partitions. Ticks go to every active partition.
+        hold patients of several partitions. Ticks, and commands to everybody, go to every
+        active partition.
     spec : HistorySpec
         Partitions, bundle period, ticks.
 
@@ -187,7 +188,7 @@ def partitioned_log(records: Iterable[Timed], spec: HistorySpec) -> Iterator[Log
     bundler = _Bundler(spec.bundle_us)
     for append_us, record in with_ticks(records, spec.tick_us, spec.tail_us):
         yield from bundler.advance(append_us)
-        if isinstance(record, Tick):
+        if isinstance(record, Tick) or _to_all(record):
             yield from bundler.flush_all()
             for partition in active:
                 yield LogEntry(partition, append_us, record)
@@ -200,3 +201,8 @@ def partitioned_log(records: Iterable[Timed], spec: HistorySpec) -> Iterator[Log
             yield from bundler.flush(partition)
             yield LogEntry(partition, append_us, record)
     yield from bundler.flush_all()
+
+
+def _to_all(record: Record | Chunk) -> TypeGuard[AlertCommand]:
+    """Say whether a record is a command that every partition gets."""
+    return isinstance(record, AlertCommand) and record.patient_id == ANYONE

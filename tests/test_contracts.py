@@ -24,13 +24,22 @@ from streams.io.files.recording import Recording
 from streams.io.files.registry import open_source
 from streams.partition import partition_of
 from streams.processor import Output
-from streams.records import Chunk, ClinicalEvent, DeviceStatus, LogRecord, SignalBundle, Tick
+from streams.records import (
+    ANYONE,
+    Chunk,
+    ClinicalEvent,
+    DeviceStatus,
+    LogRecord,
+    SignalBundle,
+    Tick,
+)
 from tests.service.engine_kit import (
     ECG_HZ,
     PARTITIONS,
     START_US,
     S,
     collected,
+    command,
     engine,
     event,
     log_of,
@@ -49,7 +58,10 @@ LATENESS_US = 7_500_000  # of a record; its chunks begin up to 2.25 s before it
 
 
 def ward(seconds: float = 300.0) -> list[list[Timed]]:
-    """One deteriorates, one loses contact for 90 s, one is well, one wears a wristband."""
+    """One deteriorates, one loses contact for 90 s, one is well, one wears a wristband, one is late.
+
+    The late one is lost as well. Silences and an outage of the whole ward come and go meanwhile.
+    """
     sick = patient("sick", seconds, rate_bpm=135, breaths=28, spo2=90.0)
     sick += [
         event("sick", "sbp", 88, "mmHg", 20, 40),
@@ -58,7 +70,23 @@ def ward(seconds: float = 300.0) -> list[list[Timed]]:
     ]
     lost = patient("lost", seconds, rate_bpm=60, spans_s=((3.3, 140.0), (230.0, seconds)))
     lost += [event("lost", "oxygen", 1.0, "", 10, 15), status("lost", "worn", 1.0)]
-    return [sick, lost, patient("well", seconds, rate_bpm=80), wristband("wrist", seconds)]
+    late = patient("late", seconds, rate_bpm=75, spans_s=((155.0, 170.0), (285.0, seconds)))
+    well, wrist = patient("well", seconds, rate_bpm=80), wristband("wrist", seconds)
+    return [sick, lost, well, wrist, late, COMMANDS]
+
+
+COMMANDS: list[Timed] = [
+    command(ANYONE, "silence", "condition=lead_off:*", 90, lasting_s=200),
+    command(ANYONE, "lost", "device_fleet_outage", 100),
+    command("sick", "silence", "condition=single_parameter", 120, lasting_s=60),
+    command(ANYONE, "silence", "condition=no_data:*", 150, lasting_s=140, command_id="quiet"),
+    command(ANYONE, "maintenance", "subject=lost", 190, lasting_s=25),
+    command("well", "silence", "kind=technical", 200, lasting_s=60),
+    command(ANYONE, "unsilence", "quiet", 265),
+    command(ANYONE, "regained", "device_fleet_outage", 270),
+    command(ANYONE, "lost", "device_fleet_outage", 280),
+]
+"""What people and services say to the ward of `ward`."""
 
 
 def bytes_of(results: Results) -> tuple[object, ...]:
@@ -131,8 +159,14 @@ def test_the_cases_say_enough_to_tell_a_difference(real: Case) -> None:
         assert any(a.phase == "raised" for a in known.results.alerts)
         assert any(row.values.get("ecg_hr_bpm") for row in known.results.features)
         assert not known.results.dead
-    codes = {a.condition.code for a in synthetic().results.alerts}
-    assert {"deterioration", "no_data:"} <= codes
+    alerts = synthetic().results.alerts
+    codes = {a.condition.code for a in alerts}
+    assert {"deterioration", "no_data:", "device_fleet_outage"} <= codes
+    held = {(a.subject, str(a.phase), str(a.state.suppression)) for a in alerts}
+    assert ("late", "raised", "inhibited") in held, "what was in force before the patient came"
+    assert ("late", "unsuppressed", "none") in held
+    assert ("lost", "raised", "maintenance") in held
+    assert ("lost", "suppressed", "inhibited") in held
 
 
 def test_the_wristband_of_the_case_reaches_every_family() -> None:
@@ -258,7 +292,7 @@ def test_duplicates_anywhere_change_nothing(case: Case, seed: int) -> None:
 def shuffled(log: Sequence[LogRecord], seed: int) -> list[LogRecord]:
     """The same chunks in the same places of the log, some of them up to the lateness too late.
 
-    The patient with an outage keeps its order: around silence the time of arrival is the finding.
+    Patients with an outage keep their order: around silence the time of arrival is the finding.
     """
     rng = random.Random(seed)
     rows = plain(log)
@@ -271,7 +305,7 @@ def shuffled(log: Sequence[LogRecord], seed: int) -> list[LogRecord]:
             if number == where
             and isinstance(record, SignalBundle)
             and append_us < end_us - 10 * S
-            and all(chunk.patient_id != "lost" for chunk in record.chunks)
+            and all(chunk.patient_id not in ("lost", "late") for chunk in record.chunks)
         ]
         due_us = [rows[place][1] + rng.choice((0, rng.random())) * LATENESS_US for place in slots]
         content = [rows[place][2] for _, place in sorted(zip(due_us, slots, strict=True))]
@@ -424,7 +458,7 @@ def only(record: LogRecord, name: str) -> LogRecord:
     if isinstance(kept, SignalBundle):
         own = tuple(chunk for chunk in kept.chunks if chunk.patient_id == name)
         kept = SignalBundle(own) if own else None
-    elif kept is not None and not isinstance(kept, Tick) and kept.patient_id != name:
+    elif kept is not None and not isinstance(kept, Tick) and kept.patient_id not in (name, ANYONE):
         kept = None
     return record._replace(record=kept)
 

@@ -9,10 +9,11 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from alerts.silences import ANYONE, Matchers, Silence, parse_matchers, preview
+from alerts.silences import Matchers, Silence, parse_matchers, preview
 from service.alert_wish import Wish
 from service.cli.common import EXIT_REFUSED, AsJson, ConfigFile, configured, say, tell, warn
 from streams.errors import ConfigError
+from streams.records import ANYONE
 
 alert_app = typer.Typer(help="See open alerts and answer them.", no_args_is_help=True)
 
@@ -26,6 +27,8 @@ By = Annotated[
 Why = Annotated[str, typer.Option("--reason", "-m", help="Why, in words.")]
 For = Annotated[str, typer.Option("--for", help="How long, like 30m or 4h.")]
 Wait = Annotated[float, typer.Option("--wait", help="Wait this long for the answer, s.")]
+
+REFUSAL_S = 2.0  # what is about no alert has no answer, but may be refused
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -295,6 +298,35 @@ def maintenance(
     return _preview(config_file, made) if preview_only else _make(config_file, made)
 
 
+@alert_app.command("silences")
+def silences(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Print silences and maintenance in force, the one that ends first first.
+
+    As the workers stored them at their last checkpoint (10 s by default).
+
+    Example: vigil alert silences
+    """
+    import msgspec
+
+    from alerts.text import rfc3339
+    from service.silence_list import in_force
+
+    config = configured(config_file)
+    found = in_force(config, _now_us())
+    if as_json:
+        rows = [{**msgspec.to_builtins(each.silence), "patient": each.patient} for each in found]
+        say(rows)
+        return
+    for each in found:
+        made = each.silence
+        about = ",".join(f"{field}={word}" for field, word in made.matchers)
+        whose = "everybody" if each.patient == ANYONE else each.patient
+        tell(
+            f"{made.id} {made.kind} {about},up_to={made.up_to} of {whose} until "
+            f"{rfc3339(made.ends_us)} by {made.by}: {made.comment}"
+        )
+
+
 @alert_app.command("unsilence")
 def unsilence(
     which: Annotated[str, typer.Argument(metavar="SILENCE", help="Its id.")],
@@ -414,11 +446,14 @@ def _make(config_file: ConfigFile, made: _Quiet) -> int:
 
 
 def _tell(config_file: ConfigFile, wish: Wish) -> int:
-    """Send a command that is about no single alert; print its id."""
+    """Send a command that is about no single alert; print its id, or why it was refused."""
     from service.alert_desk import command_of, send
 
     command = command_of(wish, _now_us())
-    send(configured(config_file), command, 0.0)
+    answer = send(configured(config_file), command, REFUSAL_S)
+    if answer.refused is not None:
+        warn(f"refused: {answer.refused}")
+        return EXIT_REFUSED
     tell(f"sent {command.action} {command.command_id}")
     return 0
 

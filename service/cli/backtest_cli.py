@@ -79,7 +79,7 @@ def backtest(  # noqa: PLR0913 - one parameter per option
     known = read_labels(labels) if labels else None
     writable(out)
     with progress() as watcher:
-        history, faults = _history(sources, events, config, watcher)
+        history, faults = _history(sources, events, config, candidates, watcher)
         report = run(history, candidates, known, round(horizon_h * 3.6e9), watcher, exact=exact)
     described = {
         "sources": [source.name for source in sources],
@@ -91,6 +91,9 @@ def backtest(  # noqa: PLR0913 - one parameter per option
     write_page(report, out / "backtest.html")
     if known is not None:
         _write_raises(report, known, out)
+    for each in report.tested:
+        for words in each.misfits:
+            warn(f"{each.candidate.name}: {words}")
     for fault in faults:
         warn(f"refused: {fault}")
     _show(report, out, as_json)
@@ -119,7 +122,11 @@ def _candidates(paths: list[Path]) -> list[Candidate]:
 
 
 def _history(
-    sources: list[Path], events: Path | None, config: Config, watcher: Watcher
+    sources: list[Path],
+    events: Path | None,
+    config: Config,
+    candidates: list[Candidate],
+    watcher: Watcher,
 ) -> tuple[History, tuple[str, ...]]:
     """Stored scores, or recordings played through the engine once."""
     from service.backtest_scores import read_scores, score_files
@@ -138,7 +145,7 @@ def _history(
 
     inputs = load(sources, events, watcher=watcher)
     watcher.stage("engine", None)
-    calls = tapped(inputs, config)
+    calls = tapped(inputs, config, [each.policy for each in candidates])
     spans: dict[str, tuple[int, int]] = {}
     for recording in inputs.recordings:
         for signal in recording.signals:

@@ -76,12 +76,12 @@ def replay(  # noqa: PLR0913 - one parameter per option
 
     Example: vigil replay recordings/ --events events.csv --out results
     """
-    from service.build import load_policy
+    from service.build import load_policy, scorers
     from service.report import write_report
     from service.results import write
 
     config = configured(config_file, policy)
-    load_policy(config.policy)
+    scorers(load_policy(config.policy))
     writable(out)
     with progress() as watcher:
         inputs = _inputs(sources, events, config, watcher)

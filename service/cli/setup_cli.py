@@ -111,11 +111,12 @@ def check(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
 
     Example: vigil config check --config vigil.toml
     """
-    from service.build import load_policy
+    from service.build import load_policy, scorers
 
     config = configured(config_file)
     config.database_dsn()
     policy = load_policy(config.policy)
+    scorers(policy)
     if as_json:
         say({"valid": True, "policy": {"id": policy.ref.id, "version": policy.ref.version}})
     else:
@@ -130,14 +131,16 @@ def check_policy(
     """Check a policy file, and say in words what it does.
 
     Unknown keys are named with the nearest valid one; impossible levels,
-    missing tables and alerts that would silence themselves are refused.
+    alerts that would silence themselves, and sources that nothing scores are
+    refused.
 
     Example: vigil policy check ward.toml
     """
     from alerts.explain import explain
-    from service.build import load_policy
+    from service.build import load_policy, scorers
 
     policy = load_policy(str(file))
+    scorers(policy)
     lines = explain(policy)
     if as_json:
         ref = {"id": policy.ref.id, "version": policy.ref.version, "digest": policy.digest}

@@ -3,7 +3,8 @@
 Alertmanager forgets an alert that nobody repeats. So every open one is sent again each
 `resend_s`, stale or not, with an end `hold_s` ahead: an emitter that is away for less resolves
 nothing. An end is repeated for `resolved_s`. A changed severity is another alert to Alertmanager,
-so the old one is ended beside it.
+so the old one is ended beside it. What Vigil holds back would ring there, so it is ended too and
+told anew once nothing holds it back.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from alerts.alert import AlertEvent, AlertRecord, Resolution
+from alerts.alert import AlertEvent, AlertRecord, Resolution, Suppression
 from alerts.text import rfc3339
 from service.emitters.contract import HttpRequest, Letter
 from service.emitters.pagerduty import SEVERITY
@@ -57,13 +58,15 @@ class Mapper:
     def seed(self, records: Iterable[AlertRecord]) -> None:
         """Take over the open occurrences."""
         for record in records:
-            if record.state.resolution is Resolution.OPEN:
+            if _rings(record):
                 self._open[record.occurrence_id] = record
 
-    def letter(self, event: AlertEvent, now_us: int) -> Letter:
-        """The event's alert, and the end of the one it replaces."""
-        alerts = [self._alert(event, self._end_us(event, now_us))]
+    def letter(self, event: AlertEvent, now_us: int) -> Letter | None:
+        """The event's alert, and the end of the one it replaces; None for what was never told."""
         before = self._open.get(event.occurrence_id)
+        if before is None and event.state.suppression is not Suppression.NONE:
+            return None
+        alerts = [self._alert(event, self._end_us(event, now_us))]
         if before is not None and before.priority != event.priority:
             alerts.insert(0, self._alert(before, now_us))
         return self._post((event.event_id,), alerts)
@@ -73,10 +76,10 @@ class Mapper:
         before = self._open.pop(event.occurrence_id, None)
         if before is not None and before.priority != event.priority:
             self._ended[before.occurrence_id, before.priority] = (now_us, before)
-        if event.state.resolution is Resolution.OPEN:
+        if _rings(event):
             self._open[event.occurrence_id] = event
             self._ended.pop((event.occurrence_id, event.priority), None)
-        else:
+        elif before is not None or event.state.resolution is not Resolution.OPEN:
             self._ended[event.occurrence_id, event.priority] = (now_us, event)
 
     def repeat(self, now_us: int) -> Letter | None:
@@ -95,8 +98,7 @@ class Mapper:
         return self._post(ids, alerts)
 
     def _end_us(self, event: AlertEvent, now_us: int) -> int:
-        still = event.state.resolution is Resolution.OPEN
-        return now_us + self._hold_us if still else now_us
+        return now_us + self._hold_us if _rings(event) else now_us
 
     def _post(self, event_ids: tuple[str, ...], alerts: list[dict[str, Any]]) -> Letter:
         headers = [("Content-Type", "application/json")]
@@ -134,3 +136,9 @@ class Mapper:
         if self._link_base:
             said["generatorURL"] = self._link_base.rstrip("/") + record.links.detail
         return said
+
+
+def _rings(record: AlertRecord) -> bool:
+    """Whether an alert stands in Alertmanager: open, and nothing holds it back."""
+    state = record.state
+    return state.resolution is Resolution.OPEN and state.suppression is Suppression.NONE

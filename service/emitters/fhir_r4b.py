@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from alerts.alert import AlertEvent, Kind, Phase, Priority, Resolution
+from alerts.outward import calls
 from alerts.text import rfc3339
 
 FLAG_CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/flag-category"
@@ -20,13 +21,6 @@ URGENCY: Final = {  # FHIR request-priority
     Priority.LOW: "urgent",
     Priority.INFO: "routine",
 }
-TELLS: Final = (
-    Phase.RAISED,
-    Phase.ESCALATED,
-    Phase.UNACKNOWLEDGED,
-    Phase.REJECTED,
-    Phase.RETRACTED,
-)
 
 
 def bundle(event: AlertEvent, patient_system: str) -> dict[str, Any]:
@@ -41,7 +35,7 @@ def bundle(event: AlertEvent, patient_system: str) -> dict[str, Any]:
     """
     patient = _patient(event, patient_system)
     resources = [flag(event, patient)]
-    if event.phase in TELLS:
+    if calls(event) or event.phase is Phase.RETRACTED:
         resources.append(communication(event, patient))
     if event.score is not None:
         resources.append(risk_assessment(event, patient))

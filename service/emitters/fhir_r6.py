@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from alerts.alert import AlertEvent, Kind, Resolution, Responsibility
+from alerts.outward import outward
 from alerts.text import rfc3339
-from service.emitters.states import outward
 
 PRIORITY: Final = "http://hl7.org/fhir/devicealert-priority"
 ACTIVATION: Final = "http://hl7.org/fhir/devicealert-activationState"
@@ -24,7 +24,7 @@ def device_alert(event: AlertEvent, patient_system: str) -> dict[str, Any]:
     patient_system : str
         System of the patient's identifier.
     """
-    state = outward(event)
+    state = outward(event.state)
     accepted = event.state.responsibility is Responsibility.ACCEPTED
     technical = event.kind is Kind.TECHNICAL
     period = {"start": rfc3339(event.onset_us)}
@@ -52,7 +52,7 @@ def device_alert(event: AlertEvent, patient_system: str) -> dict[str, Any]:
             "type": "Patient",
             "identifier": {"system": patient_system, "value": event.subject},
         },
-        "presence": state.present,
+        "presence": state.presence,
         "presencePeriod": period,
         "acknowledged": accepted,
         "label": event.text.summary,

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from alerts.alert import AlertEvent
+from alerts.outward import PRIORITIES, TYPES, acm_phase, outward
 from service.emitters.contract import Document, Letter, Plain
 from service.emitters.spec import Hl7Spec
-from service.emitters.states import ACM_PRIORITY, ACM_TYPE, acm_phase, outward
 
 PROFILE: Final = "IHE_PCD_ACM_001^IHE PCD^1.3.6.1.4.1.19376.1.6.1.4.1^ISO"
 VERSION: Final = "2.6"
@@ -55,7 +55,7 @@ def message(event: AlertEvent, spec: Hl7Spec) -> str:
     spec : Hl7Spec
         Who sends and who receives.
     """
-    state = outward(event)
+    state = outward(event.state)
     at = stamp(event.recorded_us)
     words = "; ".join((event.text.summary, *event.text.why))
     condition = event.condition
@@ -65,10 +65,10 @@ def message(event: AlertEvent, spec: Hl7Spec) -> str:
         ("196616^MDC_EVT_ALARM^MDC", f"{escaped(condition.display)}"),
         ("68480^MDC_ATTR_ALERT_SOURCE^MDC", f"{escaped(code)}^{escaped(condition.code)}^{system}"),
         ("68481^MDC_ATTR_EVENT_PHASE^MDC", acm_phase(event.phase, event)),
-        ("68482^MDC_ATTR_ALARM_STATE^MDC", state.alarm_state),
-        ("68483^MDC_ATTR_ALARM_INACTIVATION_STATE^MDC", state.inactivation),
-        ("68484^MDC_ATTR_ALARM_PRIORITY^MDC", ACM_PRIORITY[event.priority]),
-        ("68485^MDC_ATTR_ALERT_TYPE^MDC", ACM_TYPE[event.kind]),
+        ("68482^MDC_ATTR_ALARM_STATE^MDC", state.acm_state),
+        ("68483^MDC_ATTR_ALARM_INACTIVATION_STATE^MDC", state.acm_inactivation),
+        ("68484^MDC_ATTR_ALARM_PRIORITY^MDC", PRIORITIES[event.priority]),
+        ("68485^MDC_ATTR_ALERT_TYPE^MDC", TYPES[event.kind]),
         ("68546^MDC_ATTR_ALERT_TEXT^MDC", escaped(words)),
     )
     segments = [_header(event, spec, at), _patient(event, spec)]

@@ -1,4 +1,8 @@
-"""PagerDuty Events API v2: one incident per occurrence."""
+"""PagerDuty Events API v2: one incident per occurrence.
+
+An incident pages until somebody acts, so it stands for the signal, not for the record: held back
+resolves it, let go triggers it anew. (An acknowledged incident would not page again.)
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,15 @@ from typing import Any, Final
 import msgspec
 
 from alerts.alert import AlertEvent, Phase, Priority
+from alerts.outward import calls
 from alerts.text import rfc3339
 from service.emitters.contract import HttpRequest, Letter, Plain
 
 MAX_SUMMARY: Final = 1024  # characters, PagerDuty's limit
-ACTION: Final = {
-    Phase.RAISED: "trigger",
-    Phase.ESCALATED: "trigger",
-    Phase.UNACKNOWLEDGED: "trigger",
-    Phase.REJECTED: "trigger",
+ACTION: Final = {  # of steps that do not call anybody
     Phase.ACKNOWLEDGED: "acknowledge",
+    Phase.SUPPRESSED: "resolve",
+    Phase.SNOOZED: "resolve",
     Phase.RESOLVED: "resolve",
     Phase.RETRACTED: "resolve",
 }
@@ -45,7 +48,7 @@ def letter(event: AlertEvent, url: str, routing_key: str, link_base: str) -> Let
 
 def document(event: AlertEvent, routing_key: str, link_base: str = "") -> dict[str, Any] | None:
     """The event as PagerDuty has it; `dedup_key` is the occurrence."""
-    action = ACTION.get(event.phase)
+    action = "trigger" if calls(event) else ACTION.get(event.phase)
     if action is None:
         return None
     said: dict[str, Any] = {

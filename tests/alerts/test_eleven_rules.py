@@ -21,9 +21,8 @@ from alerts.envelope import cloud_event_json
 from alerts.machine import AlertMachine
 from alerts.policy import Policy
 from alerts.rules import to_us
-from alerts.silences import ANYONE
 from models.score import Score
-from streams.records import AlertCommand, DeviceStatus
+from streams.records import ANYONE, AlertCommand, DeviceStatus
 
 Call = tuple[str, tuple[Any, ...]]
 UNSEEN = ("none", "rejected", "undefined")

@@ -388,7 +388,9 @@ class TestTimers:
         assert tiers == [(425, 2), (725, 3)]
 
     def test_two_timers_due_in_one_tick_fire_in_a_fixed_order(self, raised: Raised, at: At) -> None:
-        assert phases(raised[0].on_tick(at(10_000))) == ["stale", "escalated"]
+        events = raised[0].on_tick(at(10_000))
+        assert phases(events) == ["stale", "escalated", "continued"]
+        assert "Its review was due at" in events[-1].text.why[0]
 
 
 class TestSnapshot:

@@ -11,6 +11,7 @@ from alerts.alert import (
     AlertEvent,
     Axes,
     Condition,
+    Kind,
     Phase,
     Priority,
     Resolution,
@@ -21,10 +22,12 @@ from alerts.machine import AlertMachine
 from alerts.outward import (
     PHASES,
     PRIORITIES,
+    TYPES,
     VOCABULARIES,
     WORDS,
     Position,
     acm_phase,
+    calls,
     inward,
     outward,
     position,
@@ -35,23 +38,23 @@ NONE, ACCEPTED = Responsibility.NONE, Responsibility.ACCEPTED
 REJECTED, UNDEFINED = Responsibility.REJECTED, Responsibility.UNDEFINED
 
 TABLE = [
-    (None, "NORM", None, "inactive", "enabled", None, None, None),
-    (Axes(Condition.PENDING), "NORM", None, "inactive", "enabled", None, None, None),
-    (Axes(ACTIVE, NONE), "UNACK", "ACTIVE_UNACK", "active", "enabled", True, "on", None),
-    (Axes(ACTIVE, REJECTED), "UNACK", "ACTIVE_UNACK", "active", "enabled", True, "on", None),
-    (Axes(ACTIVE, UNDEFINED), "UNACK", "ACTIVE_UNACK", "active", "enabled", True, "on", None),
+    (None, "NORM", None, "inactive", "enabled", False, "off", "on"),
+    (Axes(Condition.PENDING), "NORM", None, "inactive", "enabled", False, "off", "on"),
+    (Axes(ACTIVE, NONE), "UNACK", "ACTIVE_UNACK", "active", "enabled", True, "on", "on"),
+    (Axes(ACTIVE, REJECTED), "UNACK", "ACTIVE_UNACK", "active", "enabled", True, "on", "on"),
+    (Axes(ACTIVE, UNDEFINED), "UNACK", "ACTIVE_UNACK", "active", "enabled", True, "on", "on"),
     (
         Axes(ACTIVE, ACCEPTED),
-        "ACKED", "ACTIVE_ACK", "active", "alert-acknowledged", True, "ack", None,
+        "ACKED", "ACTIVE_ACK", "active", "alert-acknowledged", True, "ack", "on",
     ),
     (
         Axes(LATCHED, NONE, latched=True),
-        "RTNUN", "CLEARED_UNACK", "latched", "enabled", False, "latched", None,
+        "RTNUN", "CLEARED_UNACK", "latched", "enabled", False, "latched", "on",
     ),
-    (Axes(CLEARED, NONE), "RTNUN", "CLEARED_UNACK", "inactive", "enabled", False, "off", None),
+    (Axes(CLEARED, NONE), "RTNUN", "CLEARED_UNACK", "inactive", "enabled", False, "off", "on"),
     (
         Axes(CLEARED, ACCEPTED),
-        "NORM", "CLEARED_ACK", "inactive", "alert-acknowledged", False, "off", None,
+        "NORM", "CLEARED_ACK", "inactive", "alert-acknowledged", False, "off", "on",
     ),
     *(
         (Axes(ACTIVE, NONE, s), "SHLVD", None, "active", "alarm-paused", True, "off", "paused")
@@ -102,8 +105,8 @@ def test_what_is_over_is_told_as_over_though_it_is_held_back() -> None:
         ("isa", ("NORM",), ["normal", "over_acked"]),
         ("thingsboard", ("CLEARED_ACK",), ["over_acked"]),
         ("acm", ("latched", "enabled"), ["latched"]),
-        ("device_alert", (True, "ack", None), ["acked"]),
-        ("device_alert", (False, "off", None), ["over_unacked", "over_acked"]),
+        ("device_alert", (True, "ack", "on"), ["acked"]),
+        ("device_alert", (False, "off", "on"), ["normal", "over_unacked", "over_acked"]),
         ("isa", ("nonsense",), []),
     ],
 )
@@ -117,32 +120,65 @@ def test_every_row_priority_and_phase_has_words() -> None:
     assert set(WORDS) == set(Position)
     assert set(PRIORITIES) == set(Priority)
     assert set(PHASES) == set(Phase)
+    assert set(TYPES) == set(Kind)
 
 
 def event_of(raised: tuple[AlertMachine, AlertEvent], phase: Phase, axes: Axes) -> AlertEvent:
     return msgspec.structs.replace(raised[1], phase=phase, state=axes)
 
 
+def test_only_what_is_there_is_present_and_stale_is_still_there() -> None:
+    for axes in itertools.product(Condition, Responsibility, Suppression, (False, True)):
+        assert not (outward(Axes(*axes)).presence and axes[0] is not ACTIVE)
+        assert outward(Axes(*axes)).isa
+    assert outward(Axes(ACTIVE, stale=True)).presence
+
+
 @pytest.mark.parametrize(
-    ("phase", "axes", "before", "acm"),
+    ("phase", "axes", "acm"),
     [
-        (Phase.RAISED, Axes(ACTIVE), (False, False), "start"),
-        (Phase.CLEARED, Axes(CLEARED), (False, True), "end"),
-        (Phase.CLEARED, Axes(LATCHED, latched=True), (False, True), "update"),
-        (Phase.ACKNOWLEDGED, Axes(ACTIVE, ACCEPTED), (False, True), "update"),
-        (Phase.ACKNOWLEDGED, Axes(CLEARED, ACCEPTED), (True, False), "reset"),
-        (Phase.RESOLVED, Axes(CLEARED), (False, False), None),
-        (Phase.RESOLVED, Axes(LATCHED), (True, False), "reset"),
-        (Phase.RESOLVED, Axes(ACTIVE), (False, True), "end"),
-        (Phase.RETRACTED, Axes(ACTIVE), (False, True), "end"),
-        (Phase.FEEDBACK, Axes(ACTIVE), (False, True), None),
+        (Phase.RAISED, Axes(ACTIVE), "start"),
+        (Phase.CONTINUED, Axes(ACTIVE), "continue"),
+        (Phase.ESCALATED, Axes(ACTIVE), "escalate"),
+        (Phase.DEESCALATED, Axes(ACTIVE), "deescalate"),
+        (Phase.STALE, Axes(ACTIVE, stale=True), "update"),
+        (Phase.CLEARED, Axes(CLEARED), "end"),
+        (Phase.CLEARED, Axes(LATCHED, latched=True), "update"),
+        (Phase.ACKNOWLEDGED, Axes(ACTIVE, ACCEPTED), "update"),
+        (Phase.ACKNOWLEDGED, Axes(CLEARED, ACCEPTED), "reset"),
+        (Phase.RESOLVED, Axes(CLEARED, resolution=Resolution.CLOSED), ""),
+        (Phase.RESOLVED, Axes(LATCHED, resolution=Resolution.CLOSED), "reset"),
+        (Phase.RESOLVED, Axes(ACTIVE, resolution=Resolution.CLOSED), "end"),
+        (Phase.RETRACTED, Axes(ACTIVE, resolution=Resolution.RETRACTED), "end"),
+        (Phase.FEEDBACK, Axes(ACTIVE), ""),
     ],
 )
 def test_a_latched_alert_does_not_end_it_is_reset(
-    raised: tuple[AlertMachine, AlertEvent],
-    phase: Phase,
-    axes: Axes,
-    before: tuple[bool, bool],
-    acm: str | None,
+    raised: tuple[AlertMachine, AlertEvent], phase: Phase, axes: Axes, acm: str
 ) -> None:
-    assert acm_phase(event_of(raised, phase, axes), *before) == acm
+    assert acm_phase(phase, event_of(raised, phase, axes)) == acm
+
+
+@pytest.mark.parametrize(
+    ("phase", "axes", "wanted"),
+    [
+        (Phase.RAISED, Axes(ACTIVE), True),
+        (Phase.RAISED, Axes(ACTIVE, suppression=Suppression.SILENCED), False),
+        (Phase.UNSUPPRESSED, Axes(ACTIVE), True),
+        (Phase.UNSUPPRESSED, Axes(ACTIVE, ACCEPTED), False),
+        (Phase.UNSUPPRESSED, Axes(ACTIVE, suppression=Suppression.SNOOZED), False),
+        (Phase.UNSUPPRESSED, Axes(CLEARED), False),
+        (Phase.UNSUPPRESSED, Axes(LATCHED, latched=True), True),
+        (Phase.UNSNOOZED, Axes(ACTIVE), True),
+        (Phase.UNACKNOWLEDGED, Axes(ACTIVE, UNDEFINED), True),
+        (Phase.UNACKNOWLEDGED, Axes(ACTIVE, UNDEFINED, Suppression.INHIBITED), False),
+        (Phase.REJECTED, Axes(LATCHED, REJECTED, latched=True), True),
+        (Phase.ESCALATED, Axes(ACTIVE, UNDEFINED), True),
+        (Phase.UPDATED, Axes(ACTIVE), False),
+        (Phase.RETRACTED, Axes(ACTIVE, resolution=Resolution.RETRACTED), False),
+    ],
+)
+def test_a_step_calls_somebody_only_when_its_signal_is_on_and_nobody_has_it(
+    raised: tuple[AlertMachine, AlertEvent], phase: Phase, axes: Axes, wanted: bool
+) -> None:
+    assert calls(event_of(raised, phase, axes)) is wanted

@@ -11,9 +11,9 @@ from alerts.alert import Kind, Phase, Priority, Suppression, Trigger
 from alerts.commands import Refused
 from alerts.machine import AlertMachine
 from alerts.requests import MAX_LOSSES
-from alerts.silences import ANYONE, MAX_SILENCES, Silence, parse_matchers, preview
+from alerts.silences import MAX_SILENCES, Silence, parse_matchers, preview
 from alerts.suppress import Standing
-from streams.records import DeviceStatus
+from streams.records import ANYONE, DeviceStatus
 from tests.alerts.alert_kit import BASE, ask, conditions, entry, phases, play, risk, us
 
 RISK = """source = "fusion.value"

@@ -88,6 +88,17 @@ def test_an_acknowledgement_is_recalled_runs_out_and_the_next_tier_is_asked(
     ]
 
 
+def test_a_review_that_is_due_is_recalled_once_whoever_has_the_alert(
+    machine: AlertMachine,
+) -> None:
+    acts = {200: ("acknowledge", {})}
+    events = live(machine, 3000, lambda s: 8, acts)
+    (recalled,) = [e for e in events if "Its review was due" in e.text.why[0]]
+    assert recalled.phase == "continued"
+    assert recalled.state.responsibility == "accepted"
+    assert recalled.recorded_us == us(1925)  # 30 min after the raise at 122, on the first tick
+
+
 def test_a_medium_alert_comes_back_and_goes(machine: AlertMachine) -> None:
     def scores(at_s: int) -> int:
         return 6 if at_s < 300 or 1200 <= at_s < 1500 else 1
@@ -133,5 +144,5 @@ def test_of_two_deadlines_in_one_tick_what_ends_comes_before_what_repeats(
     ask(machine, "snooze", target, 130, reason="turning", until_us=us(900))
     ask(machine, "acknowledge", target, 131, until_us=us(800))
     events = machine.on_tick(us(5000))
-    assert [str(e.phase) for e in events] == ["unsnoozed", "unacknowledged", "stale"]
+    assert [str(e.phase) for e in events] == ["unsnoozed", "unacknowledged", "stale", "continued"]
     assert [str(e.phase) for e in machine.on_tick(us(5300))] == ["escalated"]

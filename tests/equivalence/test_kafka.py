@@ -11,11 +11,13 @@ import msgspec
 import pytest
 
 from service.config import Config, KafkaConfig
+from service.history import Known
 from service.replay import Inputs, Replayed, entries, load, replay_embedded
 from service.replay_kafka import Workers, collect, finish, replay_kafka
 from service.results import Results
 from streams.io.ingest import ingest
 from streams.io.kafka_log import LogWriter
+from streams.records import ANYONE, AlertCommand
 
 pytestmark = [pytest.mark.broker, pytest.mark.data, pytest.mark.slow]
 
@@ -50,7 +52,29 @@ def inputs(archive: Callable[[str], Path], events: Path) -> Inputs:
     names = {r.patient_id for r in chosen}
     kept = tuple(row for row in found.events if row[1].patient_id in names)
     assert len(found.faults) == 1, "the bad row is refused and told"
-    return Inputs(chosen, kept, found.faults)
+    start_us = chosen[0].signals[0].start_us
+    return Inputs(chosen, kept, found.faults, commands(start_us))
+
+
+def commands(start_us: int) -> tuple[Known, ...]:
+    """Silences and an outage for everybody, one silence for one patient."""
+
+    def asked(at_s: float, patient: str, action: str, target: str, for_s: float = 0.0) -> Known:
+        at_us = start_us + round(at_s * 1e6)
+        until_us = at_us + round(for_s * 1e6) if for_s else 0
+        name = f"{action}-{at_s:g}"
+        who = ("service:test", "service", "a test")
+        made = AlertCommand(name, patient, target, action, *who, -1, until_us, at_us)
+        return at_us, made
+
+    return (
+        asked(61.0, ANYONE, "silence", "condition=single_parameter", 240.0),
+        asked(90.5, ANYONE, "lost", "device_fleet_outage"),
+        asked(150.0, "bidmc_08", "silence", "condition=deterioration,up_to=high", 120.0),
+        asked(200.0, ANYONE, "unsilence", "silence-61"),
+        asked(222.0, ANYONE, "regained", "device_fleet_outage"),
+        asked(230.0, ANYONE, "acknowledge", "no-such-alert"),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +91,9 @@ def embedded(inputs: Inputs, config: Config) -> Replayed:
 
 def test_the_embedded_run_says_something_worth_comparing(embedded: Replayed) -> None:
     phases = {event.phase for event in embedded.results.alerts}
-    assert {"raised", "updated"} <= phases
+    assert {"raised", "updated", "unsuppressed"} <= phases
+    assert any(event.subject == ANYONE for event in embedded.results.alerts)
+    assert {dead.reason for dead in embedded.results.dead} == {"bad_command"}
     assert len(embedded.results.scores) > 500
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from alerts.policy import default_policy_text, parse_policy
 from features.align import AlignedBatch
-from models.columns import ColumnScorer, baseline_column
+from features.catalog import CATALOG, INDEX
+from models.columns import BASELINES, ColumnScorer, baseline_column
 from streams.errors import ConfigError
 
 Aligned = Callable[..., AlignedBatch]
@@ -39,21 +40,21 @@ def test_an_unknown_feature_is_refused_at_construction() -> None:
         ColumnScorer(["ecg_hrr"])
 
 
-def test_the_baseline_is_the_column_named_after_the_feature() -> None:
-    index = {"hr": 0, "hr_z": 1, "hr_baseline_median": 2, "hr2_baseline_median": 3}
-    assert baseline_column("hr", index) == 2
-    assert baseline_column("hr_z", index) is None
+@pytest.mark.parametrize("feature", sorted(BASELINES))
+def test_every_tracked_feature_has_its_baseline_in_the_catalogue(feature: str) -> None:
+    column = baseline_column(feature)
+    assert column is not None
+    assert CATALOG[column].unit == CATALOG[INDEX[feature]].unit
 
 
-def test_a_baseline_column_is_shown_beside_its_feature(
-    aligned: Aligned, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from features.catalog import INDEX
+def test_what_is_over_longer_windows_is_refused_because_it_is_never_scored() -> None:
+    with pytest.raises(ConfigError, match="not over 60s, and only that is scored: ecg_pnn50_pct"):
+        ColumnScorer(["ecg_hr_bpm", "ecg_pnn50_pct"])
 
-    own = INDEX["ppg_pulse_rate_bpm"]  # stands in for a baseline column of ecg_hr_bpm
-    monkeypatch.setattr("models.columns.baseline_column", lambda name: own)
+
+def test_a_baseline_column_is_shown_beside_its_feature(aligned: Aligned) -> None:
     batch = aligned(
-        ({"ecg_hr_bpm": 112.0, "ppg_pulse_rate_bpm": 64.0}, {}), ({"ecg_hr_bpm": 112.0}, {})
+        ({"ecg_hr_bpm": 112.0, "ecg_hr_baseline_bpm": 64.0}, {}), ({"ecg_hr_bpm": 112.0}, {})
     )
     with_one, without = ColumnScorer(["ecg_hr_bpm"]).score(batch)
     assert with_one.evidence[0].baseline == 64.0

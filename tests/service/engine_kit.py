@@ -21,6 +21,7 @@ from streams.partition import partition_of
 from streams.processor import Output
 from streams.records import (
     MISSING_SAMPLE,
+    AlertCommand,
     Chunk,
     ClinicalEvent,
     DeviceStatus,
@@ -255,6 +256,27 @@ def event(
         name, 1, "final", patient_id, code, value, unit, "", event_us, known_us, "lab"
     )
     return known_us, made
+
+
+def command(
+    patient_id: str, action: str, target: str, at_s: float, **changes: object
+) -> tuple[int, AlertCommand]:
+    """A command at seconds after the start, with its append time; `lasting_s` gives its end."""
+    at_us = START_US + round(at_s * S)
+    until_us = at_us + round(float(changes.pop("lasting_s", 0)) * S)  # type: ignore[arg-type]
+    fields: dict[str, object] = {
+        "command_id": f"{action}-{target}-{at_s:g}",
+        "patient_id": patient_id,
+        "occurrence_id": target,
+        "action": action,
+        "actor": "user:kim",
+        "role": "service",
+        "reason": "network works",
+        "expected_seq": -1,
+        "until_us": until_us if until_us > at_us else 0,
+        "event_time_us": at_us,
+    }
+    return at_us, AlertCommand(**{**fields, **changes})  # type: ignore[arg-type]
 
 
 def log_of(

@@ -174,6 +174,24 @@ def test_a_silence_is_previewed_made_and_ended(working: SmallWorker, vigil: Vigi
     assert record["suppressed_by"] == silence
 
 
+def test_a_silence_that_is_refused_says_why(working: SmallWorker, vigil: Vigil) -> None:
+    code, out, err = vigil("silence", "condition=lead_off:*", "--for", "9d", "-m", "for ever")
+    assert (code, out) == (EXIT_REFUSED, "")
+    assert "at most 86400 s ahead" in err
+
+
+def test_a_silence_for_everybody_ends_one_patients_own_too(
+    working: SmallWorker, vigil: Vigil
+) -> None:
+    vigil("silence", "subject=p1,condition=lead_off:*", "-m", "network works")
+    quiet = vigil("silence", "condition=no_data:*", "-m", "network works")[1].split()[-1]
+    (record,) = listed(vigil)
+    assert vigil("unsilence", str(record["suppressed_by"]))[0] == 0
+    assert vigil("unsilence", quiet)[0] == 0
+    (record,) = listed(vigil)
+    assert record["suppressed_by"] is None
+
+
 def test_a_silence_of_all_patients_is_on_every_partition(
     worker: SmallWorker, vigil: Vigil, kafka_bootstrap: str, kafka_prefix: str
 ) -> None:

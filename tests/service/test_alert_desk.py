@@ -10,7 +10,6 @@ import pytest
 from alerts.alert import AlertEvent
 from alerts.envelope import alert_value
 from alerts.machine import AlertMachine
-from alerts.silences import ANYONE
 from service.__main__ import run
 from service.alert_desk import Answer, answer_in, command_of, pick
 from service.alert_wish import Wish
@@ -120,7 +119,3 @@ def test_a_silence_that_cannot_be_made_is_refused_before_anything_is_sent(
 ) -> None:
     assert run(["alert", *arguments]) == EXIT_USAGE
     assert words in capsys.readouterr().err
-
-
-def test_everybody_is_no_patients_name() -> None:
-    assert ANYONE == "*"

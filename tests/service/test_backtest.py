@@ -23,6 +23,7 @@ from service.backtest import (
     stored_history,
 )
 from service.backtest_exact import Until
+from service.backtest_fit import misfits
 from service.backtest_labels import Labels, labels_of, read_labels, write_raises
 from service.backtest_measure import judge, measure
 from service.backtest_page import page
@@ -39,6 +40,7 @@ from tests.fixtures_services import Vigil
 from tests.service import live_kit
 from tests.service.test_backtest_light import Ward, policy
 
+ROOT = Path(__file__).resolve().parents[2]
 H = 3_600_000_000
 DAY = 24 * H
 
@@ -265,6 +267,20 @@ def test_an_unlabelled_score_without_its_window_is_enough(tmp_path: Path) -> Non
     of = parse_policy(text.replace("max_gap_s = 120", "max_gap_s = 7200"))
     found, why = outcome(stored_history(table, Until(None)), of)
     assert (len(found.episodes), why) == (1, "")
+
+
+def test_scores_too_far_apart_for_a_policy_are_told(vigil: Vigil, tmp_path: Path) -> None:
+    rows = {"patient_id": ["a"] * 9, "end_us": [DAY + n * H for n in range(9)], "value": [9.0] * 9}
+    path = tmp_path / "s.parquet"
+    pq.write_table(pa.table({**rows, "scorer": ["news2"] * 9, "lower": [9.0] * 9}), path)
+    told = vigil.run("policy", "backtest", str(path))
+    assert told.returncode == 0
+    assert "deterioration: scores of news2 are 60 min apart and max_gap_s is 120 s" in told.stderr
+    assert "single_parameter: no scores of limits here" in told.stderr
+    written = (vigil.folder / "vigil-backtest" / "backtest.html").read_text("utf-8")
+    assert "scores of news2 are 60 min apart" in written
+    hourly = parsed((ROOT / "benchmarks" / "hourly_news2.toml").read_text("utf-8"))
+    assert misfits(read_scores([path]), hourly) == ()
 
 
 def test_a_file_that_holds_no_scores_is_no_source_of_them(tmp_path: Path) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from alerts.alert import Phase, Priority, Responsibility
+from alerts.alert import AlertEvent, Phase, Priority, Resolution, Responsibility, Suppression
 from service.emitters.alertmanager import Mapper
 from service.emitters.contract import HttpRequest, Letter
 from tests.service.emitters.alertmanager_kit import Alertmanager
-from tests.service.emitters.emitter_kit import life, raised, step
+from tests.service.emitters.emitter_kit import axes, life, raised, step
 
 TIMES_S = (60.0, 3600.0, 300.0)
 S = 1_000_000
@@ -107,3 +108,47 @@ def test_what_a_person_did_changes_no_label() -> None:
     acked = step(first, Phase.ACKNOWLEDGED, responsibility=Responsibility.ACCEPTED)
     labels = [said(emitter.letter(event, 0))[-1]["labels"] for event in (first, acked)]
     assert labels[0] == labels[1]
+
+
+def told(emitter: Mapper, *events: AlertEvent) -> list[list[bool]]:
+    """Per event that is told, whether each of its alerts still stands."""
+    found = []
+    for event in events:
+        letter = emitter.letter(event, now_us())
+        if letter is not None:
+            stands = [datetime.fromisoformat(a["endsAt"]) > datetime.now(UTC) for a in said(letter)]
+            found.append(stands)
+        emitter.delivered(event, now_us())
+    return found
+
+
+def test_what_is_held_back_does_not_stand_there_and_comes_back_when_it_is_let_go() -> None:
+    emitter = mapper("http://h")
+    first = raised("o")
+    held = step(first, Phase.SUPPRESSED, suppression=Suppression.SILENCED)
+    let_go = step(held, Phase.UNSUPPRESSED, suppression=Suppression.NONE)
+    assert told(emitter, first, held) == [[True], [False]]
+    assert len(said(emitter.repeat(now_us()))) == 1, "the end is repeated"
+    assert told(emitter, let_go) == [[True]]
+
+
+def test_what_is_raised_quiet_is_not_told_until_nothing_holds_it_back() -> None:
+    emitter = mapper("http://h")
+    born = raised("o", state=axes(suppression=Suppression.MAINTENANCE))
+    emitter.seed([born.record()])
+    assert told(emitter, born, step(born, Phase.CONTINUED)) == []
+    assert emitter.repeat(now_us()) is None
+    assert told(emitter, step(born, Phase.RESOLVED, resolution=Resolution.CLOSED)) == []
+
+
+@pytest.mark.slow
+def test_a_real_alertmanager_shows_nothing_that_is_held_back(alertmanager: Alertmanager) -> None:
+    emitter = mapper(alertmanager.url)
+    first = raised("occ-3")
+    held = step(first, Phase.SUPPRESSED, suppression=Suppression.SILENCED)
+    shown = []
+    for event in (first, held, step(held, Phase.UNSUPPRESSED, suppression=Suppression.NONE)):
+        alertmanager.post(emitter.letter(event, now_us()))
+        emitter.delivered(event, now_us())
+        shown.append(len(alertmanager.alerts()))
+    assert shown == [1, 0, 1]

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from alerts.alert import Kind, Location, Phase, Resolution
+from alerts.alert import Kind, Location, Phase, Resolution, Suppression
+from alerts.outward import CALLS
 from service.emitters.contract import Document, HttpRequest, Result
 from service.emitters.fhir import letter
 from service.emitters.fhir_r4b import bundle
@@ -17,7 +18,7 @@ from service.emitters.fhir_r6 import device_alert
 from service.emitters.folder import FolderSender
 from service.emitters.http import HttpSender
 from service.emitters.spec import FhirSpec
-from tests.service.emitters.emitter_kit import Listener, life, raised, step
+from tests.service.emitters.emitter_kit import Listener, axes, life, raised, step
 
 PATIENT = "urn:example:patients"
 
@@ -53,9 +54,14 @@ def test_only_steps_that_ask_people_are_communications() -> None:
         for phase in Phase
         if "Communication" in resources(bundle(raised(phase=phase), PATIENT))
     }
-    assert told == {
-        *(Phase.RAISED, Phase.ESCALATED, Phase.UNACKNOWLEDGED, Phase.REJECTED, Phase.RETRACTED)
-    }
+    assert told == {*CALLS, Phase.RETRACTED}
+
+
+def test_what_is_held_back_is_a_flag_and_no_communication() -> None:
+    quiet = raised(state=axes(suppression=Suppression.SILENCED))
+    assert set(resources(bundle(quiet, PATIENT))) == {"Flag", "RiskAssessment"}
+    let_go = step(quiet, Phase.UNSUPPRESSED, suppression=Suppression.NONE)
+    assert "Communication" in resources(bundle(let_go, PATIENT))
 
 
 def test_a_rule_score_is_never_called_a_probability() -> None:

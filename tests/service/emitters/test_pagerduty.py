@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from alerts.alert import Phase, Priority
+from alerts.alert import AlertEvent, Condition, Phase, Priority, Responsibility, Suppression
+from alerts.outward import CALLS
 from service.emitters.pagerduty import ACTION, document, letter
-from tests.service.emitters.emitter_kit import Listener, life, raised
+from tests.service.emitters.emitter_kit import Listener, axes, life, raised, step
 
 KEY = "R" * 32
 # What the public Events API v2 reference demands of an event.
@@ -42,7 +43,7 @@ SCHEMA = {
 def test_every_phase_is_valid_or_not_told(phase: Phase) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     said = document(raised(phase=phase), KEY)
-    assert (said is None) == (phase not in ACTION)
+    assert (said is None) == (phase not in ACTION and phase not in CALLS)
     if said is not None:
         jsonschema.validate(said, SCHEMA)
 
@@ -75,3 +76,36 @@ def test_the_link_is_only_there_when_its_base_is() -> None:
     said = document(raised(), KEY, "https://vigil.example/")
     assert said is not None
     assert said["client_url"].startswith("https://vigil.example/alerts/")
+
+
+SILENCED = {"suppression": Suppression.SILENCED}
+RELEASED = {"suppression": Suppression.NONE}
+
+
+def actions(*events: AlertEvent) -> list[str]:
+    said = [document(event, KEY) for event in events]
+    return [each["event_action"] for each in said if each]
+
+
+def test_what_is_raised_quiet_pages_nobody_until_nothing_holds_it_back() -> None:
+    born = raised("occ-1", state=axes(**SILENCED))
+    again = step(born, Phase.UNACKNOWLEDGED)
+    let_go = step(again, Phase.UNSUPPRESSED, **RELEASED)
+    assert actions(born, again) == []
+    assert actions(let_go) == ["trigger"]
+
+
+def test_what_is_held_back_pages_no_longer_and_pages_anew() -> None:
+    first = raised("occ-1")
+    held = step(first, Phase.SUPPRESSED, **SILENCED)
+    let_go = step(held, Phase.UNSUPPRESSED, **RELEASED)
+    assert actions(first, held, let_go) == ["trigger", "resolve", "trigger"]
+    snoozed = step(first, Phase.SNOOZED, suppression=Suppression.SNOOZED)
+    assert actions(snoozed, step(snoozed, Phase.UNSNOOZED, **RELEASED)) == ["resolve", "trigger"]
+
+
+def test_what_is_over_or_taken_pages_nobody_when_it_is_let_go() -> None:
+    held = step(raised("occ-1"), Phase.SUPPRESSED, **SILENCED)
+    taken = step(held, Phase.UNSUPPRESSED, responsibility=Responsibility.ACCEPTED, **RELEASED)
+    over = step(held, Phase.UNSUPPRESSED, condition=Condition.CLEARED, **RELEASED)
+    assert actions(taken, over) == []

@@ -6,16 +6,18 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import json
 import ssl
 from pathlib import Path
 
 import pytest
 
+from alerts.alert import Suppression
 from service.emitters.contract import HttpRequest, Result
 from service.emitters.http import HttpSender, judged
 from service.emitters.webhook import letter
 from streams.errors import ConfigError
-from tests.service.emitters.emitter_kit import NOW_US, Listener, raised
+from tests.service.emitters.emitter_kit import NOW_US, Listener, axes, raised
 
 SECRET = "the key of both sides"
 
@@ -43,6 +45,14 @@ def test_a_receiver_can_check_who_sent_it_and_when(listener: Listener) -> None:
     assert got.headers["webhook-timestamp"] == str(NOW_US // 1_000_000)
     assert got.json["specversion"] == "1.0"
     assert got.json["data"]["occurrence_id"] == event.occurrence_id
+
+
+def test_a_receiver_is_told_what_holds_an_alert_back() -> None:
+    quiet = raised(state=axes(suppression=Suppression.SILENCED), suppressed_by="silence-1")
+    content = letter(quiet, NOW_US, "http://h/", SECRET).content
+    assert isinstance(content, HttpRequest)
+    said = json.loads(content.body)["data"]
+    assert (said["state"]["suppression"], said["suppressed_by"]) == ("silenced", "silence-1")
 
 
 def test_a_repeat_is_the_same_but_for_its_time() -> None:
