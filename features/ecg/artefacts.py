@@ -81,7 +81,7 @@ def too_large(envelope: Floats, spikes: Bools, fs_hz: float) -> tuple[Bools, Boo
     usual = _usual(envelope, fs_hz)
     reach = 2 * round(_BLANKED_S * fs_hz) + 1
     top = ndimage.maximum_filter1d(envelope, reach, axis=1)
-    blank: Bools = np.greater(top, _TOO_LARGE * usual[:, None])
+    blank = np.greater(top, _TOO_LARGE * usual[:, None])
     near = blank | ndimage.maximum_filter1d(spikes, reach, axis=1)
     each = zip(envelope, near, usual, strict=True)
     heart = [bool(level > 0) and _is_heart(row, own, level, fs_hz) for row, own, level in each]
@@ -104,7 +104,7 @@ def _of_one_beat(near: Bools, fs_hz: float) -> Bools:
     """Where a P or T wave would lie, were what is too large a beat."""
     before, after = (round(reach_s * fs_hz) for reach_s in _PT_S)
     count = np.cumsum(np.concatenate((np.zeros(after + 1), near, np.zeros(before))))
-    return np.asarray(count[before + after + 1 :] > count[: near.size], np.bool_)
+    return np.greater(count[before + after + 1 :], count[: near.size])
 
 
 def _usual(size: Floats, fs_hz: float) -> Floats:
