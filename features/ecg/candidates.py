@@ -215,7 +215,15 @@ def _margin(by: Loops, of: tuple[Floats, Floats], place: tuple[Ints, Ints], fs_h
 
 def _peak_near(wave: Floats, row: Ints, summit: Ints, fs_hz: float) -> Ints:
     """Sample of the largest excursion of the wave around each summit."""
-    reach = round(_PEAK_S * fs_hz)
-    column = (summit[:, None] + np.arange(-reach, reach + 1)).clip(0, wave.shape[1] - 1)
+    return highest(wave, row, summit, round(_PEAK_S * fs_hz))
+
+
+def highest(wave: Floats, row: Ints, centre: Ints, reach: int) -> Ints:
+    """Sample of the largest size within reach of each place, the first of equals."""
+    if by := kernels.for_beats(len(wave)):
+        out = np.empty(row.size, np.intp)
+        by.highest(wave, row, centre, reach, out)
+        return out
+    column = (centre[:, None] + np.arange(-reach, reach + 1)).clip(0, wave.shape[1] - 1)
     size = np.abs(wave[row[:, None], column])
     return np.asarray(column[np.arange(row.size), size.argmax(axis=1)], np.intp)
