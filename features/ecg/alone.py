@@ -5,16 +5,19 @@ Not here: how it compares with the beats of its row (`features.ecg.company`).
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Final
 
 import numpy as np
 
+from features.ecg import kernels
 from features.ecg.candidates import Block, Candidates
 from features.runs import Bools, Floats, Ints
 
 TINY: Final = 1e-30  # below any square of any unit; keeps divisions and logarithms finite
 _WAVE_AT_S: Final = (-0.16, -0.12, -0.08, -0.06, -0.04, -0.02, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16)
 _SLOW_AT_S: Final = (-0.32, -0.24, -0.16, -0.1, -0.06, 0.06, 0.1, 0.16, 0.24, 0.32, 0.4)
+_LIMITS: Final = (1.0, 4.0)  # of the wave and of the signal, in units of the peak
 _NEIGHBOURS: Final = 3
 _FAR_S: Final = 2.0
 
@@ -60,13 +63,28 @@ def neighbour(row: Ints, k: int) -> tuple[Ints, Bools]:
 
 def _samples(block: Block, found: Candidates, unit: Floats) -> list[Floats]:
     """The wave, and the signal against its value at the peak, at set times around it."""
+    if by := kernels.for_beats(len(block.wave)):
+        return _compiled_samples(by, block, found, unit)
     last = block.wave.shape[1] - 1
     columns = []
     for offset_s in _WAVE_AT_S:
         at = (found.at + round(offset_s * block.fs_hz)).clip(0, last)
-        columns.append((block.wave[found.row, at] * unit).clip(-1, 1))
+        columns.append((block.wave[found.row, at] * unit).clip(-_LIMITS[0], _LIMITS[0]))
     here = block.slow[found.row, found.at]
     for offset_s in _SLOW_AT_S:
         at = (found.at + round(offset_s * block.fs_hz)).clip(0, last)
-        columns.append(((block.slow[found.row, at] - here) * unit).clip(-4, 4))
+        columns.append(((block.slow[found.row, at] - here) * unit).clip(-_LIMITS[1], _LIMITS[1]))
     return columns
+
+
+def _compiled_samples(
+    by: ModuleType, block: Block, found: Candidates, unit: Floats
+) -> list[Floats]:
+    """As `_samples`."""
+    out = []
+    for less, (x, times_s) in enumerate(((block.wave, _WAVE_AT_S), (block.slow, _SLOW_AT_S))):
+        offset = np.array([round(offset_s * block.fs_hz) for offset_s in times_s])
+        columns = np.empty((offset.size, found.row.size))
+        by.samples(x, (found.row, found.at, unit), offset, (bool(less), _LIMITS[less]), columns)
+        out += list(columns)
+    return out

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from features import filters
-from features.ecg import kernels
+from features.ecg import artefacts, kernels
 from features.ecg.kernels import RatioSpec
 from features.runs import Bools, Floats, Ints
 
@@ -53,7 +53,18 @@ class Block(NamedTuple):
     wave: Floats  # (B, n) band-passed for shape
     slow: Floats  # (B, n) as it came
     levels: Floats  # (B, 5) of the envelope: maxima's quantiles, median minimum, mean
+    blanked: Floats  # (B,) share of a row that was too large to be looked at
     fs_hz: float  # working rate
+
+
+class Envelope(NamedTuple):
+    """What candidates are found in; (B, n) but the last."""
+
+    slow: Floats  # as it came, without spikes
+    wave: Floats  # band-passed for shape
+    energy: Floats  # size of the beats' band
+    envelope: Floats  # its average
+    floor: Floats  # (B,) below which there is only rounding
 
 
 class Loops(NamedTuple):
@@ -80,26 +91,53 @@ def find(x: Floats, fs_hz: float) -> tuple[Block, Candidates] | None:
     (Block, Candidates) or None
         None where no band is left at this rate.
     """
-    beat = filters.band_pass(1, *_BEAT_HZ, fs_hz)
-    shape = filters.band_pass(1, *_SHAPE_HZ, fs_hz)
-    if beat is None or shape is None or x.shape[1] < 2:
+    if filters.band_pass(1, *_BEAT_HZ, fs_hz) is None or x.shape[1] < 2:
         return None
     by = loops(len(x))
+    view = _view(by, x, fs_hz)
+    view, blanked = _without_artefacts(by, view, fs_hz)
+    levels = _levels(view.envelope, fs_hz)
+    least = np.maximum(view.floor, _LEAST * levels[:, 1])
+    row, summit = np.nonzero(by.summits(view.envelope, round(_APART_S * fs_hz), least))
+    found = Candidates(
+        row=row,
+        at=_peak_near(view.wave, row, summit, fs_hz),
+        summit=summit,
+        height=view.envelope[row, summit],
+        margin=_margin(by, (view.energy, levels), (row, summit), fs_hz),
+    )
+    return Block(view.wave, view.slow, levels, blanked, fs_hz), found
+
+
+def _view(by: Loops, x: Floats, fs_hz: float) -> Envelope:
+    """Both bands of rows, and the envelope of the beats'."""
+    beat = filters.band_pass(1, *_BEAT_HZ, fs_hz)
+    shape = filters.band_pass(1, *_SHAPE_HZ, fs_hz)
+    assert beat is not None
+    assert shape is not None
     wave = by.zero_phase(shape, x, round(fs_hz))
     floor = _ROUNDING * np.maximum(x.max(axis=1), -x.min(axis=1))
     beats = by.zero_phase(beat, x, round(fs_hz))
     energy, envelope = by.envelope(beats, floor, round(_ENVELOPE_S * fs_hz) | 1)
-    levels = _levels(envelope, fs_hz)
-    least = np.maximum(floor, _LEAST * levels[:, 1])
-    row, summit = np.nonzero(by.summits(envelope, round(_APART_S * fs_hz), least))
-    found = Candidates(
-        row=row,
-        at=_peak_near(wave, row, summit, fs_hz),
-        summit=summit,
-        height=envelope[row, summit],
-        margin=_margin(by, (energy, levels), (row, summit), fs_hz),
-    )
-    return Block(wave, x, levels, fs_hz), found
+    return Envelope(x, wave, energy, envelope, floor)
+
+
+def _without_artefacts(by: Loops, view: Envelope, fs_hz: float) -> tuple[Envelope, Floats]:
+    """Rows without what is too large for a heart, and the share of each that was blanked."""
+    blanked = np.zeros(len(view.slow))
+    odd = np.flatnonzero(artefacts.suspected(view.envelope, fs_hz))
+    if not odd.size:
+        return view, blanked
+    slow, spikes = artefacts.bridged(view.slow[odd], fs_hz)
+    own = _view(by, slow, fs_hz)
+    blank, heart = artefacts.too_large(own.envelope, spikes, fs_hz)
+    own.wave[blank] = own.energy[blank] = 0.0
+    own = own._replace(envelope=_average(own.energy, round(_ENVELOPE_S * fs_hz) | 1))
+    blanked[odd[heart]] = blank[heart].sum(axis=1) / blank.shape[1]
+    whole = Envelope(*(values.copy() for values in view))
+    for values, new in zip(whole, own, strict=True):
+        values[odd[heart]] = new[heart]
+    return whole, blanked
 
 
 def loops(n_rows: int) -> Loops:
@@ -177,7 +215,15 @@ def _margin(by: Loops, of: tuple[Floats, Floats], place: tuple[Ints, Ints], fs_h
 
 def _peak_near(wave: Floats, row: Ints, summit: Ints, fs_hz: float) -> Ints:
     """Sample of the largest excursion of the wave around each summit."""
-    reach = round(_PEAK_S * fs_hz)
-    column = (summit[:, None] + np.arange(-reach, reach + 1)).clip(0, wave.shape[1] - 1)
+    return highest(wave, row, summit, round(_PEAK_S * fs_hz))
+
+
+def highest(wave: Floats, row: Ints, centre: Ints, reach: int) -> Ints:
+    """Sample of the largest size within reach of each place, the first of equals."""
+    if by := kernels.for_beats(len(wave)):
+        out = np.empty(row.size, np.intp)
+        by.highest(wave, row, centre, reach, out)
+        return out
+    column = (centre[:, None] + np.arange(-reach, reach + 1)).clip(0, wave.shape[1] - 1)
     size = np.abs(wave[row[:, None], column])
     return np.asarray(column[np.arange(row.size), size.argmax(axis=1)], np.intp)

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from features.ecg import kernels
 from features.ecg.alone import TINY, neighbour
 from features.ecg.candidates import Block, Candidates
 from features.runs import Bools, Floats, Ints
@@ -81,8 +82,21 @@ def together(block: Block, found: Candidates, logit: Floats, by_itself: Floats) 
 
 def _alike(block: Block, found: Candidates, weights: _Weights) -> tuple[Floats, Floats]:
     """Correlation with the row's other beats' mean, and size against theirs."""
-    row = found.row
     reach, lag = round(_BEFORE_S * block.fs_hz), round(_LAG_S * block.fs_hz)
+    if by := kernels.for_beats(weights.n_rows):
+        best, norm = np.empty((2, found.row.size))
+        by.alike(block.wave, (found.row, found.at), weights.each, (reach, lag), (best, norm))
+    else:
+        best, norm = _best_alike(block, found, weights, (reach, lag))
+    has_others = weights.total[found.row] > weights.each
+    return np.where(has_others, best, 0.0), weights.compared(np.log(norm))
+
+
+def _best_alike(
+    block: Block, found: Candidates, weights: _Weights, spec: tuple[int, int]
+) -> tuple[Floats, Floats]:
+    """Best correlation at any lag, and the norm of each shape."""
+    row, (reach, lag) = found.row, spec
     around = np.arange(-reach - lag, reach + lag + 1)
     column = (found.at[:, None] + around).clip(0, block.wave.shape[1] - 1)
     wide = block.wave[row[:, None], column]
@@ -101,9 +115,7 @@ def _alike(block: Block, found: Candidates, weights: _Weights) -> tuple[Floats, 
         product = (wide[:, shift : shift + shape.shape[1]] * others).sum(axis=1)
         length = np.sqrt(np.maximum(size, 0.0)) + TINY
         best = np.maximum(best, side * product / (length * others_norm))
-    best = best.clip(-1.0, 1.0)
-    has_others = weights.total[row] > weights.each
-    return np.where(has_others, best, 0.0), weights.compared(np.log(norm))
+    return best.clip(-1.0, 1.0), norm
 
 
 def row_totals(values: Floats, row: Ints, n_rows: int) -> Floats:
@@ -120,6 +132,9 @@ def _explained(block: Block, found: Candidates, believed: Bools) -> Floats:
     row, at, last_column = found.row, found.at, block.wave.shape[1] - 1
     reach, tail = round(_BEFORE_S * block.fs_hz), round(_TAIL_S * block.fs_hz)
     out = np.zeros(row.size)
+    if by := kernels.for_beats(len(block.wave)):
+        by.explained(block.wave, (row, at), believed, (reach, tail), out)
+        return out
     whole = believed & (at + tail <= last_column) & (at >= reach)
     around = np.arange(-reach, tail + 1)
     waves = block.wave[row[whole][:, None], at[whole][:, None] + around]
@@ -146,6 +161,10 @@ def _last_before(chosen: Bools) -> Ints:
 def _range(block: Block, found: Candidates, weights: _Weights) -> Floats:
     """Size against the beats' size, low frequencies included: a wide beat is tall only there."""
     reach = round(_RANGE_S * block.fs_hz)
+    if by := kernels.for_beats(len(block.slow)):
+        out = np.empty((found.row.size, 2))
+        by.extremes(block.slow, (found.row, found.at), reach, 2, out)
+        return weights.compared(np.log(out[:, 0] - out[:, 1] + TINY))
     around = np.arange(-reach, reach + 1, 2)
     column = (found.at[:, None] + around).clip(0, block.slow.shape[1] - 1)
     raw = block.slow[found.row[:, None], column]

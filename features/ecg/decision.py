@@ -64,7 +64,10 @@ def decide(block: Block, found: Candidates, networks: Looks | None = None) -> De
     beat = logit > _bar(kept.row, logit, len(block.wave))
     kept, logit = select(kept, beat), logit[beat]
     apart = strongest(kept.row, kept.summit, logit, REFRACTORY_S * block.fs_hz)
-    return Decided(select(kept, apart), logit[apart], risk)
+    kept = select(kept, apart)
+    # A blank hides as many beats as its share of the row holds.
+    hidden = block.blanked * np.bincount(kept.row, minlength=len(block.wave))
+    return Decided(kept, logit[apart], risk + hidden)
 
 
 def _bar(row: Ints, logit: Floats, n_rows: int) -> Floats:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -19,7 +21,7 @@ from features.runs import Bools, Floats, Ints
 
 _LANES: Final = 8
 _PLACES: Final = 256
-_FEWEST_ROWS: Final = 16  # below it the first import of numba is not worth its seconds
+_FEWEST_ROWS: Final = 16  # below it the first compilation is not worth its seconds
 
 
 class Kernels(NamedTuple):
@@ -50,6 +52,16 @@ def _installed() -> bool:
 def worth_it(n_rows: int) -> bool:
     """Whether a batch is large enough, and numba installed."""
     return n_rows >= _FEWEST_ROWS and _installed()
+
+
+def for_beats(n_rows: int) -> ModuleType | None:
+    """The loops over beats (`features.ecg.compiled`) for a batch; None where NumPy does it."""
+    return _loops_over_beats() if worth_it(n_rows) else None
+
+
+@lru_cache(maxsize=1)
+def _loops_over_beats() -> ModuleType:
+    return import_module("features.ecg.compiled")
 
 
 @lru_cache(maxsize=1)

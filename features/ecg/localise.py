@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from features.ecg.candidates import Block, Candidates
+from features.ecg.candidates import Block, Candidates, highest
 from features.runs import Floats, Ints
 
 # Annotators mark the peak of a wide beat up to a tenth of a second from its middle.
@@ -44,14 +44,13 @@ def localise(block: Block, beats: Candidates) -> Place:
     """
     reach = round(_REACH_S * block.fs_hz)
     row, last = beats.row, block.wave.shape[1] - 1
-    column = (beats.summit[:, None] + np.arange(-reach, reach + 1)).clip(0, last)
-    around = block.wave[row[:, None], column]
-    peak = column[np.arange(row.size), np.abs(around).argmax(axis=1)]
+    peak = highest(block.wave, row, beats.summit, reach)
     height = block.wave[row, peak]
     around = block.wave[row[:, None], (peak[:, None] + _FIVE).clip(0, last)]
     offset = _vertex(around * np.where(height < 0, -1.0, 1.0)[:, None])
     inner = (peak > 0) & (peak < last)
-    return Place(peak + np.where(inner, offset, 0.0), peak.astype(np.intp), height)
+    position = peak + np.where(inner, offset, 0.0)
+    return Place(np.asarray(position, np.float64), peak, height)
 
 
 def _vertex(y: Floats) -> Floats:

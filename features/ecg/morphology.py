@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from features.ecg import judge_weights
+from features.ecg import judge_weights, kernels
 from features.ecg.alone import TINY, neighbour
 from features.ecg.candidates import Block
 from features.ecg.company import row_totals, usual_rr_s
@@ -60,23 +60,24 @@ def shapes(block: Block, beats: tuple[Ints, Ints], at: Floats) -> Shapes:
     """
     row, n_rows = beats[0], len(block.wave)
     view = broad_view(block, beats)
-    up = _around(block.slow, beats, _EDR_UP_S, block.fs_hz).max(axis=1)
-    down = _around(block.slow, beats, _EDR_DOWN_S, block.fs_hz).min(axis=1)
+    up, _ = _extremes(block.slow, beats, _EDR_UP_S, block.fs_hz)
+    _, down = _extremes(block.slow, beats, _EDR_DOWN_S, block.fs_hz)
     inputs = ectopy_inputs(block, beats, at, view)
     return Shapes(
         np.where(np.bincount(row, minlength=n_rows)[row] >= _FEWEST, view.likeness, np.nan),
         view.kinship,
-        np.asarray(up, np.float64),
-        np.asarray(down, np.float64),
+        up,
+        down,
         logits(_ectopy(), inputs),
     )
 
 
 def broad_view(block: Block, beats: tuple[Ints, Ints]) -> BroadView:
     """What lies within 0.3 s of each beat, next to the other beats."""
-    cut = _without_line(_around(block.slow, beats, _BROAD_S, block.fs_hz, every=2))
-    unit = _units(cut)
-    return BroadView(cut, _likeness(unit, beats[0], len(block.wave)), _kinship(unit, beats[0]))
+    row, n_rows = beats[0], len(block.wave)
+    cut = _without_line(_around(block.slow, beats, _BROAD_S, block.fs_hz, every=2), n_rows)
+    unit = _units(cut, n_rows)
+    return BroadView(cut, _likeness(unit, row, n_rows), _kinship(unit, row, n_rows))
 
 
 def ectopy_inputs(block: Block, beats: tuple[Ints, Ints], at: Floats, broad: BroadView) -> Floats:
@@ -85,18 +86,17 @@ def ectopy_inputs(block: Block, beats: tuple[Ints, Ints], at: Floats, broad: Bro
     n_rows = len(block.wave)
     sharp = _around(block.wave, beats, _SHARP_S, block.fs_hz)
     wide, alike = broad.cut, broad.likeness
-    width = np.log(_width(sharp) + TINY)
-    low_width = np.log(_width(wide) + TINY)
-    size = np.log(np.sqrt((sharp * sharp).sum(axis=1)) + TINY)
-    low_size = np.log(np.sqrt((wide * wide).sum(axis=1)) + TINY)
+    of_sharp, of_wide = _measures(sharp, n_rows), _measures(wide, n_rows)
+    width, size = (np.log(values + TINY) for values in of_sharp[:2])
+    low_width, low_size = (np.log(values + TINY) for values in of_wide[:2])
     before, after = _intervals(row, at / block.fs_hz, n_rows)
-    columns = [alike, _likeness(_units(sharp), row, n_rows), width, low_width]
+    columns = [alike, _likeness(_units(sharp, n_rows), row, n_rows), width, low_width]
     for values in (width, low_width, size, low_size):
         columns += [(values - _row_medians(values, row, n_rows)).clip(-3, 3)]
     columns += [before.clip(0, 2.5), after.clip(0, 2.5), (before - after).clip(-2, 2)]
     # Two usual intervals about an early beat, the pause made up; low frequencies; its own kind.
     columns += [(before + after).clip(0, 4), (low_size - size).clip(-3, 3)]
-    columns += [broad.kinship, _with_most(sharp, row, n_rows)]
+    columns += [broad.kinship, _with_most(of_sharp[2], of_sharp[3], (row, n_rows))]
     return np.stack(columns)
 
 
@@ -111,29 +111,56 @@ def _around(
     """Samples around each beat, (n, points); the row's ends are held."""
     row, peak = beats
     reach = every * round(reach_s * fs_hz / every)
+    if by := kernels.for_beats(len(x)):
+        out = np.empty((row.size, 2 * reach // every + 1))
+        by.around(x, beats, reach, every, out)
+        return out
     column = (peak[:, None] + np.arange(-reach, reach + 1, every)).clip(0, x.shape[1] - 1)
     return np.asarray(x[row[:, None], column], np.float64)
 
 
-def _without_line(cut: Floats) -> Floats:
-    """Samples less the line through the means of the first and the last fifth."""
+def _extremes(
+    x: Floats, beats: tuple[Ints, Ints], reach_s: float, fs_hz: float
+) -> tuple[Floats, Floats]:
+    """Highest and lowest sample around each beat."""
+    if by := kernels.for_beats(len(x)):
+        out = np.empty((beats[0].size, 2))
+        by.extremes(x, beats, round(reach_s * fs_hz), 1, out)
+        return out[:, 0], out[:, 1]
+    cut = _around(x, beats, reach_s, fs_hz)
+    return np.asarray(cut.max(axis=1)), np.asarray(cut.min(axis=1))
+
+
+def _without_line(cut: Floats, n_rows: int) -> Floats:
+    """Samples less the line through the means of the first and the last fifth; uses up `cut`."""
     n = cut.shape[1]
     fifth = max(1, n // 5)
-    first, last = cut[:, :fifth].mean(axis=1), cut[:, n - fifth :].mean(axis=1)
     along = (np.arange(n) - 0.5 * (fifth - 1)) / max(1, n - fifth)
+    if by := kernels.for_beats(n_rows):
+        by.without_line(cut, along, fifth)
+        return cut
+    first, last = cut[:, :fifth].mean(axis=1), cut[:, n - fifth :].mean(axis=1)
     return np.asarray(cut - first[:, None] - (last - first)[:, None] * along, np.float64)
 
 
 def _likeness(unit: Floats, row: Ints, n_rows: int) -> Floats:
     """Correlation with the mean of the row's other beats; 0 for an only one."""
+    if by := kernels.for_beats(n_rows):
+        out = np.empty(row.size)
+        by.likeness(unit, row, out)
+        return out
     others = row_totals(unit, row, n_rows)[row] - unit
     norm = np.sqrt((others * others).sum(axis=1)) + TINY
     return np.asarray(((unit * others).sum(axis=1) / norm).clip(-1, 1), np.float64)
 
 
-def _kinship(unit: Floats, row: Ints) -> Floats:
+def _kinship(unit: Floats, row: Ints, n_rows: int) -> Floats:
     """Mean of the two best correlations with nearby beats; every second beat may be alike."""
     n = row.size
+    if by := kernels.for_beats(n_rows):
+        out = np.empty(n)
+        by.kinship(unit, row, _NEARBY, out)
+        return out
     found = np.zeros((2 * _NEARBY, n))
     for k in range(1, min(_NEARBY, n - 1) + 1):
         same = row[k:] == row[:-k]
@@ -143,17 +170,31 @@ def _kinship(unit: Floats, row: Ints) -> Floats:
     return np.asarray((0.5 * (found[-1] + found[-2])).clip(-1, 1), np.float64)
 
 
-def _units(cut: Floats) -> Floats:
+def _units(cut: Floats, n_rows: int) -> Floats:
     """Cuts of mean 0 and norm 1."""
+    if by := kernels.for_beats(n_rows):
+        out = np.empty(cut.shape)
+        by.units(cut, out)
+        return out
     centred = cut - cut.mean(axis=1, keepdims=True)
     norm = np.sqrt((centred * centred).sum(axis=1, keepdims=True)) + TINY
     return np.asarray(centred / norm, np.float64)
 
 
-def _width(cut: Floats) -> Floats:
-    """Area over height: the width of a box of the same area, in samples' share of the cut."""
+def _measures(cut: Floats, n_rows: int) -> Floats:
+    """Of each cut, (4, n): width, root of the power, height, depth.
+
+    The width is area over height: that of a box of the same area, as a share of the cut.
+    """
+    out = np.empty((4, len(cut)))
+    if by := kernels.for_beats(n_rows):
+        by.measures(cut, out)
+        return out
     size = np.abs(cut)
-    return np.asarray(size.mean(axis=1) / (size.max(axis=1) + TINY), np.float64)
+    out[0] = size.mean(axis=1) / (size.max(axis=1) + TINY)
+    out[1] = np.sqrt((cut * cut).sum(axis=1))
+    out[2], out[3] = cut.max(axis=1), -cut.min(axis=1)
+    return out
 
 
 def _row_medians(values: Floats, row: Ints, n_rows: int) -> Floats:
@@ -164,9 +205,9 @@ def _row_medians(values: Floats, row: Ints, n_rows: int) -> Floats:
     return np.asarray(values[order][middle[row]], np.float64)
 
 
-def _with_most(cut: Floats, row: Ints, n_rows: int) -> Floats:
+def _with_most(up: Floats, down: Floats, of: tuple[Ints, int]) -> Floats:
     """How far a beat points where the row's beats point, -1 to 1."""
-    up, down = cut.max(axis=1), -cut.min(axis=1)
+    row, n_rows = of
     lean = (up - down) / (up + down + TINY)
     count = np.maximum(np.bincount(row, minlength=n_rows), 1)
     usual = np.bincount(row, lean, n_rows) / count

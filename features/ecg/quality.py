@@ -28,6 +28,9 @@ _UNJUDGED: Final = 0.5  # of a rest too short to judge: passes, but only just
 _LEAST_COVERAGE: Final = 0.2  # of a core of 10 s: the shortest run in which beats are sought
 _CLIP_BLAMED: Final = 0.2
 _NOISE_KURTOSIS: Final = 5.0  # Gaussian noise has 3, fibrillation 2: no isolated wave at all
+# A wave without isolated peaks has no beats to count: a sine has 1.5, flutter 2.3, and the least
+# peaked segment of MIT-BIH that passes 4.3.
+_FLUTTER_KURTOSIS: Final = 2.5
 _RISK_FLOOR: Final = 1e-3
 _PEAKED: Final = (1.0, 60.0)  # kurtosis: a sine has 1.5, a slow heart 30
 _WANDER_HZ: Final = 1.0
@@ -133,13 +136,14 @@ def judged(indices: Indices, fault: Faults, fs_hz: float, n_samples: int) -> Ver
     -------
     Verdict
         The score is the chance that no beat of the core is wrong, learnt from MIT-BIH records
-        under noise; 0 where less than a fifth is usable, at most 0.5 where a rest is too short
-        to be judged.
+        under noise; 0 where less than a fifth is usable or the wave has no isolated peaks, at
+        most 0.5 where a rest is too short to be judged.
     """
     chance = 1.0 / (1.0 + np.exp(-logits(_score(), inputs(indices)).clip(-40, 40)))
     few = indices.n_beats < FEWEST_BEATS
     short = fault.usable * n_samples < JUDGED_FROM_S * fs_hz
     score = np.where(few, np.where(short, _UNJUDGED, 0.0), chance) * (1.0 - fault.clip)
+    score = np.where(indices.ksqi < _FLUTTER_KURTOSIS, 0.0, score)
     absent = fault.usable < _LEAST_COVERAGE
     score = np.where(absent, 0.0, score)
     reason = np.full(score.size, FeatureReason.NOISE, np.uint8)

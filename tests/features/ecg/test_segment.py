@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,6 +134,37 @@ def test_ventricular_fibrillation_is_not_believed(hz: float) -> None:
     phase = 2 * np.pi * np.cumsum(hz + 0.004 * np.cumsum(rng.normal(size=N))) / FS
     wave = np.sin(phase) * (1 + 0.5 * np.sin(2 * np.pi * 0.3 * t)) + 0.05 * rng.normal(size=N)
     assert analyse_ecg(wave[None], FS).quality[0] < GATE
+
+
+@pytest.mark.parametrize("hz", [3.4, 4.0, 5.0, 5.5])
+def test_ventricular_flutter_is_not_believed(hz: float) -> None:
+    t = np.arange(N) / FS
+    wave = np.sin(2 * np.pi * hz * t + 0.3 * np.sin(2 * np.pi * 0.2 * t))
+    wave = wave + 0.3 * np.sin(4 * np.pi * hz * t + 1.0)
+    added = 0.02 * np.random.default_rng(0).normal(size=N)
+    assert analyse_ecg((wave + added)[None], FS).quality[0] < GATE
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_asystole_is_not_believed(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    wander = 0.1 * np.sin(2 * np.pi * 0.25 * np.arange(N) / FS)
+    assert analyse_ecg((wander + rng.normal(0, 0.01, N))[None], FS).quality[0] < GATE
+
+
+@pytest.mark.data
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # wfdb imports pandas the old way
+def test_the_flutter_of_record_207_is_not_believed(archive: Callable[[str], Path]) -> None:
+    wfdb = pytest.importorskip("wfdb")
+    name = str(archive("mitdb") / "207")
+    signals, marks = wfdb.rdrecord(name).p_signal.T, wfdb.rdann(name, "atr")
+    symbols = np.array(marks.symbol)
+    spans = zip(marks.sample[symbols == "["], marks.sample[symbols == "]"], strict=True)
+    starts = [s for begin, end in spans for s in range(begin, end - 3599, 360)]
+    assert len(starts) > 90
+    for signal in signals:
+        rows = np.stack([signal[s - 720 : s + 4320] for s in starts])
+        assert (analyse_ecg(rows, 360.0, (720, 4320)).quality < GATE).all()
 
 
 def test_bigeminy_is_believed_and_its_wide_beats_are_ventricular(ecg_wave: Wave) -> None:

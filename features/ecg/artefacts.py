@@ -1,0 +1,115 @@
+"""What is far too large for a heart: spikes are bridged, what is longer is blanked.
+
+One sample of an electrode's discharge is forty times a QRS complex, and every level of a short row
+is its. Rows without one are left as they are. Not here: noise of a heart's size
+(`features.ecg.decision`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from scipy import ndimage
+
+from features import runs
+from features.runs import Bools, Floats
+
+_BLOCK_S: Final = 1.0
+_USUAL_SHARE: Final = 0.4  # of a second's maxima: an artefact over a border spoils two of four
+# Times what is usual. The largest ectopic beats of MIT-BIH are four times the usual beat.
+_TOO_LARGE: Final = 7.0
+_SPIKE_S: Final = 0.06  # the median over it keeps edges and removes what is half as long
+_FLANK: Final = 0.15  # of a spike's height: a QRS complex rises over more samples
+_BLANKED_S: Final = 0.3  # on either side; filters have forgotten an edge a thousandfold
+# A heart of 15/min is silent in most seconds, and its beats too large for these. What is blanked
+# must leave a heart behind: peaks, not noise, and twice as many as were blanked.
+_LEAST_CREST: Final = 2.3  # summits over mean of an envelope; of noise it is 1.5
+_WITNESS_SHARE: Final = 0.4  # of what is usual
+_PT_S: Final = (0.1, 0.35)  # before and after what is blanked, where these are no witnesses
+_WITNESS_S: Final = 0.25
+_WITNESSES: Final = 2
+
+
+def suspected(envelope: Floats, fs_hz: float) -> Bools:
+    """Rows in which something is too large; (B,)."""
+    usual = _usual(envelope, fs_hz)
+    return np.asarray((usual > 0) & (envelope.max(axis=1) > _TOO_LARGE * usual), np.bool_)
+
+
+def bridged(slow: Floats, fs_hz: float) -> tuple[Floats, Bools]:
+    """Rows with straight lines for spikes of up to 0.03 s, and where these are.
+
+    Parameters
+    ----------
+    slow : (B, n) float64
+        Finite, at the working rate.
+    fs_hz : float
+    """
+    out, spikes = slow.copy(), np.zeros(slow.shape, np.bool_)
+    width = round(_SPIKE_S * fs_hz) | 1
+    off = np.abs(slow - ndimage.median_filter(slow, (1, width), mode="nearest"))
+    high = off > _TOO_LARGE * _usual(off, fs_hz)[:, None]
+    last = slow.shape[1] - 1
+    for r, start, stop in zip(*runs.spans(high), strict=True):
+        before, after = max(start - 1, 0), min(stop, last)
+        flank = max(off[r, at] for at in (before, after) if not start <= at < stop)
+        if stop - start <= width // 2 and flank < _FLANK * off[r, start:stop].max():
+            ends = [at for at in (before, after) if not start <= at < stop]
+            out[r, start:stop] = np.interp(np.arange(start, stop), ends, slow[r, ends])
+            spikes[r, start:stop] = True
+    return out, spikes
+
+
+def too_large(envelope: Floats, spikes: Bools, fs_hz: float) -> tuple[Bools, Bools]:
+    """What must be blanked, and the rows that are hearts without it and their spikes.
+
+    Parameters
+    ----------
+    envelope : (B, n) float64
+        Of rows whose spikes were bridged.
+    spikes : (B, n) bool
+    fs_hz : float
+
+    Returns
+    -------
+    blank : (B, n) bool
+        Samples next to what is still too large for a heart.
+    heart : (B,) bool
+        False where most is silence or noise: there the large ones may well be the beats.
+    """
+    usual = _usual(envelope, fs_hz)
+    reach = 2 * round(_BLANKED_S * fs_hz) + 1
+    top = ndimage.maximum_filter1d(envelope, reach, axis=1)
+    blank = np.greater(top, _TOO_LARGE * usual[:, None])
+    near = blank | ndimage.maximum_filter1d(spikes, reach, axis=1)
+    each = zip(envelope, near, usual, strict=True)
+    heart = [bool(level > 0) and _is_heart(row, own, level, fs_hz) for row, own, level in each]
+    return blank, np.array(heart, np.bool_)
+
+
+def _is_heart(envelope: Floats, near: Bools, usual: float, fs_hz: float) -> bool:
+    """Whether a row without what is too large still has beats enough."""
+    n_events = np.count_nonzero(near[1:] > near[:-1]) + int(near[0])
+    rest = np.where(near, 0.0, envelope)
+    mean = rest.sum() / max(np.count_nonzero(~near), 1)
+    rest[_of_one_beat(near, fs_hz)] = 0.0
+    top = ndimage.maximum_filter1d(rest, 2 * round(_WITNESS_S * fs_hz) + 1)
+    height = rest[(rest == top) & (rest > _WITNESS_SHARE * usual)]
+    many = height.size >= _WITNESSES * n_events
+    return bool(many and height.size and np.median(height) > _LEAST_CREST * mean)
+
+
+def _of_one_beat(near: Bools, fs_hz: float) -> Bools:
+    """Where a P or T wave would lie, were what is too large a beat."""
+    before, after = (round(reach_s * fs_hz) for reach_s in _PT_S)
+    count = np.cumsum(np.concatenate((np.zeros(after + 1), near, np.zeros(before))))
+    return np.greater(count[before + after + 1 :], count[: near.size])
+
+
+def _usual(size: Floats, fs_hz: float) -> Floats:
+    """The usual maximum of a second of each row."""
+    width = max(1, round(_BLOCK_S * fs_hz))
+    whole = max(1, size.shape[1] // width)
+    cut = size[:, : whole * width].reshape(len(size), whole, -1)
+    return np.asarray(np.sort(cut.max(axis=2), axis=1)[:, int(_USUAL_SHARE * (whole - 1))])

@@ -1,0 +1,311 @@
+"""Compiled forms of what is done beat by beat; bit for bit what NumPy gives.
+
+Imported only where numba is installed (`features.ecg.kernels`). NumPy adds the terms of a sum in
+eight lanes (pairwise summation, as its `loops_utils.h.src` says); so does `total`. Nothing is
+reassociated, never `fastmath`. The references are in `morphology`, `company`, `alone`, `localise`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar, cast
+
+import numba
+import numpy as np
+
+_TINY: Final = 1e-30  # `features.ecg.alone.TINY`
+_LANES: Final = 8
+_LONGEST: Final = 128  # terms; longer sums are halved
+_Loop = TypeVar("_Loop")
+
+
+def _jit(loop: _Loop) -> _Loop:
+    """Compiled at the first call and kept on disk."""
+    compiler: Any = numba.njit(cache=True, nogil=True)
+    return cast(_Loop, compiler(loop))
+
+
+@_jit
+def total(a: Any) -> Any:
+    """Sum of a vector in NumPy's order."""
+    n = a.size
+    if n > _LONGEST:
+        half = n // 2
+        half -= half % _LANES
+        return total(a[:half]) + total(a[half:])
+    s = 0.0
+    last = 0
+    if n >= _LANES:
+        r0, r1, r2, r3, r4, r5, r6, r7 = a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
+        last = n - n % _LANES
+        for i in range(_LANES, last, _LANES):
+            r0 += a[i]
+            r1 += a[i + 1]
+            r2 += a[i + 2]
+            r3 += a[i + 3]
+            r4 += a[i + 4]
+            r5 += a[i + 5]
+            r6 += a[i + 6]
+            r7 += a[i + 7]
+        s = ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7))
+    for i in range(last, n):
+        s += a[i]
+    return s
+
+
+@_jit
+def column_totals(values: Any, out: Any) -> None:
+    """Sums of columns as `np.add.reduceat` makes them: the first row, and the sum of the rest."""
+    n, k = values.shape
+    if n - 1 < _LANES:
+        for j in range(k):
+            s = 0.0
+            for i in range(1, n):
+                s += values[i, j]
+            out[j] = values[0, j] + s
+        return
+    for j in range(k):
+        out[j] = values[0, j] + total(values[1:, j])
+
+
+@_jit
+def highest(x: Any, row: Any, centre: Any, reach: Any, out: Any) -> None:
+    """Sample of the largest size within reach, the first of equals."""
+    last = x.shape[1] - 1
+    for k in range(row.size):
+        best, where = -1.0, 0
+        for i in range(-reach, reach + 1):
+            at = min(max(centre[k] + i, 0), last)
+            size = abs(x[row[k], at])
+            if size > best:
+                best, where = size, at
+        out[k] = where
+
+
+@_jit
+def extremes(x: Any, beats: Any, reach: Any, every: Any, out: Any) -> None:
+    """Highest and lowest of every n-th sample within reach."""
+    row, centre = beats
+    last = x.shape[1] - 1
+    for k in range(row.size):
+        high, low = -np.inf, np.inf
+        for i in range(-reach, reach + 1, every):
+            value = x[row[k], min(max(centre[k] + i, 0), last)]
+            high, low = max(high, value), min(low, value)
+        out[k, 0], out[k, 1] = high, low
+
+
+@_jit
+def samples(x: Any, beats: Any, offset: Any, spec: Any, out: Any) -> None:
+    """Samples at offsets, less those of the beat if asked, in its unit, limited; (offsets, n)."""
+    row, centre, unit = beats
+    less, limit = spec
+    last = x.shape[1] - 1
+    for j in range(offset.size):
+        for k in range(row.size):
+            at = min(max(centre[k] + offset[j], 0), last)
+            here = x[row[k], centre[k]] if less else 0.0
+            out[j, k] = min(max((x[row[k], at] - here) * unit[k], -limit), limit)
+
+
+@_jit
+def units(cut: Any, out: Any) -> None:
+    """Cuts of mean 0 and norm 1."""
+    n, size = cut.shape
+    square = np.empty(size)
+    for k in range(n):
+        mean = total(cut[k]) / size
+        for i in range(size):
+            out[k, i] = cut[k, i] - mean
+            square[i] = out[k, i] * out[k, i]
+        norm = np.sqrt(total(square)) + _TINY
+        for i in range(size):
+            out[k, i] /= norm
+
+
+@_jit
+def measures(cut: Any, out: Any) -> None:
+    """Width as area over height, root of the power, highest, and depth, of each cut."""
+    n, size = cut.shape
+    scratch = np.empty(size)
+    for k in range(n):
+        top, high, low = 0.0, -np.inf, np.inf
+        for i in range(size):
+            value = cut[k, i]
+            scratch[i] = abs(value)
+            top, high, low = max(top, scratch[i]), max(high, value), min(low, value)
+        out[0, k] = total(scratch) / size / (top + _TINY)
+        for i in range(size):
+            scratch[i] = cut[k, i] * cut[k, i]
+        out[1, k] = np.sqrt(total(scratch))
+        out[2, k], out[3, k] = high, -low
+
+
+@_jit
+def around(x: Any, beats: Any, reach: Any, every: Any, out: Any) -> None:
+    """Every n-th sample around each beat; the row's ends are held."""
+    row, centre = beats
+    last = x.shape[1] - 1
+    for k in range(row.size):
+        for j in range(out.shape[1]):
+            at = min(max(centre[k] - reach + j * every, 0), last)
+            out[k, j] = x[row[k], at]
+
+
+@_jit
+def without_line(cut: Any, along: Any, fifth: Any) -> None:
+    """Less the line through the means of the first and the last fifth, in place."""
+    n, size = cut.shape
+    for k in range(n):
+        first = total(cut[k, :fifth]) / fifth
+        last = total(cut[k, size - fifth :]) / fifth
+        for i in range(size):
+            cut[k, i] = cut[k, i] - first - (last - first) * along[i]
+
+
+@_jit
+def row_end(row: Any, start: Any) -> Any:
+    """Index after the last candidate of the row that begins at `start`."""
+    stop = start + 1
+    while stop < row.size and row[stop] == row[start]:
+        stop += 1
+    return stop
+
+
+@_jit
+def likeness(unit: Any, row: Any, out: Any) -> None:
+    """Correlation with the mean of the row's other beats."""
+    n, size = unit.shape
+    whole, others, product = np.empty(size), np.empty(size), np.empty(size)
+    start = 0
+    while start < n:
+        stop = row_end(row, start)
+        column_totals(unit[start:stop], whole)
+        for k in range(start, stop):
+            for i in range(size):
+                others[i] = whole[i] - unit[k, i]
+                product[i] = others[i] * others[i]
+            norm = np.sqrt(total(product)) + _TINY
+            for i in range(size):
+                product[i] = unit[k, i] * others[i]
+            out[k] = min(max(total(product) / norm, -1.0), 1.0)
+        start = stop
+
+
+@_jit
+def ranked(best: Any, value: Any) -> None:
+    """A value put among the two largest so far."""
+    if value > best[0]:
+        best[1] = best[0]
+        best[0] = value
+    elif value > best[1]:
+        best[1] = value
+
+
+@_jit
+def kinship(unit: Any, row: Any, nearby: Any, out: Any) -> None:
+    """Mean of the two best correlations with beats nearby, 0 for those that are not there."""
+    n, size = unit.shape
+    product = np.empty(size)
+    count = np.zeros(n, np.int64)
+    best = np.full((n, 2), -np.inf)
+    for k in range(1, min(nearby, n - 1) + 1):
+        for i in range(k, n):
+            alike = 0.0
+            if row[i] == row[i - k]:
+                for j in range(size):
+                    product[j] = unit[i, j] * unit[i - k, j]
+                alike = total(product)
+            for one in (i, i - k):
+                count[one] += 1
+                ranked(best[one], alike)
+    for i in range(n):
+        for _ in range(min(2, 2 * nearby - count[i])):
+            ranked(best[i], 0.0)  # a neighbour that is not there
+        out[i] = min(max(0.5 * (best[i, 0] + best[i, 1]), -1.0), 1.0)
+
+
+@_jit
+def best_lag(wide: Any, others: Any, side: Any, product: Any) -> Any:
+    """Best correlation of a shape with another one shorter by the lags."""
+    size = others.size
+    for i in range(size):
+        product[i] = others[i] * others[i]
+    norm = np.sqrt(total(product)) + _TINY
+    for i in range(size):
+        product[i] = wide[i] * wide[i]
+    power, best = total(product), -1.0
+    for shift in range(wide.size - size + 1):
+        if shift:
+            left, new = wide[shift - 1], wide[shift + size - 1]
+            power = power - left * left + new * new
+        for i in range(size):
+            product[i] = wide[shift + i] * others[i]
+        length = np.sqrt(max(power, 0.0)) + _TINY
+        best = max(best, side * total(product) / (length * norm))
+    return min(best, 1.0)
+
+
+@_jit
+def alike(wave: Any, beats: Any, weight: Any, spec: Any, out: Any) -> None:
+    """Best correlation with the row's other beats at any lag, and the norm of each."""
+    row, at = beats
+    reach, lag = spec
+    bests, norms = out
+    n, size = row.size, 2 * reach + 1
+    wide = np.empty((n, size + 2 * lag))
+    own, side = np.empty((n, size)), np.empty(n)
+    whole, others, product = np.empty(size), np.empty(size), np.empty(size)
+    around(wave, beats, reach + lag, 1, wide)
+    for k in range(n):
+        for i in range(size):
+            product[i] = wide[k, lag + i] * wide[k, lag + i]
+        norms[k] = np.sqrt(total(product)) + _TINY
+        side[k] = -1.0 if wave[row[k], at[k]] < 0 else 1.0
+        scale = side[k] / norms[k] * weight[k]
+        for i in range(size):
+            own[k, i] = wide[k, lag + i] * scale
+    start = 0
+    while start < n:
+        stop = row_end(row, start)
+        column_totals(own[start:stop], whole)
+        for k in range(start, stop):
+            for i in range(size):
+                others[i] = whole[i] - own[k, i]
+            bests[k] = best_lag(wide[k], others, side[k], product)
+        start = stop
+
+
+@_jit
+def explained(wave: Any, beats: Any, believed: Any, spec: Any, out: Any) -> None:
+    """Share of each wave that follows every believed beat of its row at the same delay."""
+    row, at = beats
+    reach, tail = spec
+    n, size, last_column = row.size, reach + tail + 1, wave.shape[1] - 1
+    waves, usual = np.empty((n, size)), np.empty(size)
+    left, here = np.empty(2 * reach + 1), np.empty(2 * reach + 1)
+    start = 0
+    while start < n:
+        stop = row_end(row, start)
+        count = 0
+        for k in range(start, stop):
+            if believed[k] and at[k] + tail <= last_column and at[k] >= reach:
+                waves[count] = wave[row[k], at[k] - reach : at[k] + tail + 1]
+                count += 1
+        usual[:] = 0.0
+        if count:
+            column_totals(waves[:count], usual)
+            usual /= count
+        before = -1
+        for k in range(start, stop):
+            out[k] = 0.0
+            delay = at[k] - at[before]
+            if before >= 0 and reach < delay <= tail - reach:
+                for i in range(2 * reach + 1):
+                    value = wave[row[k], min(max(at[k] + i - reach, 0), last_column)]
+                    rest = value - usual[delay + i]
+                    here[i], left[i] = value * value, rest * rest
+                share = 1.0 - total(left) / (total(here) + _TINY)
+                out[k] = min(max(share, -1.0), 1.0)
+            if believed[k]:
+                before = k
+        start = stop

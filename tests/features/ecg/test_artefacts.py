@@ -1,0 +1,118 @@
+"""Something far larger than a heart costs only the beats next to it, and slow hearts are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from features.beats import detect_r_peaks
+from features.ecg import candidates
+from features.ecg.segment import analyse_ecg
+
+Floats = NDArray[np.float64]
+Wave = Callable[..., Floats]
+_SECOND = 1.0
+_SAME_S = 0.06
+
+
+def _pulsed(x: Floats, fs_hz: float, length_s: float, height: float) -> Floats:
+    """A row for every ninth of a second and polarity: a pulse there, or a step if endless."""
+    starts = np.arange(0, x.size - 1, max(1, int(fs_hz / 9)))
+    rows = np.tile(x, (2 * starts.size, 1))
+    for k, start in enumerate(np.repeat(starts, 2)):
+        length = max(1, round(length_s * fs_hz)) if length_s < np.inf else x.size
+        rows[k, start : start + length] += (-1) ** k * height
+    return rows
+
+
+def _worst(x: Floats, rows: Floats, fs_hz: float) -> tuple[int, int]:
+    """Most beats lost and invented in a row, a second and more from where it was changed."""
+    truth = np.asarray(detect_r_peaks(x, fs_hz)) / fs_hz
+    assert truth.size >= 3
+    lost = invented = 0
+    for row, positions in zip(rows, detect_r_peaks(rows, fs_hz), strict=True):
+        changed = np.flatnonzero(np.diff(row - x, prepend=0.0, append=0.0)) / fs_hz
+        found = positions / fs_hz
+        lost = max(lost, _unmatched(truth, found, changed))
+        invented = max(invented, _unmatched(found, truth, changed))
+    return lost, invented
+
+
+def _unmatched(beats: Floats, others: Floats, changed: Floats) -> int:
+    far = [b for b in beats if np.abs(changed - b).min() > _SECOND]
+    return sum(np.abs(others - b).min(initial=np.inf) > _SAME_S for b in far)
+
+
+@pytest.mark.parametrize("seconds", [4, 6, 8, 10, 14])
+@pytest.mark.parametrize(
+    ("length_s", "height"),
+    [(0.0, 5.0), (0.0, 40.0), (0.02, 50.0), (0.1, 50.0), (np.inf, 5.0), (0.0, 1e4)],
+)
+@pytest.mark.parametrize("rr_s", [0.45, 1.1])
+def test_an_artefact_costs_only_beats_within_a_second(
+    ecg_wave: Wave, seconds: int, length_s: float, height: float, rr_s: float
+) -> None:
+    fs_hz = 125.0
+    n = round(seconds * fs_hz)
+    x = ecg_wave(n, fs_hz, np.arange(0.3, seconds - 0.1, rr_s))
+    assert _worst(x, _pulsed(x, fs_hz, length_s, height), fs_hz) == (0, 0)
+
+
+@pytest.mark.parametrize("fs_hz", [50.0, 250.0, 500.0])
+def test_an_artefact_costs_as_little_at_any_rate(ecg_wave: Wave, fs_hz: float) -> None:
+    n = round(8 * fs_hz)
+    x = ecg_wave(n, fs_hz, np.arange(0.3, 7.9, 0.8))
+    rows = np.concatenate([_pulsed(x, fs_hz, length_s, 50.0) for length_s in (0.0, 0.1)])
+    assert _worst(x, rows, fs_hz) == (0, 0)
+
+
+def test_three_artefacts_cost_only_their_neighbours(ecg_wave: Wave) -> None:
+    x = ecg_wave(1250, 125.0, np.arange(0.3, 9.9, 0.7))
+    row = x.copy()
+    row[[200, 210, 560, 1000]] += 30.0, -25.0, 40.0, 30.0
+    assert _worst(x, row[None], 125.0) == (0, 0)
+
+
+def test_a_beat_next_to_a_spike_of_one_sample_is_kept(ecg_wave: Wave) -> None:
+    at = np.arange(0.3, 9.9, 0.8)
+    x = ecg_wave(1250, 125.0, at)
+    x[round((at[5] + 0.1) * 125)] += 40.0
+    found = np.asarray(detect_r_peaks(x, 125.0)) / 125.0
+    assert found.size == at.size
+    assert np.abs(found[5] - at[5]) < _SAME_S
+
+
+@pytest.mark.parametrize("rate_bpm", [15, 20, 25, 30, 40])
+@pytest.mark.parametrize("noise", [0.002, 0.01, 0.03])
+def test_the_beats_of_a_slow_heart_are_no_artefacts(
+    ecg_wave: Wave, rate_bpm: int, noise: float
+) -> None:
+    at = np.arange(0.6, 13.5, 60 / rate_bpm)
+    for seed in range(6):
+        added = np.random.default_rng(seed).normal(0, noise, 1750)
+        found = detect_r_peaks(ecg_wave(1750, 125.0, at + 0.15 * seed) + added, 125.0)
+        beats = at + 0.15 * seed
+        assert np.asarray(found).size == np.count_nonzero(beats < 14.0)
+
+
+def test_a_usual_row_is_left_as_it_is(ecg_wave: Wave) -> None:
+    x = ecg_wave(1750, 125.0, np.arange(0.3, 13.9, 0.8))[None]
+    found = candidates.find(x, 125.0)
+    assert found is not None
+    assert found[0].slow is x
+    assert found[0].blanked.tolist() == [0.0]
+
+
+def test_what_may_hide_a_beat_lowers_the_quality_and_a_bridged_spike_does_not(
+    ecg_wave: Wave,
+) -> None:
+    x = ecg_wave(1750, 125.0, np.arange(0.3, 13.9, 0.8))
+    spiked, pulsed = x.copy(), x.copy()
+    spiked[900] += 40.0
+    pulsed[900:940] += 40.0
+    clean, one, wide = analyse_ecg(np.stack([x, spiked, pulsed]), 125.0).quality
+    assert one > 0.9 * clean
+    assert wide < one
