@@ -16,17 +16,28 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._common import data_folder
+from benchmarks._peer_records import (
+    MATCH_S,
+    bidmc,
+    electrode_motion,
+    f1,
+    matches,
+    mit_bih,
+    noisy,
+    segments,
+)
 from features.analyse import analyse
+from features.beat_intervals import Beats, intervals_between
 from features.beats import detect_pulses, detect_r_peaks
 from features.extract import extract
 from features.hrv import hrv
+from features.hrv_windows import Standing, hrv_window
 from features.intervals import nn_from_beats
 from features.memory import Memory
 from features.signals import SIGNALS
@@ -38,29 +49,16 @@ Bools = NDArray[np.bool_]
 Detector = Callable[[Floats, float], Any]
 
 PEERS: Final = ("neurokit2", "sleepecg", "wfdb", "antropy", "biosppy")
-BEAT_SYMBOLS: Final = set("NLRBAaJSVrFejnE/fQ?")
-MATCH_S: Final = 0.150
-FIRST_S: Final = 300  # the noise recording is clean before
-NOISE_S: Final = 120
 # Noise of which only the mean of the whole is removed, as in `docs/signals.md`: the steps between
 # its parts count as noise power, so "6 dB" is about 12 dB of what a QRS filter sees. The last
 # column removes the mean of each part.
 LEVELS: Final = ((None, False), (6.0, False), (0.0, False), (6.0, True))
-SEGMENT_S: Final = 12  # 10 s and a second of context on both sides
 HRV_S: Final = 300.0
 PPG_RECORDS: Final = 12
 PIPELINE_N: Final = 300 * 125  # samples of a BIDMC record
-PIPELINE_PATIENTS: Final = 100
+PIPELINE_PATIENTS: Final = 256
+HRV_BATCH: Final = 256
 S_US: Final = 1_000_000
-
-
-class Ecg(NamedTuple):
-    """Lead 0 of one record and its true beats."""
-
-    x: Floats
-    fs_hz: float
-    beats: Floats  # samples
-    flutter: Bools  # samples nobody is judged on
 
 
 def main() -> None:
@@ -127,7 +125,12 @@ def r_peak_table(minutes: float) -> None:
     print(f"\nR peaks, MIT-BIH lead 0, {len(records)} records x {minutes:g} min from 300 s")
     heads = f"{'F1 %: clean':>12}{'6 dB':>8}{'0 dB':>8}{'strict 6':>9}"
     print(f"{'':28}{heads}{'CPU ms/min':>12}{'ratio':>8}")
-    ours_ms = 0.0
+    rows = np.concatenate([segments(r.x, r.fs_hz) for r in records])
+    detect_r_peaks(rows[:2], records[0].fs_hz)
+    cpu = min(timed(lambda: detect_r_peaks(rows, records[0].fs_hz))[1] for _ in range(3))
+    ours_ms = 1e3 * cpu / (len(rows) * 10 / 60)
+    title = f"Vigil, {len(rows)} 12 s segments at once"
+    print(f"{title:65}{ours_ms:12.2f}{1.0:8.1f}")
     detectors: dict[str, Detector] = {"Vigil, whole records": detect_r_peaks, **r_peak_detectors()}
     for name, detect in detectors.items():
         f1s, cpu_s = [], 0.0
@@ -140,89 +143,8 @@ def r_peak_table(minutes: float) -> None:
             f1s.append(f1(level, found))
             cpu_s = spent if level is mixed[0] else cpu_s
         own_ms = 1e3 * cpu_s / total_min
-        ours_ms = ours_ms or own_ms
         cells = "".join(f"{v:8.2f}" for v in f1s[1:]) + " "
         print(f"{name:28}{f1s[0]:12.2f}{cells}{own_ms:12.2f}{own_ms / ours_ms:8.1f}")
-    rows = np.concatenate([segments(r.x, r.fs_hz) for r in records])
-    detect_r_peaks(rows[:2], records[0].fs_hz)
-    cpu = min(timed(lambda: detect_r_peaks(rows, records[0].fs_hz))[1] for _ in range(3))
-    own_ms = 1e3 * cpu / (len(rows) * 10 / 60)
-    title = f"Vigil, {len(rows)} 12 s segments at once"
-    print(f"{title:65}{own_ms:12.2f}{own_ms / ours_ms:8.1f}")
-
-
-def mit_bih(minutes: float) -> list[Ecg]:
-    """Lead 0 of the development records, some minutes of each."""
-    wfdb = importlib.import_module("wfdb")
-    out = []
-    for header in sorted(data_folder("mitdb").glob("*.hea")):
-        name = str(header.with_suffix(""))
-        wave, marks = wfdb.rdrecord(name, channels=[0]), wfdb.rdann(name, "atr")
-        a = round(FIRST_S * wave.fs)
-        b = min(a + round(minutes * 60 * wave.fs), wave.sig_len)
-        symbols = np.array(marks.symbol)
-        beats = marks.sample[np.isin(symbols, list(BEAT_SYMBOLS))].astype(np.float64)
-        flutter = np.zeros(wave.sig_len, np.bool_)
-        for begin, end in zip(*(marks.sample[symbols == mark] for mark in "[]"), strict=True):
-            flutter[begin : end + 1] = True
-        beats = beats[(beats >= a) & (beats < b)] - a
-        out.append(Ecg(wave.p_signal[a:b, 0].copy(), float(wave.fs), beats, flutter[a:b]))
-    return out
-
-
-def electrode_motion(clean: Path, stressed: Path, fs_hz: float) -> list[Floats]:
-    """The six noisy stretches of (118e24 - 118), two minutes each."""
-    wfdb = importlib.import_module("wfdb")
-    base = wfdb.rdrecord(str(clean / "118"), channels=[0]).p_signal[:, 0]
-    noisy_record = wfdb.rdrecord(str(stressed / "118e24"), channels=[0]).p_signal[:, 0]
-    n = min(len(base), len(noisy_record))
-    noise = noisy_record[:n] - base[:n]
-    length = round(NOISE_S * fs_hz)
-    starts = [round(s * fs_hz) for s in range(300, 1501, 240)]
-    return [noise[a : a + length] for a in starts]
-
-
-def noisy(record: Ecg, noise: Floats, snr_db: float) -> Ecg:
-    """The record with noise; signal power is that of a sine as high as the median beat."""
-    reach = round(0.05 * record.fs_hz)
-    at = record.beats[5:200].astype(int)
-    heights = [np.ptp(record.x[max(a - reach, 0) : a + reach + 1]) for a in at]
-    power = np.median(heights) ** 2 / 8
-    tiled = np.resize(noise - noise.mean(), len(record.x))
-    gain = np.sqrt(power / (noise.var() * 10 ** (snr_db / 10)))
-    return record._replace(x=record.x + gain * tiled)
-
-
-def segments(x: Floats, fs_hz: float) -> Floats:
-    """12 s rows, 10 s apart."""
-    length, hop = round(SEGMENT_S * fs_hz), round(10 * fs_hz)
-    rows = np.lib.stride_tricks.sliding_window_view(x, length)[::hop]
-    return np.ascontiguousarray(rows)
-
-
-def f1(records: list[Ecg], found: list[Floats]) -> float:
-    """F1 in % over all records, flutter left out."""
-    hits = n_found = n_true = 0
-    for record, peaks in zip(records, found, strict=True):
-        at = peaks[(peaks >= 0) & (peaks < len(record.x))]
-        at = np.sort(at[~record.flutter[at.astype(int)]])
-        truth = record.beats[~record.flutter[record.beats.astype(int)]]
-        hits += matches(truth, at, MATCH_S * record.fs_hz)
-        n_found, n_true = n_found + len(at), n_true + len(truth)
-    return 200 * hits / (n_found + n_true)
-
-
-def matches(truth: Floats, found: Floats, within: float) -> int:
-    """How many of two ascending series can be paired one to one."""
-    i = j = hits = 0
-    while i < len(truth) and j < len(found):
-        if abs(found[j] - truth[i]) <= within:
-            hits, i, j = hits + 1, i + 1, j + 1
-        elif found[j] < truth[i]:
-            j += 1
-        else:
-            i += 1
-    return hits
 
 
 def hrv_table() -> None:
@@ -238,6 +160,8 @@ def hrv_table() -> None:
     mine, own_s = timed(lambda: [hrv(nn_from_beats(w)) for w in windows])
     print(f"\nHRV vector, {len(windows)} windows of 300 s, CPU ms per window")
     print(f"{f'Vigil, one by one, {len(mine[0])} values':40}{1e3 * own_s / len(windows):10.2f}")
+    own_ms = batched_hrv_ms(windows)
+    print(f"{f'Vigil, {HRV_BATCH} windows at once':40}{own_ms:10.3f}   the ratios are to this")
     few = windows[:8]
     peaks = [np.round((w - w[0]) * 1000).astype(int) for w in few]
     calls: dict[str, Callable[[], Any]] = {
@@ -254,7 +178,7 @@ def hrv_table() -> None:
     for name, call in calls.items():
         results[name], cpu = timed(call)
         per = 1e3 * cpu / len(few)
-        print(f"{name:40}{per:10.2f}   ratio {per / (1e3 * own_s / len(windows)):8.1f}")
+        print(f"{name:40}{per:10.2f}   ratio {per / own_ms:8.1f}")
     pairs = {"ecg_rmssd_ms": "HRV_RMSSD", "ecg_sdnn_ms": "HRV_SDNN"}
     clean = [i for i in range(len(few)) if series[i].valid.all()]
     for name, theirs in pairs.items():
@@ -266,16 +190,22 @@ def hrv_table() -> None:
             print(f"  {theirs} over {name}: {middle:.4f} ({len(ratio)} windows without artefacts)")
 
 
-def bidmc(n: int) -> list[tuple[Floats, Floats, Floats, float]]:
-    """ECG, PPG, respiration and rate of some records."""
-    out = []
-    for path in sorted(data_folder("bidmc").glob("*_Signals.npz"))[::3][:n]:
-        with np.load(path) as packed:
-            names = [str(c) for c in packed["channels"]]
-            x = packed["signals"]
-            ecg, ppg, resp = (x[names.index(c)].astype(np.float64) for c in ("II", "PLETH", "RESP"))
-            out.append((ecg, ppg, resp, float(packed["fs"])))
-    return out
+def batched_hrv_ms(windows: list[Floats]) -> float:
+    """CPU ms per window of the engine's own call: beats of many windows to all their values."""
+    rows = [w - w[0] + 1e-3 for w in (windows * HRV_BATCH)[:HRV_BATCH]]
+    row = np.repeat(np.arange(HRV_BATCH), [r.size for r in rows])
+    times_us = np.rint(np.concatenate(rows) * 1e6).astype(np.int64)
+    nothing = np.zeros(row.size, np.int64)
+    beats = Beats(row, times_us, nothing, nothing > 0)
+    length_us = np.full(HRV_BATCH, round(HRV_S * 1e6))
+    every = np.ones(HRV_BATCH)
+    standing = Standing(length_us, every, every, every.astype(np.uint8), 0.0 * every)
+
+    def work() -> None:
+        hrv_window(standing, intervals_between(beats, length_us))
+
+    work()
+    return 1e3 * min(timed(work)[1] for _ in range(5)) / HRV_BATCH
 
 
 def ppg_table() -> None:
@@ -335,12 +265,17 @@ def delayed(truth: Floats, found: Floats) -> tuple[int, float]:
 
 
 def pipeline_table() -> None:
-    """Whole pipelines: NeuroKit2's `*_process` and `hrv` against segments and rows here."""
+    """Whole pipelines: NeuroKit2's `*_process` and `hrv` against segments and rows here.
+
+    Here: beats, pulses, breaths, quality, spectra and five 60 s rows and one 300 s row with every
+    value of `features.catalog` that these three signals give. There: cleaning, peaks, quality,
+    delineation of every beat, rates, and `hrv` (time, frequency, non-linear) of the 300 s once.
+    """
     nk = importlib.import_module("neurokit2")
     records = [(e[:PIPELINE_N], p[:PIPELINE_N], r[:PIPELINE_N], fs) for e, p, r, fs in bidmc(99)]
     many = records * (-(-PIPELINE_PATIENTS // len(records)))
     rows = whole_vector(records)
-    _, own_s = timed(lambda: whole_vector(many))
+    own_s = min(timed(lambda: whole_vector(many))[1] for _ in range(2))
     _, one_s = timed(lambda: whole_vector(records[:1]))
     ecg, ppg, resp, fs = records[0]
     rate = round(fs)

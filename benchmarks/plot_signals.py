@@ -162,9 +162,16 @@ def _signal(axes: Any, scene: Scene, x: Floats, found_s: Floats, kind: str) -> N
 
 
 def _intervals(axes: Any, scene: Scene, r_peaks_s: Floats) -> None:
-    """NN intervals as dots, artefacts as crosses; nothing where a gap lies between."""
-    gaps = _gap_times(scene.ecg, scene.fs_hz)
-    times = np.sort(np.concatenate([r_peaks_s, gaps]))
+    """NN intervals as dots, artefacts as crosses; nothing over a gap or from a refused segment."""
+    n = round(10 * scene.fs_hz)
+    passed = [
+        signal_quality(scene.ecg[i : i + n], scene.fs_hz, "ecg")[0] >= GATE
+        for i in range(0, len(scene.ecg), n)
+    ]
+    refused = np.flatnonzero(~np.array(passed)) * 10.0
+    gaps = np.concatenate([_gap_times(scene.ecg, scene.fs_hz), refused + 5])
+    kept = r_peaks_s[~np.isin(r_peaks_s // 10 * 10, refused)]
+    times = np.sort(np.concatenate([kept, gaps]))
     nn = nn_from_beats(np.where(np.isin(times, gaps), np.nan, times))
     axes.plot(nn.times_s[nn.valid], nn.nn_ms[nn.valid], "o", color=BLUE, ms=3, label="NN")
     odd = ~nn.valid
