@@ -196,14 +196,17 @@ class Judge:
     def columns(self, values: Values, reason: NDArray[np.uint8]) -> dict[str, Column]:
         """Columns of these values; one that is no number although it was due is UNDEFINED."""
         quality = self.standing.quality * (1.0 - self.artefacts)
-        out = {}
-        for name, value in values.items():
-            why = np.where(
-                (reason == FeatureReason.OK) & np.isnan(value), FeatureReason.UNDEFINED, reason
-            ).astype(np.uint8)
-            kept = np.where(why == FeatureReason.OK, value, np.nan)
-            out[name] = Column(kept, quality, self.covered, self.n, why)
-        return out
+        due, undefined = reason == FeatureReason.OK, np.uint8(FeatureReason.UNDEFINED)
+        return {
+            name: Column(
+                np.where(due, value, np.nan),
+                quality,
+                self.covered,
+                self.n,
+                np.where(due & np.isnan(value), undefined, reason),
+            )
+            for name, value in values.items()
+        }
 
 
 def rate(standing: Standing, intervals: Intervals) -> Column:

@@ -18,6 +18,10 @@ from features.intervals import Floats
 
 # Half of a window: the least that may speak for all of it.
 LEAST_COVERAGE: Final = 0.5
+# As numbers once: looking a member of an enumeration up costs as much as a column of one row.
+_OK, _GAP, _UNDEFINED = (
+    np.uint8(reason) for reason in (FeatureReason.OK, FeatureReason.GAP, FeatureReason.UNDEFINED)
+)
 
 
 def row_total(x: Floats) -> Floats:
@@ -112,9 +116,9 @@ def column(
         Below that coverage `GAP`; `UNDEFINED` where enough was recorded and the value is NaN
         all the same. The value is NaN exactly where the reason is not `OK`.
     """
-    reason = np.where(np.isnan(value), FeatureReason.UNDEFINED, FeatureReason.OK).astype(np.uint8)
-    reason[~(coverage >= least)] = FeatureReason.GAP
-    known = reason == FeatureReason.OK
+    reason = np.where(np.isnan(value), _UNDEFINED, _OK)
+    reason[~(coverage >= least)] = _GAP
+    known = reason == _OK
     return Column(
         np.where(known, value, np.nan),
         np.fmin(np.fmax(quality, 0.0), 1.0),  # NaN becomes 0

@@ -58,7 +58,7 @@ LATENESS_US = 7_500_000  # of a record; its chunks begin up to 2.25 s before it
 
 
 def ward(seconds: float = 300.0) -> list[list[Timed]]:
-    """One deteriorates, one loses contact for 90 s, one is well, one wears a wristband, one is late.
+    """Five: one deteriorates, one loses contact, one is well, one wears a wristband, one is late.
 
     The late one is lost as well. Silences and an outage of the whole ward come and go meanwhile.
     """

@@ -94,6 +94,8 @@ def explained(
     `nothing_in_it` is the word for a window that was recorded well and held nothing of use.
     """
     lost = column.reason == FeatureReason.GAP
+    if not lost.any():
+        return column
     why = lost_to(found.rows, found.support, ~lost)
     why[lost & found.rows.known & (found.support.usable >= LEAST_COVERAGE)] = nothing_in_it
     return column._replace(reason=np.where(lost, why, column.reason).astype(np.uint8))

@@ -98,7 +98,7 @@ def segment_rates(ppg: Floats, fs_hz: float, acc_g: Floats | None, acc_fs_hz: fl
     power *= np.arange(power.shape[1])
     low, high = (int(np.ceil(bpm / _PER_MIN / step_hz)) for bpm in (LOWEST_BPM, HIGHEST_BPM))
     # Twice a rate must lie below half the sampling rate.
-    bins = np.arange(low, min(high + 1, (round(inner_hz / step_hz) // 2 + 1) // 2))
+    bins: Ints = np.arange(low, min(high + 1, (round(inner_hz / step_hz) // 2 + 1) // 2))
     # `take` keeps rows contiguous: a sum must add in the same order in a batch of one.
     half, first, third, second = (
         np.take(power, at, axis=1) for at in (bins // 2, bins, 3 * bins // 2, 2 * bins)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import signal
 
-from features import filters
+from features import filters, lanes
 
 
 def _tone(hz: float) -> filters.Floats:
@@ -51,3 +52,25 @@ def test_a_row_shorter_than_the_reflection_is_filtered(n: int) -> None:
     sos = filters.band_pass(1, 8.0, 20.0, 250.0)
     assert sos is not None
     assert np.isfinite(filters.zero_phase(sos, np.ones((1, n)), 250)).all()
+
+
+@pytest.mark.parametrize(
+    ("order", "n", "pad"), [(1, 500, 60), (2, 416, 42), (2, 9, 42), (2, 30, 0)]
+)
+def test_rows_are_filtered_as_scipy_filters_them_bit_for_bit(order: int, n: int, pad: int) -> None:
+    sos = filters.band_pass(order, 0.5, 8.0, 41.7)
+    assert sos is not None
+    rows = np.cumsum(np.random.default_rng(n).normal(size=(19, n)), axis=1)
+    scipy_s = signal.sosfiltfilt(sos, rows, padtype="odd", padlen=min(pad, n - 1))
+    np.testing.assert_array_equal(filters.zero_phase(sos, rows, pad), scipy_s)
+    np.testing.assert_array_equal(filters.zero_phase(sos, rows[:3], pad), scipy_s[:3])
+
+
+@pytest.mark.parametrize("n", [2, 50, 1000])
+def test_the_compiled_filter_gives_the_bits_of_the_reference(n: int) -> None:
+    pytest.importorskip("numba")
+    sos = filters.band_pass(2, 0.5, 8.0, 41.7)
+    assert sos is not None
+    rows = np.random.default_rng(n).normal(size=(13, n))
+    few = [filters.zero_phase(sos, rows[i : i + 1], 40)[0] for i in range(13)]
+    np.testing.assert_array_equal(lanes.zero_phase(sos, rows, 40), few)

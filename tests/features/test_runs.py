@@ -61,3 +61,31 @@ def test_samples_rest_on_a_rail_only_if_they_stay_there() -> None:
     rail = runs.on_a_rail(x, 3)
     assert rail[0].tolist() == [False, True, True, True, False, False, False, False]
     assert not rail[1:].any()
+
+
+@given(
+    arrays(
+        np.float64,
+        st.tuples(st.integers(1, 4), st.integers(1, 40)),
+        elements=st.sampled_from([0.0, 1.0, np.nan]),
+    ),
+    st.integers(2, 9),
+)
+def test_a_flat_line_is_every_stretch_of_equal_samples_that_is_long_enough(
+    x: runs.Floats, shortest: int
+) -> None:
+    row, start, stop = runs.spans(x[:, 1:] == x[:, :-1])
+    long = stop - start + 1 >= shortest
+    expected = runs.fill(x.shape, row[long], start[long], stop[long] + 1)
+    np.testing.assert_array_equal(runs.flat(x, 1.0, shortest), expected)
+
+
+@given(arrays(np.bool_, st.tuples(st.integers(1, 4), st.integers(0, 40))))
+def test_counts_are_the_sums_of_the_rows(mask: runs.Bools) -> None:
+    np.testing.assert_array_equal(runs.counts(mask), mask.sum(axis=1))
+
+
+def test_what_is_no_sample_becomes_a_gap_and_nothing_else_changes() -> None:
+    x = np.array([[1.0, np.inf, -1e31, np.nan, -0.0, 1e30]], np.float64)
+    np.testing.assert_array_equal(runs.as_rows(x), [[1.0, np.nan, np.nan, np.nan, -0.0, 1e30]])
+    assert runs.as_rows(np.empty((2, 0))).shape == (2, 0)
