@@ -120,7 +120,7 @@ def patient(rng: np.random.Generator) -> dict[str, Floats]:
         }[name]
         level = {"ecg": 0.0, "ppg": 3.0}.get(name, 0.0)
         noise = 0.02 * rng.standard_normal(t.size) if name in ("ecg", "ppg", "resp") else 0.0
-        waves[name] = level + shape * (1 + 0.1 * breath * (name != "resp")) + noise
+        waves[name] = level + shape * (1 + 0.1 * breath * (name in ("ecg", "ppg"))) + noise
     for axis, gravity in zip("xyz", (0.1, 0.2, 0.97), strict=True):
         n = round(length_s * ACC_HZ)
         waves[f"acc_{axis}"] = gravity + 0.01 * rng.standard_normal(n)
