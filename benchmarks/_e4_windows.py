@@ -1,7 +1,8 @@
 """What one wristband session looks like in 60 s windows: the features a stress model is given.
 
-Pulses, intervals and quality come from the public functions of `features`; skin conductance,
-temperature and movement are plain statistics of the window. Nothing looks ahead of a window's end.
+Pulses, intervals, quality, breathing, the tracked rate and skin responses come from the functions
+of `features`; the rest are plain statistics of the window. Nothing looks further ahead of the end
+of a window than the 2 s of context a segment has in the service.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from numpy.typing import NDArray
 from scipy import signal as dsp
 
 from features.beats import detect_pulses
+from features.electrodermal import MOVING_MAD_MG, conductance_columns, half_seconds_of
 from features.hrv import hrv
 from features.intervals import nn_from_beats
+from features.ppg.motion import segment_rates, track
 from features.quality import GATE, signal_quality
+from features.respiration import respiration_rate
 
 Floats = NDArray[np.float64]
 
@@ -83,10 +87,22 @@ def find_pulses(bvp: Trace) -> Pulses:
     return Pulses(bvp.start_s + t_s, heights, quality, bvp.start_s)
 
 
+class Parts(NamedTuple):
+    """What each 10 s of a session says; the first begins with the pulse wave."""
+
+    bpm: Floats  # (n, rates) offered by the spectrum, cadence taken out
+    weight: Floats  # (n, rates)
+    motion: Floats  # (n,) share of the wave that movement explains
+    conductance: Floats  # (n, 20) half seconds, µS
+    moving: NDArray[np.bool_]  # (n,)
+
+
 class Session(NamedTuple):
     """One person's recording."""
 
     pulses: Pulses
+    parts: Parts
+    bvp: Trace
     acc: Trace
     eda: Trace
     temp: Trace
@@ -96,7 +112,29 @@ def read_session(folder: Path) -> Session:
     """All sensors of one person."""
     traces = {name: read_trace(folder / f"{name}.csv") for name in ("BVP", "ACC", "EDA", "TEMP")}
     acc = traces["ACC"]._replace(x=traces["ACC"].x / _COUNTS_PER_G)
-    return Session(find_pulses(traces["BVP"]), acc, traces["EDA"], traces["TEMP"])
+    bvp, eda = traces["BVP"], traces["EDA"]
+    return Session(find_pulses(bvp), find_parts(bvp, acc, eda), bvp, acc, eda, traces["TEMP"])
+
+
+def find_parts(bvp: Trace, acc: Trace, eda: Trace) -> Parts:
+    """Segments of 10 s from the pulse wave's start, with 2 s around them."""
+    n = int(len(bvp.x) / bvp.fs_hz // _SEGMENT_S)
+    size = acc._replace(x=np.sqrt((acc.x**2).sum(axis=1)))
+    wave, moved = (_rows(trace, bvp.start_s, n, _CONTEXT_S) for trace in (bvp, size))
+    found = segment_rates(wave, bvp.fs_hz, moved, acc.fs_hz)
+    steps = half_seconds_of(_rows(eda, bvp.start_s, n, 0), eda.fs_hz)
+    mad_g = np.abs(moved - moved.mean(axis=1, keepdims=True)).mean(axis=1)
+    return Parts(found.bpm, found.weight, found.motion, steps, 1000 * mad_g > MOVING_MAD_MG)
+
+
+def _rows(trace: Trace, start_s: float, n: int, around_s: int) -> Floats:
+    """`n` rows of 10 s and what is around them; NaN where the trace has nothing."""
+    length = round((_SEGMENT_S + 2 * around_s) * trace.fs_hz)
+    hop = _SEGMENT_S * trace.fs_hz
+    first = round((start_s - around_s - trace.start_s) * trace.fs_hz)
+    at = first + np.rint(np.arange(n)[:, None] * hop).astype(int) + np.arange(length)
+    there = (at >= 0) & (at < len(trace.x))
+    return np.where(there, trace.x[at.clip(0, len(trace.x) - 1)], np.nan)
 
 
 def window_features(session: Session, start_s: float) -> dict[str, float]:
@@ -105,6 +143,7 @@ def window_features(session: Session, start_s: float) -> dict[str, float]:
     return {
         **_pulse_features(session.pulses, start_s, end_s),
         **_skin_features(session, start_s, end_s),
+        **_engine_features(session, start_s),
         **_motion_features(session.acc, start_s, end_s),
     }
 
@@ -157,6 +196,25 @@ def _breath(t_s: Floats, v: Floats) -> tuple[float, float]:
     peak = hz[band][power[band].argmax()]
     near = np.abs(hz - peak) <= 0.025
     return float(60 * peak), float(power[near].sum() / power[band].sum())
+
+
+def _engine_features(session: Session, start_s: float) -> dict[str, float]:
+    """Breathing from the pulse wave, the rate by its spectrum, skin level and responses."""
+    parts, n = session.parts, WINDOW_S // _SEGMENT_S
+    first = int((start_s - session.bvp.start_s) // _SEGMENT_S)
+    own, led = slice(first, first + n), slice(first - 1, first + n)
+    wave = session.bvp.cut(start_s, start_s + WINDOW_S)
+    names = ("resp", "resp_q", "track", "track_q", "ppg_motion", "eda_tonic", "eda_responses")
+    if first < 1 or len(parts.motion[own]) < n or len(wave) < WINDOW_S * session.bvp.fs_hz - 1:
+        return dict.fromkeys(names, np.nan)
+    rate, quality = respiration_rate({"ppg": wave}, session.bvp.fs_hz)
+    tracked = track(parts.bpm[None, own], parts.weight[None, own])
+    skin = conductance_columns(
+        parts.conductance[led].reshape(1, -1), parts.moving[None, own], np.ones(1)
+    )
+    level, responses = (skin[k].value[0] for k in ("eda_tonic_us", "eda_scr_rate_per_min"))
+    values = (rate, quality, tracked.bpm[0], tracked.confidence[0], parts.motion[own].mean())
+    return dict(zip(names, (*map(float, values), _log(level + 0.05), responses), strict=True))
 
 
 def _skin_features(session: Session, start_s: float, end_s: float) -> dict[str, float]:

@@ -31,7 +31,9 @@ RIDGE: Final = 50.0  # of the logistic regression, in windows
 EVERY: Final = 3  # neighbouring windows share 50 s: one in three trains
 MEMORY: Final = 0.7  # share of the score before that is kept: stress does not flicker in 10 s
 FLOOR: Final = 0.15  # of a feature's spread over people: a person's spread is never believed less
-TRAILS: Final = (12, 30, 60)  # windows: 2, 5 and 10 min
+TRAILS: Final = (12, 18, 30, 60)  # windows: 2, 3, 5 and 10 min
+DOUBTS: Final = (np.inf, 120.0, 60.0, 30.0)  # windows of doubt about a person's own usual score
+INNER_FOLDS: Final = 3
 POSTURE: Final = ("x", "y", "z")
 MOTION: Final = ("mad", "mad_high", "mad_low", "still", "sway", "sway_hz", *POSTURE)
 SKIN: Final = (
@@ -43,6 +45,8 @@ SKIN: Final = (
     "eda_sd",
     "temp",
     "temp_slope",
+    "eda_tonic",
+    "eda_responses",
 )
 TASKS: Final = ("Stroop test", "interview", "hyperventilation")
 
@@ -85,6 +89,10 @@ def main() -> None:
     plain = judged(w.x[:, chosen], w, pure)
     print(f"{'all but posture, no personal normal':44} {line(plain, w, pure)}")
     views = own[:, np.concatenate([chosen + i * n for i in range(N_VIEWS)])]
+    score, doubts = nested(views, w, pure)
+    print(f"{'all but posture, less own usual score':44} {line(score, w, pure)}")
+    counts = ", ".join(f"{d:g}: {doubts.count(d)}" for d in DOUBTS)
+    print(f"  windows of doubt chosen among the others: {counts}")
     for method in (boosted, logistic):
         title = f"all but posture, {method.__name__} alone"
         print(f"{title:44} {line(judged(views, w, pure, method), w, pure)}")
@@ -126,10 +134,12 @@ def load(folder: Path) -> Windows:
 
 
 def personal(w: Windows) -> Floats:
-    """Six views of every feature, from this and earlier windows of the same person only.
+    """Nine views of every feature, from this and earlier windows of the same person only.
 
     Itself; its distance from the person's median so far, and that of its 2 min mean, in median
-    absolute deviations; its distance from the least, the most (10 min) and the mean (5 min).
+    absolute deviations; its distance from the least, the most (10 min) and the mean (5 min); how
+    far its 3 min mean is above the person's lowest tenth; how much that mean rose within the
+    3 min; the share of the person's windows so far that are lower.
     """
     spread = FLOOR * np.nanstd(w.x, axis=0)
     out = np.empty((len(w.x), N_VIEWS * w.x.shape[1]))
@@ -143,23 +153,28 @@ def personal(w: Windows) -> Floats:
     return out
 
 
-N_VIEWS: Final = 6
+N_VIEWS: Final = 9
 
 
 def _views(raw: Floats, past: Floats, spread: Floats) -> Floats:
-    """The six views of the last of `past`; features never seen stay missing."""
+    """The nine views of the last of `past`; features never seen stay missing."""
     now = past[-1]
     known = ~np.isnan(past)
     safe = np.where(known.any(axis=0), past, 0.0)  # columns that never had a value
     middle = np.nanmedian(safe, axis=0)
     scale = 1.4826 * np.nanmedian(np.abs(safe - middle), axis=0) + spread
-    minutes2, minutes5, minutes10 = (safe[-k:] for k in TRAILS)
+    minutes2, minutes3, minutes5, minutes10 = (safe[-k:] for k in TRAILS)
+    half = len(minutes3) // 2
+    rise = minutes3[half:].mean(axis=0) - minutes3[: max(half, 1)].mean(axis=0)
     views = (
         (now - middle) / scale,
         (np.nanmean(minutes2, axis=0) - middle) / scale,
         now - np.nanmin(minutes10, axis=0),
         now - np.nanmax(minutes10, axis=0),
         now - np.nanmean(minutes5, axis=0),
+        (minutes3.mean(axis=0) - np.quantile(safe, 0.1, axis=0)) / scale,
+        rise,
+        (safe < now).mean(axis=0),
     )
     return np.concatenate([raw, *(np.where(known.any(axis=0), v, np.nan) for v in views)])
 
@@ -200,17 +215,58 @@ def blended(x: Floats, y: Floats, of: Floats) -> Floats:
     return boosted(x, y, of) + 0.5 * logistic(x, y, of)
 
 
-def judged(x: Floats, w: Windows, pure: Bools, train: Trainer = blended) -> Floats:
-    """Smoothed log-odds of stress of every window, by models trained on the other people."""
+def judged(x: Floats, w: Windows, pure: Bools, train: Trainer = blended, folds: int = 0) -> Floats:
+    """Smoothed log-odds of stress of every window, by models trained on other people.
+
+    One person is left out at a time, or, with `folds`, every so manieth.
+    """
     out = np.zeros(len(x))
     y = (w.stress_share >= 1).astype(float)
-    for who in np.unique(w.person):
-        others, own = (w.person != who) & pure, np.flatnonzero(w.person == who)
-        level = None
-        for row, odds in zip(own, train(x[others], y[others], x[own]), strict=True):
-            level = odds if level is None else MEMORY * level + (1 - MEMORY) * odds
-            out[row] = level
+    people, number = np.unique(w.person, return_inverse=True)
+    part = number % (folds or len(people))
+    for k in np.unique(part):
+        others = (part != k) & pure
+        odds = np.zeros(len(x))
+        odds[part == k] = train(x[others], y[others], x[part == k])
+        for who in np.unique(number[part == k]):
+            own = np.flatnonzero(number == who)
+            level = odds[own[0]]
+            for row in own:
+                level = MEMORY * level + (1 - MEMORY) * odds[row]
+                out[row] = level
     return out
+
+
+def levelled(score: Floats, w: Windows, doubt: float, prior: float) -> Floats:
+    """Scores less the person's own median so far, which `doubt` windows of the prior hold back."""
+    if not np.isfinite(doubt):
+        return score - prior
+    out, held = np.zeros(len(score)), np.full(round(doubt), prior)
+    for who in np.unique(w.person):
+        own = np.flatnonzero(w.person == who)
+        for k, row in enumerate(own, 1):
+            out[row] = score[row] - np.median(np.concatenate([score[own[:k]], held]))
+    return out
+
+
+def nested(x: Floats, w: Windows, pure: Bools) -> tuple[Floats, list[float]]:
+    """Scores less a person's own level; how much of it is chosen among the other people alone."""
+    whole = judged(x, w, pure)
+    out, chosen = np.zeros(len(x)), []
+    true = w.stress_share >= 1
+    for who in np.unique(w.person):
+        others = w.person != who
+        inside = Windows(w.names, *(column[others] for column in w[1:]))
+        score = judged(x[others], inside, pure[others], folds=INNER_FOLDS)
+        rate = true[others & pure].mean()
+        prior = float(np.log(rate / (1 - rate))) * 1.5  # both parts of the blended score
+        areas = []
+        for doubt in DOUBTS:
+            own = levelled(score, inside, doubt, prior)
+            areas.append(auroc(true[others & pure], own[pure[others]]))
+        chosen.append(DOUBTS[int(np.argmax(areas))])
+        out[~others] = levelled(whole, w, chosen[-1], prior)[~others]
+    return out, chosen
 
 
 def line(score: Floats, w: Windows, judged_windows: Bools) -> str:
