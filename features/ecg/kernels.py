@@ -22,6 +22,7 @@ from features.runs import Bools, Floats, Ints
 _LANES: Final = 8
 _PLACES: Final = 256
 _FEWEST_ROWS: Final = 16  # below it the first compilation is not worth its seconds
+_WARM_UP_HZ: Final = 125.0
 
 
 class Kernels(NamedTuple):
@@ -32,6 +33,7 @@ class Kernels(NamedTuple):
     margins: Callable[..., None]
     summits: Callable[..., None]
     layer: Callable[..., None]
+    whole: Callable[..., None]
 
 
 class RatioSpec(NamedTuple):
@@ -50,8 +52,30 @@ def _installed() -> bool:
 
 
 def worth_it(n_rows: int) -> bool:
-    """Whether a batch is large enough, and numba installed."""
-    return n_rows >= _FEWEST_ROWS and _installed()
+    """Whether numba is installed, and a batch large enough or the loops compiled already."""
+    return _installed() and (n_rows >= _FEWEST_ROWS or compiled.cache_info().currsize > 0)
+
+
+def warm_up() -> bool:
+    """Compile every loop now, not when the first batch comes; False where numba is absent.
+
+    Takes some fifteen seconds the first time on a machine and one once numba has the loops on disk
+    (`NUMBA_CACHE_DIR`). Afterwards batches of any size use them. Results are the same bits with
+    and without.
+    """
+    if not _installed():
+        return False
+    from features.ecg.segment import analyse_ecg  # which imports this module
+
+    compiled()
+    t = np.arange(0, 14, 1 / _WARM_UP_HZ)
+    beats = np.exp(-0.5 * ((t % 0.8 - 0.4) / 0.012) ** 2) + 0.01 * np.sin(7 * t)
+    rows = np.tile(beats, (_FEWEST_ROWS + 1, 1))
+    rows[1, 700:800] = np.nan  # runs that begin within a row
+    rows[2, 900] = 40.0
+    for size in (len(rows), 1):
+        analyse_ecg(rows[:size], _WARM_UP_HZ)
+    return True
 
 
 def for_beats(n_rows: int) -> ModuleType | None:
@@ -70,7 +94,9 @@ def compiled() -> Kernels:
     import numba
 
     jit = numba.njit(cache=True, nogil=True)
-    return Kernels(jit(_filtered), jit(_enveloped), jit(_margins), jit(_summits), jit(_layer))
+    return Kernels(
+        jit(_filtered), jit(_enveloped), jit(_margins), jit(_summits), jit(_layer), jit(_whole)
+    )
 
 
 def zero_phase(sos: Floats, x: Floats, pad: int) -> Floats:
@@ -108,6 +134,13 @@ def layer(columns: Floats, weight: Floats, bias: Floats) -> Floats:
     """Weighted sums of columns plus a bias, (outputs, n), added in the columns' order."""
     out = np.empty((weight.shape[1], columns.shape[1]))
     compiled().layer(np.ascontiguousarray(columns), weight, bias, out)
+    return out
+
+
+def whole(x: Floats, flat: int, rail: int) -> Bools:
+    """Rows without NaN, without `flat` equal samples, and without `rail` at an extreme."""
+    out = np.zeros(len(x), np.bool_)
+    compiled().whole(np.ascontiguousarray(x), flat, rail, out)
     return out
 
 
@@ -221,3 +254,31 @@ def _layer(columns: Any, weight: Any, bias: Any, out: Any) -> None:
                 theirs = columns[k, first:last]
                 for i in range(last - first):
                     mine[i] += w * theirs[i]
+
+
+def _whole(x: Any, flat: Any, rail: Any, out: Any) -> None:
+    """Whether nothing is wrong with a row.
+
+    Of `rail` equal samples two neighbours lie at a multiple of `rail - 1`: only these are compared.
+    """
+    n_rows, n = x.shape
+    step = max(min(flat, rail) - 1, 1)
+    for r in range(n_rows):
+        row = x[r]
+        missing = 0
+        for i in range(n):
+            missing += row[i] != row[i]
+        out[r] = missing == 0
+        i = step
+        while out[r] and i < n:
+            if row[i] == row[i - 1]:
+                first, last = i - 1, i
+                while first > 0 and row[first - 1] == row[i]:
+                    first -= 1
+                while last < n - 1 and row[last + 1] == row[i]:
+                    last += 1
+                length = last - first + 1
+                at_end = length >= rail and (row[i] == row.min() or row[i] == row.max())
+                out[r] = length < flat and not at_end
+                i = max(i, last - last % step)
+            i += step

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from features import runs
 from features.ecg import judge_weights
 from features.ecg.candidates import Block
 from features.ecg.network import Network, from_text, logits
+from features.ecg.usable import Faults
 from features.feature import FeatureReason
-from features.runs import Bools, Floats, Ints
+from features.runs import Floats, Ints
 
 GATE: Final = 0.5  # a segment below it counts as a gap
 JUDGED_FROM_S: Final = 5.0  # of usable signal: there, fewer than three beats are a finding
@@ -35,8 +35,6 @@ _RISK_FLOOR: Final = 1e-3
 _PEAKED: Final = (1.0, 60.0)  # kurtosis: a sine has 1.5, a slow heart 30
 _WANDER_HZ: Final = 1.0
 _ECG_HZ: Final = 40.0
-_SHORTEST_CLIP: Final = 3  # samples on the rail; one flat-topped peak is not clipping
-_SHORTEST_CLIP_S: Final = 0.02
 
 
 class Indices(NamedTuple):
@@ -51,39 +49,11 @@ class Indices(NamedTuple):
     n_beats: Ints
 
 
-class Faults(NamedTuple):
-    """Per row, shares of the core's samples, 0-1."""
-
-    gap: Floats
-    flat: Floats
-    clip: Floats
-    usable: Floats
-
-
 class Verdict(NamedTuple):
     """Per row, the score and why it is low."""
 
     quality: Floats  # 0-1; below `GATE` the segment is better not used
     reason: NDArray[np.uint8]  # FeatureReason, OK at or above the gate
-
-
-def faults(x: Floats, fs_hz: float, core: Bools) -> Faults:
-    """Gap, flat and clipped shares of the core of rows.
-
-    Parameters
-    ----------
-    x : (B, n_samples) float64
-        NaN marks a gap.
-    fs_hz : float
-    core : (n_samples,) bool
-    """
-    total = max(int(core.sum()), 1)
-    bridged = runs.bridge(x, fs_hz)
-    missing, flat = np.isnan(x), runs.flat(bridged, fs_hz)
-    clip = runs.on_a_rail(x, max(_SHORTEST_CLIP, round(_SHORTEST_CLIP_S * fs_hz))) & ~flat
-    usable = ~np.isnan(bridged) & ~flat
-    gap, level, rail, good = (m[:, core].sum(axis=1) / total for m in (missing, flat, clip, usable))
-    return Faults(gap, level, rail, good)
 
 
 def peakedness(block: Block) -> Floats:
