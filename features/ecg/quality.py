@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from features.ecg import judge_weights
+from features.ecg import judge_weights, kernels
 from features.ecg.candidates import Block
 from features.ecg.network import Network, from_text, logits
 from features.ecg.usable import Faults
@@ -58,24 +58,34 @@ class Verdict(NamedTuple):
 
 def peakedness(block: Block) -> Floats:
     """Kurtosis of each run's 4-30 Hz wave; 1 for a constant one."""
-    wave = block.wave - block.wave.mean(axis=1, keepdims=True)
-    square = wave * wave
-    spread = square.mean(axis=1)
-    square *= square
-    fourth = square.mean(axis=1)
+    if kernels.worth_it(len(block.wave)):
+        spread, fourth = kernels.moments(block.wave)
+    else:
+        wave = block.wave - block.wave.mean(axis=1, keepdims=True)
+        square = wave * wave
+        spread = square.mean(axis=1)
+        square *= square
+        fourth = square.mean(axis=1)
     return np.asarray(np.where(spread > 0, fourth / np.where(spread > 0, spread**2, 1.0), 1.0))
 
 
 def steadiness(block: Block) -> Floats:
     """1 less the share of power below 1 Hz, of what lies below 40 Hz; 0 for a constant run."""
     n = block.slow.shape[1]
+    length = fft.next_fast_len(n, real=True)
+    few, most = (int(np.ceil(hz * length / block.fs_hz)) for hz in (_WANDER_HZ, _ECG_HZ))
     centred = block.slow - block.slow.mean(axis=1, keepdims=True)
-    spectrum = fft.rfft(centred * np.hanning(n), fft.next_fast_len(n, real=True), axis=1)
-    power = spectrum.real**2 + spectrum.imag**2
-    per_hz = fft.next_fast_len(n, real=True) / block.fs_hz
-    slow = power[:, : int(np.ceil(_WANDER_HZ * per_hz))].sum(axis=1)
-    whole = power[:, : int(np.ceil(_ECG_HZ * per_hz))].sum(axis=1)
+    centred *= _hann(n)
+    spectrum = fft.rfft(centred, length, axis=1)[:, :most]
+    power = spectrum.real**2
+    power += spectrum.imag**2
+    slow, whole = power[:, :few].sum(axis=1), power.sum(axis=1)
     return np.asarray(np.where(whole > 0, 1.0 - slow / np.where(whole > 0, whole, 1.0), 0.0))
+
+
+@lru_cache(maxsize=64)
+def _hann(n: int) -> Floats:
+    return np.hanning(n)
 
 
 def inputs(indices: Indices) -> Floats:
