@@ -29,7 +29,7 @@ from benchmarks.ecg_records import (
     records,
 )
 from features.beats import detect_r_peaks
-from features.ecg import detector
+from features.ecg import detector, kernels
 from features.ecg.decision import REFRACTORY_S
 from features.ecg.leads import fuse_leads
 from features.ecg.quality import GATE
@@ -197,6 +197,7 @@ def cost(all_records: list[Record]) -> None:
         x = signal.resample_poly(record.signals[0], 25, 36)
         rows += [x[k * core : k * core + n] for k in range(11)]
     x = np.ascontiguousarray(np.stack(rows)[:256])
+    kernels.warm_up()
     works: dict[str, Callable[[Floats], object]] = {
         "detection": lambda part: detector.in_segments(part, 250.0),
         "whole analysis": lambda part: analyse_ecg(part, 250.0),

@@ -43,6 +43,19 @@ def alone(block: Block, found: Candidates) -> Floats:
     columns += [(level - levels[1]).clip(-6, 0) for level in levels[3:]]
     columns.append((np.log(size) - log_height).clip(-4, 4))
     columns += [found.margin[:, 1].clip(-3, 3), found.margin.min(axis=1).clip(-3, 3)]
+    if by := kernels.for_beats(len(block.wave)):
+        near = np.empty((4 * _NEIGHBOURS, found.row.size))
+        spec = (_NEIGHBOURS, _FAR_S, block.fs_hz)
+        by.neighbours(found.row, found.summit, log_height, spec, near)
+        columns += list(near)
+    else:
+        columns += _neighbours(block, found, log_height)
+    return np.stack(columns + _samples(block, found, np.where(peak < 0, -1.0, 1.0) / size))
+
+
+def _neighbours(block: Block, found: Candidates, log_height: Floats) -> list[Floats]:
+    """Seconds to, and relative height of, the candidates before and after."""
+    columns = []
     for k in range(1, _NEIGHBOURS + 1):
         for sign in (-1, 1):
             other, exists = neighbour(found.row, sign * k)
@@ -50,7 +63,7 @@ def alone(block: Block, found: Candidates) -> Floats:
             columns.append(np.where(exists, apart.clip(0, _FAR_S), _FAR_S))
             taller = (log_height[other] - log_height).clip(-3, 3)
             columns.append(np.where(exists, taller, -1.0))
-    return np.stack(columns + _samples(block, found, np.where(peak < 0, -1.0, 1.0) / size))
+    return columns
 
 
 def neighbour(row: Ints, k: int) -> tuple[Ints, Bools]:

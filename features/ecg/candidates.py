@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from features import filters
 from features.ecg import artefacts, kernels
-from features.ecg.kernels import RatioSpec
+from features.ecg.kernels import RatioSpec, ViewSpec
 from features.runs import Bools, Floats, Ints
 
 _BEAT_HZ: Final = (8.0, 24.0)  # where QRS stands out most from T waves and from motion
@@ -70,10 +70,9 @@ class Envelope(NamedTuple):
 class Loops(NamedTuple):
     """Who does the loops over samples: SciPy, or compiled code with the same bits."""
 
-    zero_phase: Callable[[Floats, Floats, int], Floats]
-    envelope: Callable[[Floats, Floats, int], tuple[Floats, Floats]]
+    view: Callable[[Floats, Floats, Floats, ViewSpec], tuple[Floats, Floats, Floats]]
     ratios: Callable[[Floats, Floats, tuple[Ints, Ints], RatioSpec], Floats]
-    summits: Callable[[Floats, int, Floats], Bools]
+    summits: Callable[[Floats, int, Floats], tuple[Ints, Ints]]
 
 
 def find(x: Floats, fs_hz: float) -> tuple[Block, Candidates] | None:
@@ -98,7 +97,7 @@ def find(x: Floats, fs_hz: float) -> tuple[Block, Candidates] | None:
     view, blanked = _without_artefacts(by, view, fs_hz)
     levels = _levels(view.envelope, fs_hz)
     least = np.maximum(view.floor, _LEAST * levels[:, 1])
-    row, summit = np.nonzero(by.summits(view.envelope, round(_APART_S * fs_hz), least))
+    row, summit = by.summits(view.envelope, round(_APART_S * fs_hz), least)
     found = Candidates(
         row=row,
         at=_peak_near(view.wave, row, summit, fs_hz),
@@ -115,11 +114,9 @@ def _view(by: Loops, x: Floats, fs_hz: float) -> Envelope:
     shape = filters.band_pass(1, *_SHAPE_HZ, fs_hz)
     assert beat is not None
     assert shape is not None
-    wave = by.zero_phase(shape, x, round(fs_hz))
     floor = _ROUNDING * np.maximum(x.max(axis=1), -x.min(axis=1))
-    beats = by.zero_phase(beat, x, round(fs_hz))
-    energy, envelope = by.envelope(beats, floor, round(_ENVELOPE_S * fs_hz) | 1)
-    return Envelope(x, wave, energy, envelope, floor)
+    spec = ViewSpec(round(fs_hz), round(_ENVELOPE_S * fs_hz) | 1, floor)
+    return Envelope(x, *by.view(x, shape, beat, spec), floor)
 
 
 def _without_artefacts(by: Loops, view: Envelope, fs_hz: float) -> tuple[Envelope, Floats]:
@@ -157,11 +154,12 @@ def _average(x: Floats, width: int) -> Floats:
     return np.asarray(ndimage.uniform_filter1d(x, width, axis=1, mode="nearest"), np.float64)
 
 
-def _envelope(wave: Floats, floor: Floats, width: int) -> tuple[Floats, Floats]:
-    """Size of a wave, 0 at or below each row's floor, and its moving average."""
-    size = np.abs(wave)
-    size[size <= floor[:, None]] = 0.0
-    return size, _average(size, width)
+def _bands(x: Floats, shape: Floats, beat: Floats, spec: ViewSpec) -> tuple[Floats, Floats, Floats]:
+    """Wave in the band of shapes; size and its running mean in the band of beats."""
+    wave = filters.zero_phase(shape, x, spec.pad)
+    size = np.abs(filters.zero_phase(beat, x, spec.pad))
+    size[size <= spec.floor[:, None]] = 0.0
+    return wave, size, _average(size, spec.width)
 
 
 def _ratios(energy: Floats, limit: Floats, at: tuple[Ints, Ints], spec: RatioSpec) -> Floats:
@@ -179,14 +177,15 @@ def _ratios(energy: Floats, limit: Floats, at: tuple[Ints, Ints], spec: RatioSpe
     return np.asarray(ratio, np.float64)
 
 
-def _summits(x: Floats, reach: int, least: Floats) -> Bools:
-    """Where a row is above `least` and nowhere higher within reach."""
+def _summits(x: Floats, reach: int, least: Floats) -> tuple[Ints, Ints]:
+    """Row and sample where a row is above `least` and nowhere higher within reach."""
     top = ndimage.maximum_filter1d(x, 2 * reach + 1, axis=1, mode="nearest")
-    return np.asarray((x == top) & (x > least[:, None]), np.bool_)
+    row, at = np.nonzero((x == top) & (x > least[:, None]))
+    return row, at
 
 
-_REFERENCE: Final = Loops(filters.zero_phase, _envelope, _ratios, _summits)
-_COMPILED: Final = Loops(kernels.zero_phase, kernels.envelope, kernels.ratios, kernels.summits)
+_REFERENCE: Final = Loops(_bands, _ratios, _summits)
+_COMPILED: Final = Loops(kernels.view, kernels.ratios, kernels.summits)
 
 
 def _levels(envelope: Floats, fs_hz: float) -> Floats:

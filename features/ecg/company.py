@@ -76,7 +76,8 @@ def together(block: Block, found: Candidates, logit: Floats, by_itself: Floats) 
         *_rhythm(block, found, believed),
     ]
     for near_s, far_s in _RIVALS_S:
-        columns += _rivals(found, logit, near_s * block.fs_hz, far_s * block.fs_hz)
+        reach = near_s * block.fs_hz, far_s * block.fs_hz
+        columns += _rivals(found, logit, reach, len(block.wave))
     return np.concatenate((np.stack(columns), by_itself))
 
 
@@ -174,8 +175,12 @@ def _range(block: Block, found: Candidates, weights: _Weights) -> Floats:
 def _rhythm(block: Block, found: Candidates, believed: Bools) -> list[Floats]:
     """Times to the believed beats before and after, in seconds and in usual intervals."""
     row, at = found.row, found.summit / block.fs_hz
-    before = _since(row, at, believed)
-    after = _since(row[::-1], -at[::-1], believed[::-1])[::-1]
+    if by := kernels.for_beats(len(block.wave)):
+        before, after = gaps = np.empty((2, row.size))
+        by.since(row, at, believed, _NO_BEAT_S, gaps)
+    else:
+        before = _since(row, at, believed)
+        after = _since(row[::-1], -at[::-1], believed[::-1])[::-1]
     rr = usual_rr_s(row[believed], at[believed], len(block.wave))[row]
     columns = []
     for gap in (before, after):
@@ -194,16 +199,26 @@ def usual_rr_s(row: Ints, at_s: Floats, n_rows: int) -> Floats:
     """Median interval of each row; 0.8 s where there is none."""
     same = row[1:] == row[:-1]
     rr_s, own = np.diff(at_s)[same], row[1:][same]
+    out = np.full(n_rows, _USUAL_RR_S)
+    if by := kernels.for_beats(n_rows):
+        by.middles(rr_s, own, True, out)
+        return out
     order = np.lexsort((rr_s, own))
     count = np.bincount(own, minlength=n_rows)
     middle = np.cumsum(count) - count + count // 2
-    out = np.full(n_rows, _USUAL_RR_S)
     out[count > 0] = rr_s[order][middle[count > 0]]
     return out
 
 
-def _rivals(found: Candidates, logit: Floats, near: float, far: float) -> list[Floats]:
+def _rivals(
+    found: Candidates, logit: Floats, reach: tuple[float, float], n_rows: int
+) -> list[Floats]:
     """How much more others at a distance are believed, before and after; least if none."""
+    if by := kernels.for_beats(n_rows):
+        out = np.empty((2, logit.size))
+        by.rivals((found.row, found.summit), logit, reach, _RIVAL_NEIGHBOURS, out)
+        return list(out)
+    near, far = reach
     columns = []
     for sign in (-1, 1):
         best = np.full(logit.size, -10.0)

@@ -18,13 +18,13 @@ _LONGEST: Final = 128  # terms; longer sums are halved
 _Loop = TypeVar("_Loop")
 
 
-def _jit(loop: _Loop) -> _Loop:
+def jit(loop: _Loop) -> _Loop:
     """Compiled at the first call and kept on disk."""
     compiler: Any = numba.njit(cache=True, nogil=True)
     return cast(_Loop, compiler(loop))
 
 
-@_jit
+@jit
 def total(a: Any) -> Any:
     """Sum of a vector in NumPy's order."""
     n = a.size
@@ -52,7 +52,7 @@ def total(a: Any) -> Any:
     return s
 
 
-@_jit
+@jit
 def column_totals(values: Any, out: Any) -> None:
     """Sums of columns as `np.add.reduceat` makes them: the first row, and the sum of the rest."""
     n, k = values.shape
@@ -67,7 +67,7 @@ def column_totals(values: Any, out: Any) -> None:
         out[j] = values[0, j] + total(values[1:, j])
 
 
-@_jit
+@jit
 def highest(x: Any, row: Any, centre: Any, reach: Any, out: Any) -> None:
     """Sample of the largest size within reach, the first of equals."""
     last = x.shape[1] - 1
@@ -81,7 +81,7 @@ def highest(x: Any, row: Any, centre: Any, reach: Any, out: Any) -> None:
         out[k] = where
 
 
-@_jit
+@jit
 def extremes(x: Any, beats: Any, reach: Any, every: Any, out: Any) -> None:
     """Highest and lowest of every n-th sample within reach."""
     row, centre = beats
@@ -94,7 +94,7 @@ def extremes(x: Any, beats: Any, reach: Any, every: Any, out: Any) -> None:
         out[k, 0], out[k, 1] = high, low
 
 
-@_jit
+@jit
 def samples(x: Any, beats: Any, offset: Any, spec: Any, out: Any) -> None:
     """Samples at offsets, less those of the beat if asked, in its unit, limited; (offsets, n)."""
     row, centre, unit = beats
@@ -107,7 +107,7 @@ def samples(x: Any, beats: Any, offset: Any, spec: Any, out: Any) -> None:
             out[j, k] = min(max((x[row[k], at] - here) * unit[k], -limit), limit)
 
 
-@_jit
+@jit
 def units(cut: Any, out: Any) -> None:
     """Cuts of mean 0 and norm 1."""
     n, size = cut.shape
@@ -122,7 +122,7 @@ def units(cut: Any, out: Any) -> None:
             out[k, i] /= norm
 
 
-@_jit
+@jit
 def measures(cut: Any, out: Any) -> None:
     """Width as area over height, root of the power, highest, and depth, of each cut."""
     n, size = cut.shape
@@ -140,7 +140,7 @@ def measures(cut: Any, out: Any) -> None:
         out[2, k], out[3, k] = high, -low
 
 
-@_jit
+@jit
 def around(x: Any, beats: Any, reach: Any, every: Any, out: Any) -> None:
     """Every n-th sample around each beat; the row's ends are held."""
     row, centre = beats
@@ -151,7 +151,7 @@ def around(x: Any, beats: Any, reach: Any, every: Any, out: Any) -> None:
             out[k, j] = x[row[k], at]
 
 
-@_jit
+@jit
 def without_line(cut: Any, along: Any, fifth: Any) -> None:
     """Less the line through the means of the first and the last fifth, in place."""
     n, size = cut.shape
@@ -162,7 +162,7 @@ def without_line(cut: Any, along: Any, fifth: Any) -> None:
             cut[k, i] = cut[k, i] - first - (last - first) * along[i]
 
 
-@_jit
+@jit
 def row_end(row: Any, start: Any) -> Any:
     """Index after the last candidate of the row that begins at `start`."""
     stop = start + 1
@@ -171,7 +171,7 @@ def row_end(row: Any, start: Any) -> Any:
     return stop
 
 
-@_jit
+@jit
 def likeness(unit: Any, row: Any, out: Any) -> None:
     """Correlation with the mean of the row's other beats."""
     n, size = unit.shape
@@ -191,7 +191,7 @@ def likeness(unit: Any, row: Any, out: Any) -> None:
         start = stop
 
 
-@_jit
+@jit
 def ranked(best: Any, value: Any) -> None:
     """A value put among the two largest so far."""
     if value > best[0]:
@@ -201,7 +201,7 @@ def ranked(best: Any, value: Any) -> None:
         best[1] = value
 
 
-@_jit
+@jit
 def kinship(unit: Any, row: Any, nearby: Any, out: Any) -> None:
     """Mean of the two best correlations with beats nearby, 0 for those that are not there."""
     n, size = unit.shape
@@ -224,7 +224,7 @@ def kinship(unit: Any, row: Any, nearby: Any, out: Any) -> None:
         out[i] = min(max(0.5 * (best[i, 0] + best[i, 1]), -1.0), 1.0)
 
 
-@_jit
+@jit
 def best_lag(wide: Any, others: Any, side: Any, product: Any) -> Any:
     """Best correlation of a shape with another one shorter by the lags."""
     size = others.size
@@ -245,7 +245,7 @@ def best_lag(wide: Any, others: Any, side: Any, product: Any) -> Any:
     return min(best, 1.0)
 
 
-@_jit
+@jit
 def alike(wave: Any, beats: Any, weight: Any, spec: Any, out: Any) -> None:
     """Best correlation with the row's other beats at any lag, and the norm of each."""
     row, at = beats
@@ -275,7 +275,7 @@ def alike(wave: Any, beats: Any, weight: Any, spec: Any, out: Any) -> None:
         start = stop
 
 
-@_jit
+@jit
 def explained(wave: Any, beats: Any, believed: Any, spec: Any, out: Any) -> None:
     """Share of each wave that follows every believed beat of its row at the same delay."""
     row, at = beats
@@ -308,4 +308,77 @@ def explained(wave: Any, beats: Any, believed: Any, spec: Any, out: Any) -> None
                 out[k] = min(max(share, -1.0), 1.0)
             if believed[k]:
                 before = k
+        start = stop
+
+
+@jit
+def neighbours(row: Any, summit: Any, log_height: Any, spec: Any, out: Any) -> None:
+    """Seconds to, and relative height of, the candidates before and after; (4 per step, n)."""
+    steps, far, fs_hz = spec
+    n = row.size
+    for step in range(1, steps + 1):
+        for side in range(2):
+            j = 4 * (step - 1) + 2 * side
+            k = step if side else -step
+            for i in range(n):
+                other = i + k
+                if 0 <= other < n and row[other] == row[i]:
+                    out[j, i] = min(abs(summit[other] - summit[i]) / fs_hz, far)
+                    out[j + 1, i] = min(max(log_height[other] - log_height[i], -3.0), 3.0)
+                else:
+                    out[j, i], out[j + 1, i] = far, -1.0
+
+
+@jit
+def rivals(found: Any, logit: Any, reach: Any, steps: Any, out: Any) -> None:
+    """How much more neighbours at a distance are believed, before and after; (2, n)."""
+    row, summit = found
+    near, far = reach
+    n = row.size
+    for side in range(2):
+        for i in range(n):
+            best = -10.0
+            for step in range(1, steps + 1):
+                other = i + step if side else i - step
+                if not 0 <= other < n or row[other] != row[i]:
+                    continue
+                if near < abs(summit[other] - summit[i]) <= far:
+                    best = max(best, logit[other])
+            out[side, i] = min(max(best - logit[i], -10.0), 10.0)
+
+
+@jit
+def since(row: Any, at_s: Any, chosen: Any, most: Any, out: Any) -> None:
+    """Seconds from the chosen one before each and to the one after; (2, n)."""
+    n = row.size
+    last = -1
+    for i in range(n):
+        exists = last >= 0 and row[last] == row[i]
+        out[0, i] = min(max(at_s[i] - at_s[last], 0.0), most) if exists else most
+        if chosen[i]:
+            last = i
+    last = -1
+    for i in range(n - 1, -1, -1):
+        exists = last >= 0 and row[last] == row[i]
+        out[1, i] = min(max(at_s[last] - at_s[i], 0.0), most) if exists else most
+        if chosen[i]:
+            last = i
+
+
+@jit
+def middles(values: Any, row: Any, upper: Any, out: Any) -> None:
+    """Median of each row's values, the upper or the lower of two; rows without are left."""
+    n = row.size
+    ordered = np.empty(n)
+    start = 0
+    while start < n:
+        stop = row_end(row, start)
+        for i in range(start, stop):
+            k = i
+            while k > start and ordered[k - 1] > values[i]:
+                ordered[k] = ordered[k - 1]
+                k -= 1
+            ordered[k] = values[i]
+        count = stop - start
+        out[row[start]] = ordered[start + (count // 2 if upper else (count - 1) // 2)]
         start = stop

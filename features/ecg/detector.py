@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from features import runs
 from features.ecg import candidates, decision, working
 from features.ecg.candidates import Block, Candidates
 from features.ecg.decision import Looks
 from features.ecg.localise import Place, localise
+from features.ecg.usable import Usable, look, runs_of
 from features.runs import Bools, Floats, Ints
 
 MIN_FS_HZ: Final = 20.0
@@ -95,14 +95,14 @@ def in_segments(x: Floats, fs_hz: float) -> EcgBeats:
     return _joined([part for part in found if part.row.size])
 
 
-def run_blocks(x: Floats, fs_hz: float, networks: Looks | None = None) -> list[RunBlock]:
+def run_blocks(
+    x: Floats, fs_hz: float, networks: Looks | None = None, view: Usable | None = None
+) -> list[RunBlock]:
     """The gap-free runs of at least 2 s of rows, with their beats; nothing at impossible rates."""
     if not is_rate(fs_hz) or x.size == 0:
         return []
-    bridged = runs.bridge(x, fs_hz)
-    usable = ~np.isnan(bridged) & ~runs.flat(bridged, fs_hz)
     out = []
-    for own in runs.runs_of(bridged, usable, int(SHORTEST_RUN_S * fs_hz)):
+    for own in runs_of(view or look(x, fs_hz), int(SHORTEST_RUN_S * fs_hz)):
         length = own.x.shape[1]
         many = max(1, _MOST_SAMPLES // length)
         for first in range(0, len(own.x), many):

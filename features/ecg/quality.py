@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from features import runs
-from features.ecg import judge_weights
+from features.ecg import judge_weights, kernels
 from features.ecg.candidates import Block
 from features.ecg.network import Network, from_text, logits
+from features.ecg.usable import Faults
 from features.feature import FeatureReason
-from features.runs import Bools, Floats, Ints
+from features.runs import Floats, Ints
 
 GATE: Final = 0.5  # a segment below it counts as a gap
 JUDGED_FROM_S: Final = 5.0  # of usable signal: there, fewer than three beats are a finding
@@ -35,8 +35,6 @@ _RISK_FLOOR: Final = 1e-3
 _PEAKED: Final = (1.0, 60.0)  # kurtosis: a sine has 1.5, a slow heart 30
 _WANDER_HZ: Final = 1.0
 _ECG_HZ: Final = 40.0
-_SHORTEST_CLIP: Final = 3  # samples on the rail; one flat-topped peak is not clipping
-_SHORTEST_CLIP_S: Final = 0.02
 
 
 class Indices(NamedTuple):
@@ -51,15 +49,6 @@ class Indices(NamedTuple):
     n_beats: Ints
 
 
-class Faults(NamedTuple):
-    """Per row, shares of the core's samples, 0-1."""
-
-    gap: Floats
-    flat: Floats
-    clip: Floats
-    usable: Floats
-
-
 class Verdict(NamedTuple):
     """Per row, the score and why it is low."""
 
@@ -67,45 +56,36 @@ class Verdict(NamedTuple):
     reason: NDArray[np.uint8]  # FeatureReason, OK at or above the gate
 
 
-def faults(x: Floats, fs_hz: float, core: Bools) -> Faults:
-    """Gap, flat and clipped shares of the core of rows.
-
-    Parameters
-    ----------
-    x : (B, n_samples) float64
-        NaN marks a gap.
-    fs_hz : float
-    core : (n_samples,) bool
-    """
-    total = max(int(core.sum()), 1)
-    bridged = runs.bridge(x, fs_hz)
-    missing, flat = np.isnan(x), runs.flat(bridged, fs_hz)
-    clip = runs.on_a_rail(x, max(_SHORTEST_CLIP, round(_SHORTEST_CLIP_S * fs_hz))) & ~flat
-    usable = ~np.isnan(bridged) & ~flat
-    gap, level, rail, good = (m[:, core].sum(axis=1) / total for m in (missing, flat, clip, usable))
-    return Faults(gap, level, rail, good)
-
-
 def peakedness(block: Block) -> Floats:
     """Kurtosis of each run's 4-30 Hz wave; 1 for a constant one."""
-    wave = block.wave - block.wave.mean(axis=1, keepdims=True)
-    square = wave * wave
-    spread = square.mean(axis=1)
-    square *= square
-    fourth = square.mean(axis=1)
+    if kernels.worth_it(len(block.wave)):
+        spread, fourth = kernels.moments(block.wave)
+    else:
+        wave = block.wave - block.wave.mean(axis=1, keepdims=True)
+        square = wave * wave
+        spread = square.mean(axis=1)
+        square *= square
+        fourth = square.mean(axis=1)
     return np.asarray(np.where(spread > 0, fourth / np.where(spread > 0, spread**2, 1.0), 1.0))
 
 
 def steadiness(block: Block) -> Floats:
     """1 less the share of power below 1 Hz, of what lies below 40 Hz; 0 for a constant run."""
     n = block.slow.shape[1]
+    length = fft.next_fast_len(n, real=True)
+    few, most = (int(np.ceil(hz * length / block.fs_hz)) for hz in (_WANDER_HZ, _ECG_HZ))
     centred = block.slow - block.slow.mean(axis=1, keepdims=True)
-    spectrum = fft.rfft(centred * np.hanning(n), fft.next_fast_len(n, real=True), axis=1)
-    power = spectrum.real**2 + spectrum.imag**2
-    per_hz = fft.next_fast_len(n, real=True) / block.fs_hz
-    slow = power[:, : int(np.ceil(_WANDER_HZ * per_hz))].sum(axis=1)
-    whole = power[:, : int(np.ceil(_ECG_HZ * per_hz))].sum(axis=1)
+    centred *= _hann(n)
+    spectrum = fft.rfft(centred, length, axis=1)[:, :most]
+    power = spectrum.real**2
+    power += spectrum.imag**2
+    slow, whole = power[:, :few].sum(axis=1), power.sum(axis=1)
     return np.asarray(np.where(whole > 0, 1.0 - slow / np.where(whole > 0, whole, 1.0), 0.0))
+
+
+@lru_cache(maxsize=64)
+def _hann(n: int) -> Floats:
+    return np.hanning(n)
 
 
 def inputs(indices: Indices) -> Floats:

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from scipy import ndimage
 
+from features.ecg import kernels
 from features.ecg.candidates import loops
 from features.ecg.company import usual_rr_s
 from features.ecg.decision import strongest
@@ -38,22 +39,29 @@ def second_opinion(slow: Floats, fs_hz: float) -> tuple[Ints, Ints]:
     fs_hz : float
         Working rate.
     """
-    smooth = ndimage.uniform_filter1d(slow, round(_SMOOTH_S * fs_hz) | 1, axis=1, mode="nearest")
-    half = max(1, round(0.5 * _SLOPE_S * fs_hz))
-    energy = np.zeros(slow.shape)
-    np.subtract(smooth[:, 2 * half :], smooth[:, : -2 * half], out=energy[:, half:-half])
-    energy *= energy
-    width = round(_INTEGRATE_S * fs_hz) | 1
-    energy = ndimage.uniform_filter1d(energy, width, axis=1, mode="nearest")
+    energy = _energy(slow, fs_hz)
     level = _level(energy, fs_hz)
     reach = round(0.5 * _APART_S * fs_hz)
-    row, at = np.nonzero(loops(len(slow)).summits(energy, reach, _BACK_SHARE * level))
+    row, at = loops(len(slow)).summits(energy, reach, _BACK_SHARE * level)
     size = energy[row, at]
     sure = size > _PEAK_SHARE * level[row]
     chosen = sure | _missed(row, at / fs_hz, size, sure)
     row, at, size = row[chosen], at[chosen], size[chosen]
     kept = strongest(row, at, size, _APART_S * fs_hz)
     return row[kept], at[kept]
+
+
+def _energy(slow: Floats, fs_hz: float) -> Floats:
+    """Mean of the squared slope over 150 ms."""
+    smooth_over, width = (round(s * fs_hz) | 1 for s in (_SMOOTH_S, _INTEGRATE_S))
+    half = max(1, round(0.5 * _SLOPE_S * fs_hz))
+    if kernels.worth_it(len(slow)):
+        return kernels.slope_energy(slow, smooth_over, half, width)
+    smooth = ndimage.uniform_filter1d(slow, smooth_over, axis=1, mode="nearest")
+    energy = np.zeros(slow.shape)
+    np.subtract(smooth[:, 2 * half :], smooth[:, : -2 * half], out=energy[:, half:-half])
+    energy *= energy
+    return np.asarray(ndimage.uniform_filter1d(energy, width, axis=1, mode="nearest"))
 
 
 def _level(energy: Floats, fs_hz: float) -> Floats:

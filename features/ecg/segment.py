@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.ecg import detector, quality, second
+from features.ecg import detector, quality, second, usable
 from features.ecg.decision import Looks
 from features.ecg.detector import RunBlock
 from features.ecg.morphology import Shapes, shapes
@@ -93,11 +93,12 @@ def analyse_ecg(
     Checked against: ``tests/features/ecg/test_segment.py``, ``benchmarks/bench_beats_ecg.py``.
     """
     n_rows, n = x.shape
-    found = [_look(block, n) for block in detector.run_blocks(x, fs_hz, networks)]
+    view = usable.look(x, fs_hz) if detector.is_rate(fs_hz) else None
+    found = [_look(block, n) for block in detector.run_blocks(x, fs_hz, networks, view)]
     indices = _indices(found, n_rows)
     inside = np.zeros(n, np.bool_)
     inside[slice(*(core or (0, n)))] = True
-    fault = quality.faults(x, fs_hz, inside) if detector.is_rate(fs_hz) else _all_gap(n_rows)
+    fault = usable.faults(view, fs_hz, inside) if view else _all_gap(n_rows)
     verdict = quality.judged(indices, fault, fs_hz, n)
     return EcgSegments(
         beats=_sorted([look.beats for look in found]),
@@ -114,10 +115,10 @@ def analyse_ecg(
     )
 
 
-def _all_gap(n_rows: int) -> quality.Faults:
+def _all_gap(n_rows: int) -> usable.Faults:
     """Faults of rows at an impossible rate."""
     nothing = np.zeros(n_rows)
-    return quality.Faults(nothing + 1.0, nothing, nothing, nothing)
+    return usable.Faults(nothing + 1.0, nothing, nothing, nothing)
 
 
 def _look(run: RunBlock, n_samples: int) -> _Look:
