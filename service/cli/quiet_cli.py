@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
@@ -18,7 +19,7 @@ REFUSAL_S = 2.0  # what is about no alert has no answer, but may be refused
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands, beside those about one alert."""
-    for command in (silence, maintenance, silences, unsilence, locate, discharge):
+    for command in (silence, maintenance, silences, unsilence, locate, discharge, figures):
         app.command(command.__name__)(command)
 
 
@@ -137,6 +138,38 @@ def discharge(
     """
     action = "withdraw_consent" if withdraw_consent else "discharge"
     return _tell(config_file, Wish(action, patient, "", *who(by), reason))
+
+
+def figures(
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", help="An alerts.jsonl of vigil replay, instead of the topic."),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="Write people's feedback as labels: Parquet.")
+    ] = None,
+    config_file: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print how alerts were answered: time to acknowledge, feedback, top 10 %.
+
+    Example: vigil alert figures --labels feedback.parquet
+    """
+    from service.alert_desk import published
+    from service.alert_figures import figures as count
+    from service.alert_figures import opinions, write_opinions
+    from service.results import read_alerts
+
+    events = published(configured(config_file)) if file is None else read_alerts(file)
+    found = count(events)
+    if labels is not None:
+        write_opinions(opinions(events), labels)
+    if as_json:
+        say(found._asdict())
+        return
+    for name, value in found._asdict().items():
+        shown = f"{value:.3g}" if isinstance(value, float) else value
+        tell(f"{name.replace('_', ' ')}: {'-' if value is None else shown or 0}")
 
 
 class _Quiet(NamedTuple):
