@@ -130,7 +130,9 @@ def _escalated(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
 def _review(occ: Occurrence, policy: Policy, now_us: int) -> Changed | None:
     """Recall a review that is due, once; who acknowledged it may not have looked yet."""
     due_us = occ.record.review_due_us
-    if now_us < due_us or occ.review_told_us == due_us or not may(occ.record.state, Move.CONTINUE):
+    if due_us is None or now_us < due_us or occ.review_told_us == due_us:
+        return None
+    if not may(occ.record.state, Move.CONTINUE):
         return None
     occ = replace(occ, review_told_us=due_us)
     return change(occ, Move.CONTINUE, _ticked(now_us), f"Its review was due at {clock(due_us)}")

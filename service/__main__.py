@@ -12,11 +12,13 @@ import typer
 from service import logs
 from service.cli import (
     alert_cli,
+    alert_options,
     audit_cli,
     backtest_cli,
     data_cli,
     deliver_cli,
     live_cli,
+    quiet_cli,
     replay_cli,
     setup_cli,
     subscribe_cli,
@@ -50,6 +52,7 @@ app = typer.Typer(
 )
 live_cli.add_to(app)
 alert_cli.add_to(app)
+quiet_cli.add_to(alert_options.alert_app)
 subscribe_cli.add_to(app)
 deliver_cli.add_to(app)
 replay_cli.add_to(app)

@@ -64,6 +64,19 @@ def open_alerts(config: Config, *, closed: bool = False) -> list[AlertRecord]:
     return sorted(kept, key=lambda r: (-PRIORITY_RANK[r.priority], r.raised_us, r.occurrence_id))
 
 
+def published(config: Config) -> list[AlertEvent]:
+    """Every step of every alert that the topic still has, in the order of its partitions.
+
+    Raises
+    ------
+    BrokerError
+        If Kafka does not answer or the topic does not exist.
+    """
+    name = topic_name("alerts", config.kafka.prefix)
+    rows = asyncio.run(read_topic(config.kafka.bootstrap, name))
+    return [event for row in rows if (event := _event(row.value)) is not None]
+
+
 def pick(records: Sequence[AlertRecord], name: str) -> AlertRecord:
     """The one alert whose id is `name`, or begins with it.
 
@@ -160,9 +173,8 @@ def answer_in(row: Stored, command: AlertCommand) -> Answer | None:
     """What one record of the alert or dead-letter topic says about a command, if anything."""
     if ".dlq." in row.topic:
         return _refusal(row, command)
-    try:
-        event = _EVENT.decode(row.value)
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+    event = _event(row.value)
+    if event is None:
         return None
     named = any(action.command_id == command.command_id for action in event.actions[-1:])
     return Answer(event=event) if named or event.suppressed_by == command.command_id else None
@@ -178,6 +190,14 @@ def _refusal(row: Stored, command: AlertCommand) -> Answer | None:
     record = decode(original, letter.partition, letter.offset, row.append_us).record
     mine = isinstance(record, AlertCommand) and record.command_id == command.command_id
     return Answer(refused=letter.detail or letter.reason) if mine else None
+
+
+def _event(value: bytes) -> AlertEvent | None:
+    """A step of an alert; None for what is none."""
+    try:
+        return _EVENT.decode(value)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return None
 
 
 def _state(value: bytes) -> AlertRecord | None:

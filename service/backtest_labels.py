@@ -5,6 +5,7 @@ A row that is true is an event at its time; rows that are false say that a subje
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -78,22 +79,23 @@ def labels_of(table: pa.Table, place: str = "labels") -> Labels:
 
 
 def write_raises(outcome: Outcome, judged: Judged, path: Path) -> None:
-    """Write every raise that rang, in the form of labels: true where an event followed.
-
-    `subject_id` is a number where every id is one, as MEDS has it, and text otherwise.
-    """
+    """Write every raise that rang, in the form of labels: true where an event followed."""
     rung = [episode for episode in outcome.episodes if episode.rings and not episode.technical]
     names = [outcome.stays[episode.patient].patient for episode in rung]
-    numeric = all(name.isdigit() and len(name) < 19 for name in names)
-    subjects = pa.array([int(n) for n in names], pa.int64()) if numeric else pa.array(names)
     columns = {
-        "subject_id": subjects,
+        "subject_id": subjects(names),
         "prediction_time": pa.array([e.at_us for e in rung], pa.timestamp("us")),
         "boolean_value": pa.array(judged.true, pa.bool_()),
         "code": pa.array([e.code for e in rung], pa.string()),
         "lead_s": pa.array(judged.lead_s, pa.float64()),
     }
     pq.write_table(pa.table(columns), path)
+
+
+def subjects(names: Sequence[str]) -> pa.Array:
+    """`subject_id`: numbers where every id is one, as MEDS has it, and text otherwise."""
+    numeric = all(name.isdigit() and len(name) < 19 for name in names)
+    return pa.array([int(n) for n in names], pa.int64()) if numeric else pa.array(names)
 
 
 def _micros(column: pa.ChunkedArray) -> list[int | None]:

@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alerts.alert import AlertEvent
-from alerts.envelope import cloud_event_json
+from alerts.envelope import CloudEvent, cloud_event_json
 from features.catalog import CATALOG
 from models.score import Score
 from service.outputs import DeadLetter, FeatureRow
+from streams.errors import SourceError
 from streams.processor import Output
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ _PARTS = (("quality", pa.float32()), ("coverage", pa.float32()), ("n", pa.int32(
 _ROW = msgspec.json.Decoder(FeatureRow)
 _SCORE = msgspec.json.Decoder(Score)
 _ALERT = msgspec.json.Decoder(AlertEvent)
+_CLOUD_EVENT = msgspec.json.Decoder(CloudEvent)
 _LETTER = msgspec.json.Decoder(DeadLetter)
 _JSON = msgspec.json.Encoder(order="deterministic")
 
@@ -186,3 +188,24 @@ def score_table(scores: list[Score]) -> pa.Table:
         texts = [_JSON.encode(getattr(score, name)).decode() for score in scores]
         columns[name] = pa.array(texts, pa.string())
     return pa.table(columns)
+
+
+def read_alerts(path: Path) -> list[AlertEvent]:
+    """The events of an `alerts.jsonl`.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read, or a line is no CloudEvent of an alert; it names the line.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(_CLOUD_EVENT.decode(line).data)
+        except (ValueError, RecursionError) as error:
+            raise SourceError(f"{path}: line {number} is no alert event") from error
+    return found

@@ -12,6 +12,7 @@ import pytest
 
 from alerts.policy import default_policy_text, parse_policy
 from service.__main__ import run
+from service.cli import quiet_cli
 from service.cli.common import EXIT_REFUSED
 from service.config import load
 from service.engine import Engine
@@ -23,6 +24,7 @@ from streams.partition import partition_of
 from streams.records import AlertCommand, DeviceStatus, Record
 from streams.topics import topic_name
 from tests.fixtures_kafka import PARTITIONS
+from tests.fixtures_services import wait_until
 
 pytestmark = pytest.mark.broker
 NOW_US = 1_750_000_000_000_000
@@ -174,7 +176,17 @@ def test_a_silence_is_previewed_made_and_ended(working: SmallWorker, vigil: Vigi
     assert record["suppressed_by"] == silence
 
 
-def test_a_silence_that_is_refused_says_why(working: SmallWorker, vigil: Vigil) -> None:
+def test_who_leaves_has_no_open_alert(working: SmallWorker, vigil: Vigil) -> None:
+    assert vigil("discharge", "p1", "-m", "home")[0] == 0
+    wait_until(lambda: not listed(vigil), 30, "nothing is open")
+    (record,) = json.loads(vigil("list", "--all", "--json")[1])
+    assert record["closed_reason"] == "discharge: home"
+
+
+def test_a_silence_that_is_refused_says_why(
+    working: SmallWorker, vigil: Vigil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet_cli, "REFUSAL_S", 30.0)
     code, out, err = vigil("silence", "condition=lead_off:*", "--for", "9d", "-m", "for ever")
     assert (code, out) == (EXIT_REFUSED, "")
     assert "at most 86400 s ahead" in err
@@ -185,11 +197,10 @@ def test_a_silence_for_everybody_ends_one_patients_own_too(
 ) -> None:
     vigil("silence", "subject=p1,condition=lead_off:*", "-m", "network works")
     quiet = vigil("silence", "condition=no_data:*", "-m", "network works")[1].split()[-1]
-    (record,) = listed(vigil)
-    assert vigil("unsilence", str(record["suppressed_by"]))[0] == 0
+    wait_until(lambda: listed(vigil)[0]["suppressed_by"], 30, "the first holds")
+    assert vigil("unsilence", str(listed(vigil)[0]["suppressed_by"]))[0] == 0
     assert vigil("unsilence", quiet)[0] == 0
-    (record,) = listed(vigil)
-    assert record["suppressed_by"] is None
+    wait_until(lambda: listed(vigil)[0]["suppressed_by"] is None, 30, "nothing holds it back")
 
 
 def test_a_silence_of_all_patients_is_on_every_partition(

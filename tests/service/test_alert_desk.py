@@ -13,7 +13,7 @@ from alerts.machine import AlertMachine
 from service.__main__ import run
 from service.alert_desk import Answer, answer_in, command_of, pick
 from service.alert_wish import Wish
-from service.cli.alert_cli import _until_us, _who
+from service.cli.alert_options import until_us, who
 from service.cli.common import EXIT_USAGE
 from service.outputs import DeadLetter
 from streams.codec import encode
@@ -87,22 +87,22 @@ def test_an_alert_is_picked_by_its_id_or_an_unambiguous_beginning() -> None:
 
 
 def test_a_duration_is_a_number_with_a_unit() -> None:
-    near = _until_us("90s") - _until_us("30s")
+    near = until_us("90s") - until_us("30s")
     assert abs(near - 60_000_000) < 5_000_000
-    assert abs(_until_us("1d") - _until_us("23h") - 3_600_000_000) < 5_000_000
-    assert _until_us("") == 0
+    assert abs(until_us("1d") - until_us("23h") - 3_600_000_000) < 5_000_000
+    assert until_us("") == 0
     for bad in ("90", "1.5h", "-1h", "h", "1w"):
         with pytest.raises(ConfigError, match="--for"):
-            _until_us(bad)
+            until_us(bad)
 
 
 def test_who_asks_is_a_name_a_name_and_a_role_or_the_login(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("USER", "kim")
-    assert _who("") == ("user:kim", "")
-    assert _who("user:lee/rn") == ("user:lee", "rn")
-    assert _who("user:lee") == ("user:lee", "")
+    assert who("") == ("user:kim", "")
+    assert who("user:lee/rn") == ("user:lee", "rn")
+    assert who("user:lee") == ("user:lee", "")
 
 
 @pytest.mark.parametrize(
