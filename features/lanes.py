@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
+from features.compiler import compiled
+
 _LANES: Final = 8
 
 
@@ -46,19 +48,13 @@ def _steady(sos: bytes) -> NDArray[np.float64]:
 @lru_cache(maxsize=1)
 def _compiled() -> Callable[..., None]:
     """The loop, compiled at the first call and kept on disk by numba."""
-    import numba
-
-    compiled: Callable[..., None] = numba.njit(cache=True, nogil=True)(_filtered)
-    return compiled
+    return compiled(_filtered)
 
 
 @lru_cache(maxsize=1)
 def _compiled_average() -> Callable[..., None]:
     """The other loop, likewise."""
-    import numba
-
-    compiled: Callable[..., None] = numba.njit(cache=True, nogil=True)(_averaged)
-    return compiled
+    return compiled(_averaged)
 
 
 def _averaged(x: Any, width: int, out: Any) -> None:

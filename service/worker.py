@@ -9,6 +9,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from features.ecg.kernels import warm_up
 from service import logs
 from service.build import build_engine, load_policy, scorers
 from service.config import Config
@@ -71,6 +72,7 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
             f"worker {settings.instance} of group {settings.group} on {settings.bootstrap}, "
             f"topics {settings.prefix}.*; {served}"
         )
+        warm_up()  # seconds, once on a machine: no patient's first minute waits for it
         if settings.ticks == "wall":
             stack.enter_context(Beating(config, settings.instance, metrics))
         logs.hear_clients()

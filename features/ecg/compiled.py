@@ -7,24 +7,18 @@ reassociated, never `fastmath`. The references are in `morphology`, `company`, `
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final
 
-import numba
 import numpy as np
+
+from features.compiler import compiled
 
 _TINY: Final = 1e-30  # `features.ecg.alone.TINY`
 _LANES: Final = 8
 _LONGEST: Final = 128  # terms; longer sums are halved
-_Loop = TypeVar("_Loop")
 
 
-def jit(loop: _Loop) -> _Loop:
-    """Compiled at the first call and kept on disk."""
-    compiler: Any = numba.njit(cache=True, nogil=True)
-    return cast(_Loop, compiler(loop))
-
-
-@jit
+@compiled
 def total(a: Any) -> Any:
     """Sum of a vector in NumPy's order."""
     n = a.size
@@ -52,7 +46,7 @@ def total(a: Any) -> Any:
     return s
 
 
-@jit
+@compiled
 def column_totals(values: Any, out: Any) -> None:
     """Sums of columns as `np.add.reduceat` makes them: the first row, and the sum of the rest."""
     n, k = values.shape
@@ -67,7 +61,7 @@ def column_totals(values: Any, out: Any) -> None:
         out[j] = values[0, j] + total(values[1:, j])
 
 
-@jit
+@compiled
 def highest(x: Any, row: Any, centre: Any, reach: Any, out: Any) -> None:
     """Sample of the largest size within reach, the first of equals."""
     last = x.shape[1] - 1
@@ -81,7 +75,7 @@ def highest(x: Any, row: Any, centre: Any, reach: Any, out: Any) -> None:
         out[k] = where
 
 
-@jit
+@compiled
 def extremes(x: Any, beats: Any, reach: Any, every: Any, out: Any) -> None:
     """Highest and lowest of every n-th sample within reach."""
     row, centre = beats
@@ -94,7 +88,7 @@ def extremes(x: Any, beats: Any, reach: Any, every: Any, out: Any) -> None:
         out[k, 0], out[k, 1] = high, low
 
 
-@jit
+@compiled
 def samples(x: Any, beats: Any, offset: Any, spec: Any, out: Any) -> None:
     """Samples at offsets, less those of the beat if asked, in its unit, limited; (offsets, n)."""
     row, centre, unit = beats
@@ -107,7 +101,7 @@ def samples(x: Any, beats: Any, offset: Any, spec: Any, out: Any) -> None:
             out[j, k] = min(max((x[row[k], at] - here) * unit[k], -limit), limit)
 
 
-@jit
+@compiled
 def units(cut: Any, out: Any) -> None:
     """Cuts of mean 0 and norm 1."""
     n, size = cut.shape
@@ -122,7 +116,7 @@ def units(cut: Any, out: Any) -> None:
             out[k, i] /= norm
 
 
-@jit
+@compiled
 def measures(cut: Any, out: Any) -> None:
     """Width as area over height, root of the power, highest, and depth, of each cut."""
     n, size = cut.shape
@@ -140,7 +134,7 @@ def measures(cut: Any, out: Any) -> None:
         out[2, k], out[3, k] = high, -low
 
 
-@jit
+@compiled
 def around(x: Any, beats: Any, reach: Any, every: Any, out: Any) -> None:
     """Every n-th sample around each beat; the row's ends are held."""
     row, centre = beats
@@ -151,7 +145,7 @@ def around(x: Any, beats: Any, reach: Any, every: Any, out: Any) -> None:
             out[k, j] = x[row[k], at]
 
 
-@jit
+@compiled
 def without_line(cut: Any, along: Any, fifth: Any) -> None:
     """Less the line through the means of the first and the last fifth, in place."""
     n, size = cut.shape
@@ -162,7 +156,7 @@ def without_line(cut: Any, along: Any, fifth: Any) -> None:
             cut[k, i] = cut[k, i] - first - (last - first) * along[i]
 
 
-@jit
+@compiled
 def row_end(row: Any, start: Any) -> Any:
     """Index after the last candidate of the row that begins at `start`."""
     stop = start + 1
@@ -171,7 +165,7 @@ def row_end(row: Any, start: Any) -> Any:
     return stop
 
 
-@jit
+@compiled
 def likeness(unit: Any, row: Any, out: Any) -> None:
     """Correlation with the mean of the row's other beats."""
     n, size = unit.shape
@@ -191,7 +185,7 @@ def likeness(unit: Any, row: Any, out: Any) -> None:
         start = stop
 
 
-@jit
+@compiled
 def ranked(best: Any, value: Any) -> None:
     """A value put among the two largest so far."""
     if value > best[0]:
@@ -201,7 +195,7 @@ def ranked(best: Any, value: Any) -> None:
         best[1] = value
 
 
-@jit
+@compiled
 def kinship(unit: Any, row: Any, nearby: Any, out: Any) -> None:
     """Mean of the two best correlations with beats nearby, 0 for those that are not there."""
     n, size = unit.shape
@@ -224,7 +218,7 @@ def kinship(unit: Any, row: Any, nearby: Any, out: Any) -> None:
         out[i] = min(max(0.5 * (best[i, 0] + best[i, 1]), -1.0), 1.0)
 
 
-@jit
+@compiled
 def best_lag(wide: Any, others: Any, side: Any, product: Any) -> Any:
     """Best correlation of a shape with another one shorter by the lags."""
     size = others.size
@@ -245,7 +239,7 @@ def best_lag(wide: Any, others: Any, side: Any, product: Any) -> Any:
     return min(best, 1.0)
 
 
-@jit
+@compiled
 def alike(wave: Any, beats: Any, weight: Any, spec: Any, out: Any) -> None:
     """Best correlation with the row's other beats at any lag, and the norm of each."""
     row, at = beats
@@ -275,7 +269,7 @@ def alike(wave: Any, beats: Any, weight: Any, spec: Any, out: Any) -> None:
         start = stop
 
 
-@jit
+@compiled
 def explained(wave: Any, beats: Any, believed: Any, spec: Any, out: Any) -> None:
     """Share of each wave that follows every believed beat of its row at the same delay."""
     row, at = beats
@@ -311,7 +305,7 @@ def explained(wave: Any, beats: Any, believed: Any, spec: Any, out: Any) -> None
         start = stop
 
 
-@jit
+@compiled
 def neighbours(row: Any, summit: Any, log_height: Any, spec: Any, out: Any) -> None:
     """Seconds to, and relative height of, the candidates before and after; (4 per step, n)."""
     steps, far, fs_hz = spec
@@ -329,7 +323,7 @@ def neighbours(row: Any, summit: Any, log_height: Any, spec: Any, out: Any) -> N
                     out[j, i], out[j + 1, i] = far, -1.0
 
 
-@jit
+@compiled
 def rivals(found: Any, logit: Any, reach: Any, steps: Any, out: Any) -> None:
     """How much more neighbours at a distance are believed, before and after; (2, n)."""
     row, summit = found
@@ -347,7 +341,7 @@ def rivals(found: Any, logit: Any, reach: Any, steps: Any, out: Any) -> None:
             out[side, i] = min(max(best - logit[i], -10.0), 10.0)
 
 
-@jit
+@compiled
 def since(row: Any, at_s: Any, chosen: Any, most: Any, out: Any) -> None:
     """Seconds from the chosen one before each and to the one after; (2, n)."""
     n = row.size
@@ -365,7 +359,7 @@ def since(row: Any, at_s: Any, chosen: Any, most: Any, out: Any) -> None:
             last = i
 
 
-@jit
+@compiled
 def middles(values: Any, row: Any, upper: Any, out: Any) -> None:
     """Median of each row's values, the upper or the lower of two; rows without are left."""
     n = row.size

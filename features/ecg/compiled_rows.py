@@ -10,12 +10,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from features.ecg.compiled import jit, total
+from features.compiler import compiled
+from features.ecg.compiled import total
 
 _LANES: Final = 32
 
 
-@jit
+@compiled
 def continued(block: Any, pad: Any, buffer: Any) -> None:
     """Rows (n, lanes) put into a buffer, continued by odd reflection."""
     n, lanes = block.shape
@@ -25,7 +26,7 @@ def continued(block: Any, pad: Any, buffer: Any) -> None:
         buffer[pad + n + i, :lanes] = 2 * block[n - 1] - block[n - 2 - i]
 
 
-@jit
+@compiled
 def swept(buffer: Any, sos: Any, state: Any) -> None:
     """One section forwards and backwards over a buffer, in place."""
     b0, b1, b2, a1, a2 = sos[0], sos[1], sos[2], sos[4], sos[5]
@@ -45,7 +46,7 @@ def swept(buffer: Any, sos: Any, state: Any) -> None:
             at += step
 
 
-@jit
+@compiled
 def averaged(x: Any, width: Any, out: Any) -> None:
     """Running mean of (n, lanes); ends are held.
 
@@ -64,7 +65,7 @@ def averaged(x: Any, width: Any, out: Any) -> None:
             out[i, lane] = sums[lane] / width
 
 
-@jit
+@compiled
 def view(x: Any, shape: Any, beat: Any, spec: Any, out: Any) -> None:
     """Two bands of rows, the size of the second above a floor, and its running mean."""
     pad, width, floor = spec
@@ -94,7 +95,7 @@ def view(x: Any, shape: Any, beat: Any, spec: Any, out: Any) -> None:
         means[first:last] = mean[:, :lanes].T
 
 
-@jit
+@compiled
 def slope_energy(x: Any, smooth: Any, half: Any, width: Any, out: Any) -> None:
     """Running mean of the squared slope of the running mean of rows."""
     n_rows, n = x.shape
@@ -114,7 +115,7 @@ def slope_energy(x: Any, smooth: Any, half: Any, width: Any, out: Any) -> None:
         out[first : first + lanes] = mean[:, :lanes].T
 
 
-@jit
+@compiled
 def fourth(wave: Any, out: Any) -> None:
     """Mean square and mean fourth power of rows less their mean; (2, rows)."""
     n_rows, n = wave.shape

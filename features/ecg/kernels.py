@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from scipy import signal
 
+from features.compiler import compiled as jit
 from features.runs import Bools, Floats, Ints
 
 _PLACES: Final = 256
@@ -105,9 +106,6 @@ def _over_rows() -> ModuleType:
 @lru_cache(maxsize=1)
 def compiled() -> Kernels:
     """The loops, compiled at the first call and kept on disk by numba."""
-    import numba
-
-    jit = numba.njit(cache=True, nogil=True)
     return Kernels(jit(_margins), jit(_summits), jit(_layer), jit(_whole))
 
 
