@@ -20,7 +20,7 @@ from alerts.alert import PRIORITY_RANK, AlertEvent, AlertRecord, Resolution
 from service.alert_wish import Wish
 from service.config import Config
 from service.outputs import DeadLetter
-from streams.codec import decode, encode
+from streams.codec import admit, decode, encode
 from streams.errors import ConfigError
 from streams.io.kafka_log import LogWriter, Message, Stored
 from streams.io.kafka_read import LogReader, read_topic
@@ -126,9 +126,13 @@ def send(config: Config, command: AlertCommand, wait_s: float) -> Answer:
 
     Raises
     ------
+    ConfigError
+        If it is no command that may stand on a log: an id is too long, say.
     BrokerError
         If Kafka does not answer.
     """
+    for fault in admit(command, 0, 0, command.event_time_us).rejected:
+        raise ConfigError(f"{command.action}: {fault.detail or fault.reason}")
     return asyncio.run(_send(config, command, wait_s))
 
 

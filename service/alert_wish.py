@@ -10,7 +10,7 @@ class Wish(NamedTuple):
 
     action: str
     patient_id: str
-    target: str  # occurrence id, matchers, silence id or labels
+    target: str  # occurrence id, matchers, silence id, labels or patient
     by: str
     role: str
     reason: str = ""

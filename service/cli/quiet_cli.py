@@ -137,7 +137,7 @@ def discharge(
     Example: vigil alert discharge p017 -m "home"
     """
     action = "withdraw_consent" if withdraw_consent else "discharge"
-    return _tell(config_file, Wish(action, patient, "", *who(by), reason))
+    return _tell(config_file, Wish(action, patient, patient, *who(by), reason))
 
 
 def figures(

@@ -177,7 +177,8 @@ def test_a_silence_is_previewed_made_and_ended(working: SmallWorker, vigil: Vigi
 
 
 def test_who_leaves_has_no_open_alert(working: SmallWorker, vigil: Vigil) -> None:
-    assert vigil("discharge", "p1", "-m", "home")[0] == 0
+    done = vigil("discharge", "p1", "-m", "home")
+    assert done[0] == 0, done
     wait_until(lambda: not listed(vigil), 30, "nothing is open")
     (record,) = json.loads(vigil("list", "--all", "--json")[1])
     assert record["closed_reason"] == "discharge: home"

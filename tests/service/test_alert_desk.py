@@ -112,6 +112,8 @@ def test_who_asks_is_a_name_a_name_and_a_role_or_the_login(
         (["silence", "ward=W4"], "say why with --reason"),
         (["maintenance", "kind=technical", "--for", "soon", "-m", "x"], "write it like 90s"),
         (["silence", "wrd=W4", "--preview"], "nearest: ward"),
+        (["silence", "ward=" + "W" * 200, "-m", "x"], "silence: an id is empty, unprintable"),
+        (["discharge", ""], "discharge: an id is empty, unprintable"),
     ],
 )
 def test_a_silence_that_cannot_be_made_is_refused_before_anything_is_sent(
