@@ -12,6 +12,7 @@ import logging
 import signal
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,8 +113,8 @@ def refused_action(row: Stored) -> dict[str, Any] | None:
     }
 
 
-def run(config: Config) -> None:
-    """Follow until SIGTERM or SIGINT.
+def run(config: Config, on_start: Callable[[str], None] = lambda line: None) -> None:
+    """Follow until SIGTERM or SIGINT; `on_start` is told one line once it does.
 
     Raises
     ------
@@ -125,12 +126,12 @@ def run(config: Config) -> None:
     require_topics(config)
     actions = ActionLog(Path(config.audit_dir) / FILE)
     try:
-        asyncio.run(_run(config, actions))
+        asyncio.run(_run(config, actions, on_start))
     finally:
         actions.close()
 
 
-async def _run(config: Config, actions: ActionLog) -> None:
+async def _run(config: Config, actions: ActionLog, on_start: Callable[[str], None]) -> None:
     stopping = threading.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -141,6 +142,7 @@ async def _run(config: Config, actions: ActionLog) -> None:
     group = f"{kafka.group}-audit"
     async with TrackedConsumer(kafka.bootstrap, group, topics, "earliest") as consumer:
         logs.hear_clients()
+        on_start(f"following {' and '.join(topics)} into {config.audit_dir}; Ctrl-C ends")
         while not stopping.is_set():
             try:
                 done = _taken(actions, await consumer.poll(), dead)

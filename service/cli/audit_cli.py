@@ -28,7 +28,7 @@ def follow(config_file: ConfigFile = None) -> None:
     """
     from service.action_log import run
 
-    run(configured(config_file))
+    run(configured(config_file), tell)
 
 
 @audit_app.command("verify")

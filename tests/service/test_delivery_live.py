@@ -202,6 +202,7 @@ def test_what_people_did_is_in_the_log_of_actions_once(
     path = vigil.folder / ".vigil" / "audit" / "actions.jsonl"
     for _ in range(2):  # the second run finds nothing new
         following = vigil.start("audit", "follow")
+        wait_until(lambda it=following: "following" in it.said(), 60, "it follows")
         wait_until(lambda: path.exists() and path.read_bytes().count(b"\n") == 2, 30, "two rows")
         time.sleep(1.5)
         assert following.stop()[0] == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import time
 
 import pytest
 
@@ -82,8 +81,7 @@ def test_a_subscriber_follows_passes_by_what_is_no_record_and_ends_on_ctrl_c(
 ) -> None:
     vigil.configure(kafka={"bootstrap": kafka_bootstrap, "prefix": kafka_prefix, "partitions": 8})
     topic = topic_name("scores", kafka_prefix)
-    follower = vigil.start("subscribe", "scores")
-    time.sleep(3)
+    follower = vigil.start("subscribe", "scores", "--from", "earliest")
 
     async def send() -> None:
         async with LogWriter(kafka_bootstrap) as writer:
@@ -91,7 +89,7 @@ def test_a_subscriber_follows_passes_by_what_is_no_record_and_ends_on_ctrl_c(
             await writer.send_all([Message(topic, 0, 1, b"p1", value) for value in values])
 
     asyncio.run(send())
-    wait_until(lambda: "news2" in follower.out.read_text("utf-8"), 20, "the score is shown")
+    wait_until(lambda: "news2" in follower.out.read_text("utf-8"), 60, "the score is shown")
     code, took_s = follower.stop(signal.SIGINT)
     assert code == 130
     assert took_s < 5
