@@ -37,19 +37,21 @@ def suspected(envelope: Floats, fs_hz: float) -> Bools:
     return np.asarray((usual > 0) & (envelope.max(axis=1) > _TOO_LARGE * usual), np.bool_)
 
 
-def bridged(slow: Floats, fs_hz: float) -> tuple[Floats, Bools]:
+def bridged(slow: Floats, envelope: Floats, fs_hz: float) -> tuple[Floats, Bools]:
     """Rows with straight lines for spikes of up to 0.03 s, and where these are.
 
     Parameters
     ----------
     slow : (B, n) float64
         Finite, at the working rate.
+    envelope : (B, n) float64
+        Only where it is too large is a spike sought: at 50 Hz an R wave looks like one.
     fs_hz : float
     """
     out, spikes = slow.copy(), np.zeros(slow.shape, np.bool_)
     width = round(_SPIKE_S * fs_hz) | 1
     off = np.abs(slow - ndimage.median_filter(slow, (1, width), mode="nearest"))
-    high = off > _TOO_LARGE * _usual(off, fs_hz)[:, None]
+    high = (off > _TOO_LARGE * _usual(off, fs_hz)[:, None]) & _near_large(envelope, fs_hz)
     last = slow.shape[1] - 1
     for r, start, stop in zip(*runs.spans(high), strict=True):
         before, after = max(start - 1, 0), min(stop, last)
@@ -80,12 +82,17 @@ def too_large(envelope: Floats, spikes: Bools, fs_hz: float) -> tuple[Bools, Boo
     """
     usual = _usual(envelope, fs_hz)
     reach = 2 * round(_BLANKED_S * fs_hz) + 1
-    top = ndimage.maximum_filter1d(envelope, reach, axis=1)
-    blank = np.greater(top, _TOO_LARGE * usual[:, None])
+    blank = _near_large(envelope, fs_hz)
     near = blank | ndimage.maximum_filter1d(spikes, reach, axis=1)
     each = zip(envelope, near, usual, strict=True)
     heart = [bool(level > 0) and _is_heart(row, own, level, fs_hz) for row, own, level in each]
     return blank, np.array(heart, np.bool_)
+
+
+def _near_large(envelope: Floats, fs_hz: float) -> Bools:
+    """Samples next to one far above the usual."""
+    top = ndimage.maximum_filter1d(envelope, 2 * round(_BLANKED_S * fs_hz) + 1, axis=1)
+    return np.greater(top, _TOO_LARGE * _usual(envelope, fs_hz)[:, None])
 
 
 def _is_heart(envelope: Floats, near: Bools, usual: float, fs_hz: float) -> bool:

@@ -125,7 +125,7 @@ def _without_artefacts(by: Loops, view: Envelope, fs_hz: float) -> tuple[Envelop
     odd = np.flatnonzero(artefacts.suspected(view.envelope, fs_hz))
     if not odd.size:
         return view, blanked
-    slow, spikes = artefacts.bridged(view.slow[odd], fs_hz)
+    slow, spikes = artefacts.bridged(view.slow[odd], view.envelope[odd], fs_hz)
     own = _view(by, slow, fs_hz)
     blank, heart = artefacts.too_large(own.envelope, spikes, fs_hz)
     own.wave[blank] = own.energy[blank] = 0.0

@@ -189,7 +189,7 @@ def test_ingest_is_interrupted_cleanly(
 ) -> None:
     vigil.configure(kafka={"bootstrap": kafka_bootstrap, "prefix": kafka_prefix, "partitions": 8})
     playing = vigil.start("ingest", str(live_kit.recording(tmp_path, "p1")), "--speed", "1")
-    sent = topic_name("signals", kafka_prefix)
+    sent = topic_name("in", kafka_prefix)
     wait_until(lambda: asyncio.run(read_topic(kafka_bootstrap, sent)), 60, "it sends")
     code, took_s = playing.stop(signal.SIGINT)
     assert code == 130

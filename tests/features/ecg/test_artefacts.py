@@ -98,6 +98,15 @@ def test_the_beats_of_a_slow_heart_are_no_artefacts(
         assert np.asarray(found).size == np.count_nonzero(beats < 14.0)
 
 
+def test_narrow_r_waves_are_no_spikes_at_50_hz() -> None:
+    beats, t = np.array([1.5, 2.8, 4.1]), np.arange(240) / 50.0
+    x = np.exp(-0.5 * ((t[:, None] - beats) / 0.009) ** 2).sum(axis=1)
+    x += np.random.default_rng(2).normal(0, 0.005, t.size)
+    spiked = x.copy()
+    spiked[146:149] += 30.0
+    assert _worst(x, spiked[None], 50.0) == (0, 0)
+
+
 def test_a_usual_row_is_left_as_it_is(ecg_wave: Wave) -> None:
     x = ecg_wave(1750, 125.0, np.arange(0.3, 13.9, 0.8))[None]
     found = candidates.find(x, 125.0)
