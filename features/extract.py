@@ -97,6 +97,7 @@ def extract(rows: Sequence[Row]) -> FeatureBatch:
 
     Examples
     --------
+    >>> from features.memory import Memory
     >>> from streams.windows import Window
     >>> batch = extract([(Memory(), Window("p", "60s", 0, 60_000_000, 0))])
     >>> from features.catalog import INDEX
