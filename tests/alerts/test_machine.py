@@ -1,63 +1,16 @@
-"""Alerts of one patient: occurrences, ids, technical conditions, snapshots, timers."""
+"""Alerts of one patient: occurrences, ids, single parameters, stale scores, timers, snapshots."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import pytest
 
-from alerts.alert import AlertEvent, Condition, Kind, Phase, Priority, Resolution
+from alerts.alert import Condition, Phase, Priority, Resolution
 from alerts.machine import MAX_COMMANDS, AlertMachine
 from alerts.policy import Policy, default_policy_text, parse_policy
-from alerts.technical import MAX_SOURCES
-from models.score import Evidence, Score
 from streams.errors import SnapshotMismatch
-from streams.records import AlertCommand, DeviceStatus
-
-Make = Callable[..., Score]
-At = Callable[[float], int]
-Raised = tuple[AlertMachine, AlertEvent]
-Events = tuple[AlertEvent, ...]
-
-
-def phases(events: Events) -> list[str]:
-    return [str(event.phase) for event in events]
-
-
-def play(machine: AlertMachine, score: Make, spans: list[tuple[float, float, Any]]) -> Events:
-    """One score per 30 s in each [from, to) span."""
-    events: Events = ()
-    for start_s, end_s, points in spans:
-        for at_s in range(int(start_s), int(end_s), 30):
-            events += machine.on_scores((score(at_s, points),))
-    return events
-
-
-def resolve(machine: AlertMachine, event: AlertEvent, now_us: int) -> Events:
-    said = machine.on_command(
-        AlertCommand("c-resolve", "p1", event.occurrence_id, "resolve", "dr", "md", "", -1, 0, 0),
-        now_us,
-    )
-    assert isinstance(said, tuple)
-    return said
-
-
-def status(what: str, signal: str = "ecg", device: str = "d1") -> DeviceStatus:
-    return DeviceStatus("p1", device, signal, what, None, "", 0, 1_750_000_000_000_000)
-
-
-def limits(at_s: float, at: At, code: str, points: float) -> Score:
-    """A single-parameter score whose worst input is `code`, beside normal ones."""
-    from_wearable = (at(at_s), 0.0, "wearable", 1.0)
-    worst = Evidence("Heart rate: high", code, 140.0, "1/min", *from_wearable, points)
-    normal = Evidence("SpO2", "spo2_mean_pct", 97.0, "%", *from_wearable, 0.0)
-    evidence = (worst, normal)
-    return Score(
-        "p1", "limits", "limits/1", at(at_s - 60), at(at_s), at(at_s), 0, points, points, 3.0,
-        None, False, 0.0, {}, {"wearable": True}, len(evidence) / 5, None, evidence,
-    )  # fmt: skip
+from streams.records import AlertCommand
+from tests.alerts.machine_kit import At, Events, Make, Raised, limits, phases, play, resolve, status
 
 
 class TestOccurrences:
@@ -244,98 +197,6 @@ class TestStale:
         play(machine, score, [(150, 720, 0)])  # 540 s of keep
         assert phases(machine.on_silence("resp", "d1", at(710), at(711))) == ["raised"]
         assert phases(play(machine, score, [(720, 780, 0)])) == ["cleared"]
-
-
-class TestTechnical:
-    def test_silence_is_raised_once_and_says_what_is_lost_since_when(
-        self, machine: AlertMachine, at: At
-    ) -> None:
-        (event,) = machine.on_silence("ecg", "d1", at(0), at(65))
-        assert machine.on_silence("ecg", "d1", at(0), at(70)) == ()
-        assert (event.kind, event.priority) == (Kind.TECHNICAL, Priority.LOW)
-        assert (event.onset_us, event.raised_us) == (at(0), at(65))
-        assert event.missing_modalities == ("ecg",)
-        assert event.text.summary == (
-            "Low: No data. No ecg data from d1 since 2025-06-15 15:06:40 UTC"
-        )
-
-    def test_a_signal_that_is_back_clears_then_resolves(
-        self, machine: AlertMachine, at: At
-    ) -> None:
-        machine.on_silence("ecg", "d1", at(0), at(65))
-        (cleared,) = machine.on_signal_back("ecg", "d1", at(80))
-        assert cleared.text.why[0] == "ecg data from d1 again"
-        assert phases(machine.on_tick(at(979))) == []
-        assert phases(machine.on_tick(at(980))) == ["resolved"]
-
-    def test_a_second_silent_device_is_merged_and_the_last_one_back_clears(
-        self, machine: AlertMachine, at: At
-    ) -> None:
-        machine.on_silence("ecg", "d1", at(0), at(65))
-        (merged,) = machine.on_silence("ecg", "d2", at(5), at(70))
-        assert (merged.phase, merged.duplicate_count) == (Phase.UPDATED, 1)
-        assert machine.on_signal_back("ecg", "d1", at(80)) == ()
-        assert phases(machine.on_signal_back("ecg", "d2", at(81))) == ["cleared"]
-
-    def test_a_flapping_signal_is_one_occurrence(self, machine: AlertMachine, at: At) -> None:
-        machine.on_silence("ecg", "d1", at(0), at(65))
-        machine.on_signal_back("ecg", "d1", at(80))
-        (again,) = machine.on_silence("ecg", "d1", at(90), at(160))
-        assert (again.phase, again.episode_count) == (Phase.RAISED, 2)
-        assert again.text.summary.endswith("15:08:10 UTC")
-
-    def test_one_that_a_person_closed_stays_closed_until_the_signal_was_back(
-        self, machine: AlertMachine, at: At
-    ) -> None:
-        (event,) = machine.on_silence("ecg", "d1", at(0), at(65))
-        assert phases(resolve(machine, event, at(66))) == ["resolved"]
-        assert machine.on_silence("ecg", "d1", at(0), at(70)) == ()
-        assert machine.on_silence("ecg", "d2", at(0), at(70)) == ()
-        assert machine.on_signal_back("ecg", "d2", at(80)) == ()
-        assert machine.on_signal_back("ecg", "d1", at(80)) == ()
-        assert phases(machine.on_silence("ecg", "d1", at(90), at(160))) == ["raised"]
-
-    def test_a_signal_that_was_never_silent_cannot_come_back(
-        self, machine: AlertMachine, at: At
-    ) -> None:
-        assert machine.on_signal_back("ecg", "d1", at(80)) == ()
-
-    def test_the_number_of_devices_kept_is_bounded(self, machine: AlertMachine, at: At) -> None:
-        for device in range(MAX_SOURCES + 5):
-            machine.on_silence("ecg", f"d{device}", at(0), at(65))
-        assert len(machine.state().lost["no_data:ecg"]) == MAX_SOURCES
-
-    @pytest.mark.parametrize("what", ["lead_off", "not_worn"])
-    def test_a_loose_sensor_is_raised_and_worn_clears_it(
-        self, machine: AlertMachine, at: At, what: str
-    ) -> None:
-        (event,) = machine.on_device_status(status(what), at(10))
-        assert event.condition.code == "lead_off:ecg"
-        assert event.recorded_us == at(10)
-        assert phases(machine.on_device_status(status("worn"), at(20))) == ["cleared"]
-
-    def test_worn_for_the_whole_device_clears_all_its_sensors(
-        self, machine: AlertMachine, at: At
-    ) -> None:
-        machine.on_device_status(status("lead_off", "ecg"), at(10))
-        machine.on_device_status(status("lead_off", "ppg"), at(10))
-        machine.on_silence("resp", "d1", at(0), at(65))
-        events = machine.on_device_status(status("worn", ""), at(20))
-        assert [e.condition.code for e in events] == ["lead_off:ecg", "lead_off:ppg"]
-
-    @pytest.mark.parametrize("what", ["off", "unknown", "worn"])
-    def test_a_status_that_says_nothing_new_changes_nothing(
-        self, machine: AlertMachine, at: At, what: str
-    ) -> None:
-        machine.on_silence("ecg", "d1", at(0), at(65))
-        assert machine.on_device_status(status(what), at(10)) == ()
-
-    def test_lost_monitoring_is_high_latches_and_ends(self, machine: AlertMachine, at: At) -> None:
-        (event,) = machine.on_fault("ZeroDivisionError", at(10))
-        assert (event.priority, event.condition.code) == (Priority.HIGH, "monitoring_lost")
-        assert "ZeroDivisionError" in event.text.summary
-        (over,) = machine.on_fault_over(at(20))
-        assert over.state.condition is Condition.LATCHED
 
 
 class TestTimers:
