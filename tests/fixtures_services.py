@@ -49,6 +49,11 @@ class Started:
         return self.out.read_text("utf-8") + self.err.read_text("utf-8")
 
 
+def _hear_ctrl_c() -> None:
+    """As from a terminal: a suite put in the background has its children ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass
 class Vigil:
     """Runs `python -m service` in a folder of its own, with a vigil.toml of its own."""
@@ -93,6 +98,7 @@ class Vigil:
                 stdout=stdout,
                 stderr=stderr,
                 stdin=subprocess.DEVNULL,
+                preexec_fn=_hear_ctrl_c,
             )
         self.started.append(Started(process, out, err))
         return self.started[-1]
