@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from features.motion.epochs import MotionEpochs, epoch
-from features.movement import enmo_mg
+from tests.features.motion.reference import enmo_mg
 
 RNG = np.random.default_rng(11)
 

