@@ -66,8 +66,7 @@ def modules() -> Iterator[tuple[str, str]]:
 
 def code_map() -> dict[str, str]:
     """Sections of the code map by folder."""
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    body = text.split("## Code map\n")[1].split("\n## ")[0]
+    body = (ROOT / "docs" / "code-map.md").read_text(encoding="utf-8")
     sections = re.split(r"^### (\S+)", body, flags=re.MULTILINE)[1:]
     return dict(zip(sections[::2], sections[1::2], strict=True))
 
