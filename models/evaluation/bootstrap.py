@@ -98,7 +98,7 @@ def interval(value: float, draws: Floats, level: float = 0.95) -> Interval:
     level : float
         How much the interval holds.
     """
-    known = draws[~np.isnan(draws)]
+    known = draws[np.isfinite(draws)]
     if value != value or not len(draws) or len(known) < _FEWEST * len(draws):
         return Interval(value, np.nan, np.nan)
     tail = 50 * (1 - level)
