@@ -1,49 +1,52 @@
-"""THE table of clinical concepts: code, unit, range, maximum age, codings, unit conversion.
+"""The table of clinical concepts, and the one gate every charted fact passes.
 
-Every charted fact passes `normalise` before anything else sees it. Not here: what a concept
-means for a score (`models`), or which of several facts is in force (`features.asof`).
-
-Ranges say what can be a measurement at all; they are those of the ricu ICU library widened
-where it would drop a survivable value (30 °C, haemoglobin 3 g/dL). LOINC codes are those seen
-in mimic-code and FHIR vital-signs pages; where none was verified the tuple is empty.
+`concepts.toml` is the only list of concepts, `units.toml` of the spellings of units; both are
+compiled into factor tables at import. Not here: what a concept means for a score (`models`), or
+which of several facts is in force (`features.asof`).
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.resources
 import math
+import tomllib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
+from features import units
 from streams.records import Reason
 
-_SPOT_S = 12 * 3600.0  # NEWS2 observes at least 12-hourly (RCP 2017): older is not an observation
-_DAY_S = 86_400.0
+_HOUR_S: Final = 3600.0
+_AGREE: Final = 1e-9  # two readings of a unit are the same one
+_CACHED_UNITS: Final = 4096  # (concept, spelling) pairs remembered; texts come from outside
 
 
 class Concept(NamedTuple):
-    """One kind of clinical fact. `units` maps a unit, folded, to (factor, offset).
+    """One kind of clinical fact.
 
-    value in `unit` = value * factor + offset. `words` is not empty for categories: the text
-    that may stand for each value. Facts whose `modality` is "med" or "note" are text; their
-    value is 1.
+    `units` maps a folded spelling to (factor, offset): value in `unit` = value * factor + offset.
+    `words` is not empty for categories: the text that may stand for each value.
     """
 
     code: str
     label: str
     unit: str
-    modality: str  # vital, lab, med, note: the `source` of evidence
+    modality: str  # vital, lab, med, intake, activity, note, static: the `source` of evidence
     lo: float
     hi: float
     max_age_s: float  # older than this (equal is still valid): missing
+    half_life_s: float  # a value this old weighs half as much as a fresh one
     loinc: tuple[str, ...]
+    snomed: tuple[str, ...]
+    omop: tuple[int, ...]
     aliases: tuple[str, ...]
     units: Mapping[str, tuple[float, float]]
-    words: Mapping[str, float] = {}
-
-    @property
-    def is_text(self) -> bool:
-        """Whether the fact is its text, so that its value only says that it is there."""
-        return self.modality in ("med", "note")
+    ucum: bool  # units outside `units` are read as UCUM
+    molar_mass: float  # g/mol; 0 = amount and mass do not convert
+    charge: int  # equivalents per mole; 0 = they do not convert
+    words: Mapping[str, float]
+    is_text: bool  # the fact is its text; its value only says that it is there
 
 
 class Normalised(NamedTuple):
@@ -55,154 +58,83 @@ class Normalised(NamedTuple):
     text: str
 
 
-def _table(rows: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-    """One entry per spelling; '|' separates the spellings of a row."""
-    return {_fold_unit(name): rule for names, rule in rows.items() for name in names.split("|")}
+def _read(name: str) -> dict[str, Any]:
+    """One of the package's own tables."""
+    text = importlib.resources.files("features").joinpath(name).read_text(encoding="utf-8")
+    return tomllib.loads(text)
 
 
-def _fold_unit(unit: str) -> str:
-    """Unit without spaces, in one case, with one letter for micro."""
-    return "".join(unit.split()).casefold().replace("\u03bc", "u")  # casefold: U+00B5 -> U+03BC
+def _concept(row: Mapping[str, Any], spellings: Mapping[str, units.Unit]) -> Concept:
+    """Concept of one row of the table.
+
+    Raises
+    ------
+    ValueError
+        If its units cannot be read or mean two things.
+    """
+    lo, hi = row.get("range", (1, 1))
+    return Concept(
+        code=row["code"],
+        label=row["label"],
+        unit=row["unit"],
+        modality=row["modality"],
+        lo=float(lo),
+        hi=float(hi),
+        max_age_s=row["max_age_h"] * _HOUR_S,
+        half_life_s=row["half_life_h"] * _HOUR_S,
+        loinc=tuple(row.get("loinc", ())),
+        snomed=tuple(row.get("snomed", ())),
+        omop=tuple(row.get("omop", ())),
+        aliases=tuple(row.get("aliases", ())),
+        units=_units(row, spellings),
+        ucum=not (row.get("text") or _is_bare(row) or "only" in row),
+        molar_mass=float(row.get("molar_mass", 0.0)),
+        charge=row.get("charge", 0),
+        words={word: float(value) for word, value in row.get("words", {}).items()},
+        is_text=row.get("text", False),
+    )
 
 
-_MMHG_PER_KPA = 7.500615758  # 1 kPa / 133.322387415 Pa
-_UREA_N_MG_DL = 2.80134  # 1 mmol/L urea: two nitrogen atoms of 14.0067 g/mol
-_CREATININE_MG_DL = 11.3118  # 113.118 g/mol
-_GLUCOSE_MG_DL = 18.0156  # 180.156 g/mol
-_BILIRUBIN_MG_DL = 58.4662  # 584.662 g/mol
-_LACTATE_MMOL_L = 10 / 90.078  # lactic acid 90.078 g/mol
-
-_SAME = (1.0, 0.0)
-_SCORE = _table({"|1|{score}": _SAME})  # the empty spelling: no unit given
-_RATE = _table({"/min|1/min|min-1|bpm|beats/min|breaths/min|brpm|{beats}/min": _SAME})
-_PRESSURE = _table({"mm[Hg]|mmHg|mm(Hg)|torr": _SAME, "kPa": (_MMHG_PER_KPA, 0.0)})
-_PERCENT = _table({"%|pct|percent": _SAME, "1|fraction|{fraction}": (100.0, 0.0)})
-_FLOW = _table({"L/min|lpm": _SAME, "mL/min": (0.001, 0.0)})
-_VOLUME = _table({"mL|cc": _SAME, "L": (1000.0, 0.0)})
-_TEMPERATURE = _table(
-    {
-        "Cel|°C|C|degC|degrees C": _SAME,
-        "[degF]|°F|F|degF|degrees F": (5 / 9, -160 / 9),
-        "K": (1.0, -273.15),
-    }
-)
-_CELLS = _table(  # a UCUM parser reads K/uL as kelvin per microlitre: here it is thousands
-    {
-        "10*3/uL|10^3/uL|x10^3/uL|10e3/uL|K/uL|thou/uL|10*3/mm3": _SAME,
-        "10*9/L|10^9/L|x10^9/L|10e9/L|x10e9/L": _SAME,
-        "/uL|cells/uL|{cells}/uL|/mm3|/mcL": (0.001, 0.0),
-    }
-)
-_MONOVALENT = _table({"mmol/L|mEq/L": _SAME})  # charge 1: one to one
-_LACTATE = _table({"mmol/L": _SAME, "mg/dL": (_LACTATE_MMOL_L, 0.0)})
-_CREATININE = _table(
-    {
-        "mg/dL": _SAME,
-        "umol/L|mcmol/L": (_CREATININE_MG_DL / 1000, 0.0),
-        "mmol/L": (_CREATININE_MG_DL, 0.0),
-    }
-)
-_UREA = _table({"mg/dL": _SAME, "mmol/L": (_UREA_N_MG_DL, 0.0)})
-_GLUCOSE = _table({"mg/dL": _SAME, "mmol/L": (_GLUCOSE_MG_DL, 0.0)})
-_BILIRUBIN = _table({"mg/dL": _SAME, "umol/L|mcmol/L": (_BILIRUBIN_MG_DL / 1000, 0.0)})
-_CRP = _table({"mg/L|ug/mL|mcg/mL": _SAME, "mg/dL": (10.0, 0.0)})
-# mmol/L of haemoglobin may mean monomer or tetramer, a factor of four: refused.
-_HAEMOGLOBIN = _table({"g/dL": _SAME, "g/L": (0.1, 0.0)})
-
-_ACVPU = {
-    **dict.fromkeys(("a", "alert", "awake"), 0.0),
-    **dict.fromkeys(("c", "confusion", "confused", "new confusion"), 1.0),
-    **dict.fromkeys(("v", "voice", "verbal", "responds to voice"), 2.0),
-    **dict.fromkeys(("p", "pain", "responds to pain"), 3.0),
-    **dict.fromkeys(("u", "unresponsive"), 4.0),
-}
-_OXYGEN = {
-    **dict.fromkeys(("air", "room air", "ra", "no"), 0.0),
-    **dict.fromkeys(("oxygen", "o2", "on oxygen", "supplemental oxygen", "yes"), 1.0),
-}
-_SCALE = {"scale 1": 1.0, "scale 2": 2.0}
+def _is_bare(row: Mapping[str, Any]) -> bool:
+    """Whether the concept is a number without dimension."""
+    return "bare" in row or row["unit"] == "1" or row["unit"].startswith("{")
 
 
-# fmt: off
-CONCEPTS: tuple[Concept, ...] = (
-    # code, label, unit, modality, lo, hi, max_age_s,
-    #     loinc, aliases, units, words
-    Concept("sbp", "Systolic blood pressure", "mm[Hg]", "vital", 0, 300, _SPOT_S,
-            ("8480-6", "76534-7"), ("systolic", "sysbp", "nibp_systolic"), _PRESSURE),
-    Concept("dbp", "Diastolic blood pressure", "mm[Hg]", "vital", 0, 200, _SPOT_S,
-            ("8462-4", "76535-4"), ("diastolic", "diasbp", "nibp_diastolic"), _PRESSURE),
-    Concept("map", "Mean arterial pressure", "mm[Hg]", "vital", 0, 250, _SPOT_S,
-            ("8478-0", "76536-2"), ("mean_bp", "nibp_mean"), _PRESSURE),
-    Concept("hr", "Heart rate", "/min", "vital", 0, 300, _SPOT_S,
-            ("8867-4",), ("heart_rate", "pulse", "pulse_rate"), _RATE),
-    Concept("resp_rate", "Respiration rate", "/min", "vital", 0, 120, _SPOT_S,
-            ("9279-1",), ("respiratory_rate", "respiration_rate", "resp"), _RATE),
-    Concept("spo2", "SpO2", "%", "vital", 30, 100, _SPOT_S,
-            ("59408-5", "2708-6"), ("oxygen_saturation", "o2sat"), _PERCENT),
-    Concept("temp", "Temperature", "Cel", "vital", 25, 45, _SPOT_S,
-            ("8310-5",), ("temperature", "body_temperature"), _TEMPERATURE),
-    Concept("consciousness", "Consciousness", "{ACVPU}", "vital", 0, 4, _SPOT_S,
-            ("67775-7",), ("acvpu", "avpu"), _table({"|{ACVPU}|1": _SAME}), _ACVPU),
-    Concept("oxygen", "Air or oxygen", "{oxygen}", "vital", 0, 1, _SPOT_S,
-            (), ("o2_therapy", "oxygen_therapy", "supplemental_oxygen"),
-            _table({"|{oxygen}|1": _SAME}), _OXYGEN),
-    Concept("o2_flow", "Oxygen flow", "L/min", "vital", 0, 100, _SPOT_S,
-            ("3151-8",), ("oxygen_flow",), _FLOW),
-    Concept("fio2", "Inspired oxygen", "%", "vital", 21, 100, _SPOT_S,
-            ("3150-0",), (), _PERCENT),
-    # A prescription, not an observation: it holds until changed, here a month.
-    Concept("spo2_scale", "SpO2 scale", "1", "vital", 1, 2, 30 * _DAY_S,
-            (), ("news2_spo2_scale",), _SCORE, _SCALE),
-    Concept("gcs", "Glasgow Coma Scale", "{score}", "vital", 3, 15, _SPOT_S,
-            ("9269-2",), ("gcs_total",), _SCORE),
-    # Quantities that change within hours stay valid for one day, the others for two or three.
-    Concept("lactate", "Lactate", "mmol/L", "lab", 0, 50, _DAY_S,
-            ("32693-4",), (), _LACTATE),
-    Concept("creatinine", "Creatinine", "mg/dL", "lab", 0, 30, 2 * _DAY_S,
-            ("2160-0",), ("crea",), _CREATININE),
-    # Urea in mg/dL is not urea nitrogen in mg/dL, hence no alias "urea".
-    Concept("bun", "Urea nitrogen", "mg/dL", "lab", 0, 300, 2 * _DAY_S,
-            ("3094-0",), ("urea_nitrogen",), _UREA),
-    Concept("wbc", "White cells", "10*3/uL", "lab", 0, 1000, 2 * _DAY_S,
-            ("6690-2",), ("leukocytes", "white_cells"), _CELLS),
-    Concept("hb", "Haemoglobin", "g/dL", "lab", 1, 25, 2 * _DAY_S,
-            ("718-7",), ("haemoglobin", "hemoglobin", "hgb"), _HAEMOGLOBIN),
-    Concept("plt", "Platelets", "10*3/uL", "lab", 0, 3000, 2 * _DAY_S,
-            ("777-3",), ("platelets",), _CELLS),
-    Concept("k", "Potassium", "mmol/L", "lab", 0.5, 12, _DAY_S,
-            ("2823-3", "6298-4"), ("potassium",), _MONOVALENT),
-    Concept("na", "Sodium", "mmol/L", "lab", 80, 200, _DAY_S,
-            ("2951-2", "2947-0"), ("sodium",), _MONOVALENT),
-    Concept("hco3", "Bicarbonate", "mmol/L", "lab", 1, 60, _DAY_S,
-            ("1963-8", "1959-6"), ("bicarbonate", "bicarb"), _MONOVALENT),
-    Concept("glucose", "Glucose", "mg/dL", "lab", 0, 2000, _DAY_S,
-            ("2345-7", "2339-0"), (), _GLUCOSE),
-    Concept("bilirubin", "Bilirubin, total", "mg/dL", "lab", 0, 100, 3 * _DAY_S,
-            ("1975-2",), ("bili", "bilirubin_total"), _BILIRUBIN),
-    Concept("crp", "C-reactive protein", "mg/L", "lab", 0, 1000, 3 * _DAY_S,
-            ("1988-5",), ("c_reactive_protein",), _CRP),
-    Concept("ph", "Blood pH", "[pH]", "lab", 6.5, 8, _DAY_S,
-            ("11558-4",), (), _table({"|[pH]|pH|1": _SAME})),
-    Concept("pco2", "Carbon dioxide pressure", "mm[Hg]", "lab", 5, 250, _DAY_S,
-            ("11557-6",), ("paco2",), _PRESSURE),
-    Concept("po2", "Oxygen pressure", "mm[Hg]", "lab", 10, 700, _DAY_S,
-            ("11556-8",), ("pao2",), _PRESSURE),
-    # 9187-6 is in use for it but was not verified: no LOINC rather than a guessed one.
-    Concept("urine_output", "Urine output", "mL", "vital", 0, 5000, _SPOT_S,
-            (), ("urine",), _VOLUME),
-    Concept("medication", "Medication", "", "med", 1, 1, _DAY_S,
-            (), ("med", "drug"), {}),
-    Concept("note", "Note", "", "note", 1, 1, 3 * _DAY_S,
-            (), ("nursing_note", "clinical_note"), {}),
-)
-# fmt: on
+def _units(
+    row: Mapping[str, Any], spellings: Mapping[str, units.Unit]
+) -> dict[str, tuple[float, float]]:
+    """Factor table of one row."""
+    if row.get("text"):
+        return {}
+    if "only" in row:
+        return {units.fold(name): (float(factor), 0.0) for name, factor in row["only"].items()}
+    if _is_bare(row):
+        names = (*row.get("bare", ("", "1")), row["unit"])
+        return {units.fold(name): (1.0, 0.0) for name in names}
+    own = units.read_spellings(row.get("units", {}))
+    return units.compile_rules(
+        row["unit"], {**spellings, **own}, row.get("molar_mass", 0.0), row.get("charge", 0)
+    )
 
-INDEX: dict[str, int] = {concept.code: i for i, concept in enumerate(CONCEPTS)}
 
-_LOOKUP: dict[str, Concept] = {
+def _load() -> tuple[Concept, ...]:
+    spellings = units.read_spellings(_read("units.toml")["spellings"])
+    return tuple(_concept(row, spellings) for row in _read("concepts.toml")["concept"])
+
+
+CONCEPTS: Final[tuple[Concept, ...]] = _load()
+INDEX: Final[dict[str, int]] = {concept.code: i for i, concept in enumerate(CONCEPTS)}
+
+_LOOKUP: Final[dict[str, Concept]] = {
     name.casefold(): concept
     for concept in CONCEPTS
     for name in (concept.code, *concept.aliases, *concept.loinc)
+}
+_CODED: Final[dict[tuple[str, str], Concept]] = {
+    (system, str(code)): concept
+    for concept in CONCEPTS
+    for system in ("loinc", "snomed", "omop")
+    for code in getattr(concept, system)
 }
 
 
@@ -215,6 +147,17 @@ def find(code: str) -> Concept | None:
     ('sbp', 'hr', None)
     """
     return _LOOKUP.get(code.strip().casefold())
+
+
+def coded(system: str, code: str) -> Concept | None:
+    """Concept of a code in one terminology: "loinc", "snomed" or "omop"; None if there is none.
+
+    Examples
+    --------
+    >>> coded("omop", "4152194").code, coded("snomed", "4152194")
+    ('sbp', None)
+    """
+    return _CODED.get((system, code.strip()))
 
 
 def normalise(code: str, value: float | None, unit: str, text: str) -> Normalised | Reason:
@@ -241,7 +184,7 @@ def normalise(code: str, value: float | None, unit: str, text: str) -> Normalise
     -----
     An unknown unit is refused, never guessed. The unit and dose of a medication are not read.
     Results are rounded to 1e-6 so that 98.6 °F is 37.0 °C. Checked against:
-    ``tests/features/test_concepts.py``.
+    ``tests/features/test_concepts.py``, ``tests/features/test_units.py``.
 
     Examples
     --------
@@ -263,7 +206,7 @@ def normalise(code: str, value: float | None, unit: str, text: str) -> Normalise
         return _category(concept, value, unit, text)
     if value is None:
         return Reason.BAD_FIELD
-    rule = concept.units.get(_fold_unit(unit))
+    rule = conversion(concept.code, unit)
     if rule is None:
         return Reason.BAD_UNIT
     converted = round(value * rule[0] + rule[1], 6)
@@ -272,9 +215,41 @@ def normalise(code: str, value: float | None, unit: str, text: str) -> Normalise
     return Normalised(concept.code, converted, concept.unit, text)
 
 
+@functools.lru_cache(maxsize=_CACHED_UNITS)
+def conversion(code: str, unit: str) -> tuple[float, float] | None:
+    """(factor, offset) from `unit` to the unit of the concept `code`, None if there is none.
+
+    Parameters
+    ----------
+    code : str
+        Canonical code.
+    unit : str
+        A listed spelling in any case, or UCUM. Where a text is both and they disagree ("Mg/dL":
+        milligrams in a careless chart, megagrams in UCUM) it is refused.
+
+    Examples
+    --------
+    >>> conversion("glucose", "mmol/L"), conversion("wbc", "K/uL"), conversion("glucose", "Mg/dL")
+    ((18.0156, 0.0), (1.0, 0.0), None)
+    """
+    concept = CONCEPTS[INDEX[code]]
+    listed = concept.units.get(units.fold(unit))
+    if not concept.ucum:
+        return listed
+    read = units.parse(unit)
+    wanted = units.parse(concept.unit)
+    exact = None
+    if read is not None and wanted is not None:
+        exact = units.rule(read, wanted, concept.molar_mass, concept.charge)
+    if listed is None or exact is None:
+        return listed or exact
+    same = math.isclose(listed[0], exact[0], rel_tol=_AGREE) and listed[1] == exact[1]
+    return listed if same else None
+
+
 def _category(concept: Concept, value: float | None, unit: str, text: str) -> Normalised | Reason:
     """Fact of a category from its value, its word, or both when they agree."""
-    if _fold_unit(unit) not in concept.units:
+    if units.fold(unit) not in concept.units:
         return Reason.BAD_UNIT
     word = concept.words.get(" ".join(text.split()).casefold())
     if value is None:

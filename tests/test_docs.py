@@ -192,8 +192,8 @@ def test_the_alert_guide_names_every_field_and_phase() -> None:
     assert [n for n in names if f"`{n}`" not in text and n not in known_elsewhere] == []
 
 
-def test_the_event_guide_names_every_concept() -> None:
-    text = (ROOT / "docs" / "events-csv.md").read_text(encoding="utf-8")
+def test_the_concept_guide_names_every_concept() -> None:
+    text = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
     assert [c.code for c in CONCEPTS if f"`{c.code}`" not in text] == []
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.concepts import CONCEPTS, INDEX, Concept, Normalised, find, normalise, word_of
+from features.concepts import CONCEPTS, INDEX, Concept, Normalised, coded, find, normalise, word_of
 from streams.records import Reason
 
 # fmt: off
@@ -18,12 +19,70 @@ REQUIRED = [
     "plt", "k", "na", "glucose", "bilirubin", "crp", "ph", "pco2", "po2", "hco3",
     "urine_output", "medication", "note",
 ]
+CINC_2019 = (
+    "HR O2Sat Temp SBP MAP DBP Resp EtCO2 BaseExcess HCO3 FiO2 pH PaCO2 SaO2 AST BUN Alkalinephos "
+    "Calcium Chloride Creatinine Bilirubin_direct Glucose Lactate Magnesium Phosphate Potassium "
+    "Bilirubin_total TroponinI Hct Hgb PTT WBC Fibrinogen Platelets Age Gender"
+)
+CINC_2012 = (
+    "Albumin ALP ALT AST Bilirubin BUN Cholesterol Creatinine DiasABP FiO2 GCS Glucose HCO3 HCT HR "
+    "K Lactate Mg MAP MechVent Na NIDiasABP NIMAP NISysABP PaCO2 PaO2 pH Platelets RespRate SaO2 "
+    "SysABP Temp TroponinI TroponinT Urine WBC Weight Age Gender Height"
+)
+YAIB = (
+    "alb alp alt ast be bicar bili bili_dir bnd bun ca cai ck ckmb cl crea crp dbp fgn fio2 glu "
+    "hgb hr inr_pt k lact lymph map mch mchc mcv methb mg na neut o2sat pco2 ph phos plt po2 ptt "
+    "resp sbp temp tnt urine wbc age sex height weight"
+)
 # fmt: on
 
 
 def test_every_required_concept_is_there_once() -> None:
-    assert sorted(c.code for c in CONCEPTS) == sorted(REQUIRED)
+    assert set(REQUIRED) <= {c.code for c in CONCEPTS}
     assert list(INDEX.values()) == list(range(len(CONCEPTS)))
+
+
+@pytest.mark.parametrize("columns", [CINC_2019, CINC_2012, YAIB], ids=["2019", "2012", "yaib"])
+def test_the_columns_of_public_data_sets_are_names_of_concepts(columns: str) -> None:
+    names = columns.split()
+    assert [name for name in names if find(name) is None] == []
+    found = [concept.code for concept in map(find, names) if concept is not None]
+    merged = {"sbp", "dbp", "map"}  # invasive and cuff pressures are one concept
+    assert {code for code in found if found.count(code) > 1} <= merged
+
+
+@pytest.mark.parametrize("concept", CONCEPTS, ids=lambda c: c.code)
+def test_a_concept_says_how_long_it_holds_and_where_it_belongs(concept: Concept) -> None:
+    assert 0 < concept.half_life_s <= concept.max_age_s
+    assert concept.modality in {"vital", "lab", "med", "intake", "activity", "note", "static"}
+
+
+def test_a_terminology_is_asked_for_its_own_codes() -> None:
+    found = coded("loinc", "8480-6")
+    assert found is not None
+    assert found.code == "sbp"
+    assert coded("snomed", "8480-6") is None
+    assert coded("omop", "4152194") == found
+
+
+def test_codes_of_the_terminologies_have_their_form_and_no_second_owner() -> None:
+    loinc = [code for c in CONCEPTS for code in c.loinc]
+    assert [code for code in loinc if not re.fullmatch(r"\d{1,5}-\d", code)] == []
+    assert [code for code in loinc if not _loinc_check_digit(code)] == []
+    for codes in (
+        loinc,
+        [x for c in CONCEPTS for x in c.snomed],
+        [x for c in CONCEPTS for x in c.omop],
+    ):
+        assert len(codes) == len(set(codes))
+
+
+def _loinc_check_digit(code: str) -> bool:
+    """Mod 10 of LOINC's users' guide, appendix C: a mistyped code rarely passes."""
+    body, check = code.split("-")
+    odd = "".join(body[::-1][::2][::-1])
+    total = sum(map(int, str(int(odd) * 2))) + sum(map(int, body[::-1][1::2]))
+    return (10 - total % 10) % 10 == int(check)
 
 
 def test_no_two_concepts_share_a_name() -> None:
