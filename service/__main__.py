@@ -17,6 +17,7 @@ from service.cli import (
     backtest_cli,
     data_cli,
     deliver_cli,
+    keys_cli,
     live_cli,
     quiet_cli,
     replay_cli,
@@ -58,6 +59,7 @@ deliver_cli.add_to(app)
 replay_cli.add_to(app)
 data_cli.add_to(app)
 setup_cli.add_to(app)
+keys_cli.add_to(app)
 backtest_cli.add_to(setup_cli.policy_app)
 audit_cli.add_to(app)
 

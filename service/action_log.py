@@ -96,11 +96,13 @@ def carried_out(row: Stored) -> dict[str, Any] | None:
 def refused_action(row: Stored) -> dict[str, Any] | None:
     """The command behind a dead letter; None for a letter of another kind."""
     letter = _LETTER.decode(row.value)
-    if letter.reason != Reason.BAD_COMMAND:
+    if letter.reason not in (Reason.BAD_COMMAND, Reason.UNAUTHORISED):
         return None
     original = base64.b64decode(letter.original)
     record = decode(original, letter.partition, letter.offset, row.append_us).record
     said = record if isinstance(record, AlertCommand) else None
+    if said is None and letter.reason == Reason.UNAUTHORISED:
+        return None  # a forged tick: nobody's action
     return {
         "kind": "refused_action",
         "ref": f"{letter.partition}:{letter.offset}",

@@ -19,6 +19,7 @@ import msgspec
 from alerts.alert import PRIORITY_RANK, AlertEvent, AlertRecord, Resolution
 from service.alert_wish import Wish
 from service.config import Config
+from service.keys import load_ring
 from service.outputs import DeadLetter
 from streams.codec import admit, decode, encode
 from streams.errors import ConfigError
@@ -133,7 +134,8 @@ def send(config: Config, command: AlertCommand, wait_s: float) -> Answer:
     """
     for fault in admit(command, 0, 0, command.event_time_us).rejected:
         raise ConfigError(f"{command.action}: {fault.detail or fault.reason}")
-    return asyncio.run(_send(config, command, wait_s))
+    sent = load_ring(config, "command").sign(command)
+    return asyncio.run(_send(config, sent, wait_s))
 
 
 async def _send(config: Config, command: AlertCommand, wait_s: float) -> Answer:

@@ -14,6 +14,7 @@ from service.config import Config
 from service.engine import Engine
 from service.settle import Timed, untimed
 from streams.errors import ConfigError
+from streams.signing import Keyring
 
 
 def load_policy(path: str) -> Policy:
@@ -63,10 +64,12 @@ def scorers(*policies: Policy) -> tuple[Scorer, ...]:
     return (*always, ColumnScorer(tuple(shown))) if shown else always
 
 
-def build_engine(config: Config, timed: Timed = untimed) -> Engine:
+def build_engine(config: Config, timed: Timed = untimed, keyring: Keyring | None = None) -> Engine:
     """An engine with the rule scorers, the configured policy and waiting rules.
 
-    `timed` lets a host measure its steps, see `service.metrics.Metrics.timed`.
+    `timed` lets a host measure its steps, see `service.metrics.Metrics.timed`. `keyring` is the
+    live worker's: what is replayed from files was put together by who asks for the replay.
     """
     policy = load_policy(config.policy)
-    return Engine(policy, scorers(policy), config.timing_spec, config.kafka.partitions, timed)
+    judges = scorers(policy)
+    return Engine(policy, judges, config.timing_spec, config.kafka.partitions, timed, keyring)

@@ -67,6 +67,13 @@ class TimingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wait_s: float = TimingSpec().wait_s
 
 
+class KeysConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose commands and ticks count. No file: anybody's; see docs/operations.md."""
+
+    file: str = ""  # path of the ring: secrets never stand in this file
+    sign_as: str = ""  # the key of it that this process signs with
+
+
 class WatchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `vigil watch` expects: receipts of these consumers, heartbeats, devices that speak."""
 
@@ -87,6 +94,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database: DatabaseConfig = DatabaseConfig()
     worker: WorkerConfig = WorkerConfig()
     timing: TimingConfig = TimingConfig()
+    keys: KeysConfig = KeysConfig()
     watch: WatchConfig = WatchConfig()
     deliver: dict[str, AnySpec] = {}
     audit_dir: str = ".vigil/audit"  # where notification logs and the log of actions are kept
@@ -163,6 +171,8 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "VIGIL_DATABASE_PASSWORD_FILE": ("database", "password_file"),
     "VIGIL_DATA_DIR": ("worker", "data_dir"),
     "VIGIL_HTTP_HOST": ("worker", "http_host"),
+    "VIGIL_KEYS_FILE": ("keys", "file"),
+    "VIGIL_SIGN_AS": ("keys", "sign_as"),
 }
 
 _NAME = re.compile(r"[A-Za-z0-9.-]{1,200}")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from service.build import load_policy, scorers
 from service.config import Config, redact_dsn
+from service.keys import load_ring
 from service.topics import require_topics
 from streams.errors import StoreError, VigilError
 from streams.io.kafka_admin import describe
@@ -38,6 +39,7 @@ def examine(config: Config) -> list[Finding]:
     """Run every check; none of them raises."""
     checks: tuple[tuple[str, Callable[[Config], str], str], ...] = (
         ("policy", _policy, "correct the file `policy` names, or leave the key out"),
+        ("keys", _keys, "correct the file `keys.file` names; vigil keys new makes keys"),
         ("broker", _broker, "deploy/services up kafka, or set VIGIL_KAFKA to host:port"),
         ("topics", _topics, "vigil init, once the broker answers"),
         ("database", _database, "deploy/services up timescale, or set VIGIL_DATABASE"),
@@ -59,6 +61,13 @@ def _policy(config: Config) -> str:
     policy = load_policy(config.policy)
     scorers(policy)
     return f"{policy.ref.id} {policy.ref.version}"
+
+
+def _keys(config: Config) -> str:
+    ring = load_ring(config)
+    if not ring.keys:
+        return "no signatures: whoever may write the log may command"
+    return f"{len(ring.keys)} keys; commands and ticks must be signed"
 
 
 def _broker(config: Config) -> str:

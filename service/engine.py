@@ -36,6 +36,7 @@ from streams.records import (
     SignalBundle,
     Tick,
 )
+from streams.signing import Keyring, objection
 
 CONTEXT_US = {signal: round(seconds * 1e6) for signal, seconds in CONTEXT_S.items()}
 
@@ -55,6 +56,8 @@ class Engine:
         Partition count of the input topic; a record on a wrong partition is refused.
     timed : callable
         Gives a context around each step, for a host that measures; results do not depend on it.
+    keyring : Keyring or None
+        Whose signatures commands and ticks must bear; None or empty: none is asked for.
     """
 
     def __init__(
@@ -64,12 +67,14 @@ class Engine:
         timing: TimingSpec,
         partitions: int,
         timed: Timed = untimed,
+        keyring: Keyring | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()  # for metrics: records, rejects, duplicates
         self._policy = policy
         self._scorers = tuple(scorers)
         self._timing = timing.checked()
         self._timed = timed
+        self._keyring = keyring or {}
         self._future_us = timing.waits.future_us
         self._partitions = partitions
         self._patients: dict[int, dict[str, Patient]] = {}
@@ -130,6 +135,8 @@ class Engine:
 
     def _route_tick(self, index: int, record: LogRecord) -> None:
         assert isinstance(record.record, Tick)
+        if not self._authorised(index, record, record.record, ""):
+            return
         if record.record.now_us > record.append_us + self._future_us:
             self._refuse_record(index, record, Reason.FUTURE, "")  # it would poison every clock
             return
@@ -154,6 +161,8 @@ class Engine:
 
     def _route_command(self, index: int, record: LogRecord) -> None:
         assert isinstance(record.record, AlertCommand)
+        if not self._authorised(index, record, record.record, record.record.patient_id):
+            return
         if record.record.patient_id == ANYONE:
             self._broadcast(index, record, record.record)
             return
@@ -248,6 +257,17 @@ class Engine:
             return None
         self._touch(patient, record)
         return patient
+
+    def _authorised(
+        self, index: int, record: LogRecord, said: AlertCommand | Tick, patient_id: str
+    ) -> bool:
+        """Whether a key of the ring signed it, or no keys are configured; else it is refused."""
+        why = objection(said, record.append_us, self._keyring) if self._keyring else None
+        if why is None:
+            return True
+        original = record.value or encode(said)
+        self._refuse(index, record, Rejected(Reason.UNAUTHORISED, why, 0, original, patient_id))
+        return False
 
     def _at_home(self, patient_id: str, record: LogRecord) -> bool:
         """Whether somebody's data may be on this partition; who stands for all has none."""

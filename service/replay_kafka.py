@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from service.config import Config, to_toml
+from service.config import Config, KeysConfig, to_toml
 from service.progress import SILENT, Watcher
 from service.replay import Inputs, Replayed, describe, entries
 from service.results import Collector
@@ -129,7 +129,8 @@ def replay_kafka(
     """
     prefix = f"vigil-replay-{uuid.uuid4().hex[:12]}"
     kafka = msgspec.structs.replace(config.kafka, prefix=prefix, group=prefix)
-    own = msgspec.structs.replace(config, kafka=kafka)
+    # Topics of its own that nobody else writes: what stands on them needs no signature.
+    own = msgspec.structs.replace(config, kafka=kafka, keys=KeysConfig())
     began_s = time.perf_counter()
     watcher.stage("creating topics", None)
     create_topics(kafka.bootstrap, prefix, kafka.partitions, kafka.replication, recorded_time=True)

@@ -25,6 +25,7 @@ from service.config import Config
 from service.deliver_host import latest_states
 from service.fleet import OUTAGE, FleetRules, FleetWatch, Outage
 from service.heartbeat import Change, HeartbeatWatch, parse_heartbeat
+from service.keys import load_ring
 from service.receipts import (
     CONDITION,
     Lapse,
@@ -156,6 +157,7 @@ async def _run(config: Config, figures: Figures) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     kafka = config.kafka
+    sign = load_ring(config, "command").sign
     watch = Watch(config)
     watch.seed(await latest_states(config))
     topics = [topic_name(short, kafka.prefix) for short in TOPICS]
@@ -171,7 +173,7 @@ async def _run(config: Config, figures: Figures) -> None:
             commands = [c for row in rows for c in watch.hear(row, now_us)]
             if not rows:  # what is on the log already has been heard
                 commands += watch.tick(now_us)
-            await writer.send_all([m for c in commands for m in messages(config, c, now_us)])
+            await writer.send_all([m for c in commands for m in messages(config, sign(c), now_us)])
             figures.show(watch, now_us)
 
 

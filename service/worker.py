@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -15,6 +16,7 @@ from service.build import build_engine, load_policy, scorers
 from service.config import Config
 from service.heartbeat_host import Beating
 from service.http import HealthServer
+from service.keys import load_ring
 from service.metrics import Metrics
 from service.topics import require_topics
 from streams.errors import ConfigError
@@ -52,12 +54,14 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
     Raises
     ------
     ConfigError
-        If a topic is missing or differs, the policy is bad, or the HTTP port is taken.
+        If a topic is missing or differs, the policy or the ring of keys is bad, or the HTTP port
+        is taken.
     BrokerError
         If Kafka does not answer at the start.
     """
     scorers(load_policy(config.policy))
-    settings = settings_of(config)
+    ring = load_ring(config, "tick" if config.worker.ticks == "wall" else "")
+    settings = replace(settings_of(config), sign=ring.sign)
     _make_folder(Path(settings.datadir or "."))
     require_topics(config)
     metrics = Metrics(CollectorRegistry())
@@ -76,7 +80,7 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
         if settings.ticks == "wall":
             stack.enter_context(Beating(config, settings.instance, metrics))
         logs.hear_clients()
-        return run_worker(settings, lambda: build_engine(config, metrics.timed), metrics)
+        return run_worker(settings, lambda: build_engine(config, metrics.timed, ring.keys), metrics)
 
 
 def _make_folder(folder: Path) -> None:

@@ -189,6 +189,12 @@ def _id_ok(text: str) -> bool:
     )
 
 
+def _signature_ok(record: AlertCommand | Tick) -> bool:
+    """Within its limits; whether it is the right one is for `streams.signing`."""
+    named = not record.key_id or _id_ok(record.key_id)
+    return named and len(record.signature) <= MAX_ID_BYTES
+
+
 def _time_ok(time_us: int) -> bool:
     return MIN_TIME_US <= time_us < MAX_TIME_US
 
@@ -221,6 +227,8 @@ def chunk_fault(chunk: Chunk) -> tuple[Reason, str] | None:
 def _fault(record: Record) -> tuple[Reason, str] | None:
     match record:
         case Tick():
+            if not _signature_ok(record):
+                return Reason.BAD_FIELD, "key_id or signature too long"
             return None if _time_ok(record.now_us) else (Reason.BAD_TIME, "now_us")
         case ClinicalEvent():
             return _event_fault(record)
@@ -230,6 +238,8 @@ def _fault(record: Record) -> tuple[Reason, str] | None:
             ids = (record.patient_id, record.command_id, record.occurrence_id, record.action)
             if not all(_id_ok(text) for text in ids) or len(record.reason) > MAX_TEXT_BYTES:
                 return Reason.BAD_FIELD, "an id is empty, unprintable or too long"
+            if not _signature_ok(record):
+                return Reason.BAD_FIELD, "key_id or signature too long"
             return None if _time_ok(record.event_time_us) else (Reason.BAD_TIME, "event_time_us")
         case _:
             return Reason.UNKNOWN_KIND, "no such record type"

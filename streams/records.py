@@ -38,6 +38,7 @@ class Reason(StrEnum):
     IMPLAUSIBLE = "implausible"  # a clinical value outside what is physically possible
     NO_KNOWN_TIME = "no_known_time"  # a clinical event without the time it became known
     BAD_COMMAND = "bad_command"  # a command that cannot apply to the alert it names
+    UNAUTHORISED = "unauthorised"  # a command or tick without the signature of a key that may
     MISROUTED = "misrouted"  # a record on a partition that is not its patient's
     ENGINE_FAULT = "engine_fault"  # the patient is quarantined after an internal fault
 
@@ -109,7 +110,11 @@ class DeviceStatus(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class AlertCommand(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a person or service asks of an alert. Total order on the log decides races."""
+    """What a person or service asks of an alert. Total order on the log decides races.
+
+    `signature` is that of the process which knows who asked (`streams.signing`): on one log,
+    topic permissions cannot tell a device gateway from a desk.
+    """
 
     command_id: str
     patient_id: str
@@ -121,12 +126,16 @@ class AlertCommand(msgspec.Struct, frozen=True, array_like=True, gc=False):
     expected_seq: int  # -1: whatever the state is
     until_us: int  # 0: no end
     event_time_us: int
+    key_id: str = ""  # empty: not signed
+    signature: bytes = b""
 
 
 class Tick(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The passing of time, on every partition: silence and timers replay because of it."""
 
     now_us: int
+    key_id: str = ""  # empty: not signed
+    signature: bytes = b""
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):

@@ -185,12 +185,14 @@ def _factor(speed: str) -> float | None:
 
 
 async def _write(inputs: Inputs, config: Any, factor: float | None) -> IngestReport:
+    from service.keys import load_ring, with_signed_ticks
     from service.replay import entries
     from streams.io.ingest import ingest as play
     from streams.io.kafka_log import LogWriter
 
+    ring = load_ring(config, "tick")
     async with LogWriter(config.kafka.bootstrap) as writer:
-        log = entries(inputs, config.kafka.partitions)
+        log = with_signed_ticks(entries(inputs, config.kafka.partitions), ring)
         return await play(log, writer, prefix=config.kafka.prefix, speed=factor)
 
 

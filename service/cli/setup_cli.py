@@ -112,9 +112,11 @@ def check(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
     Example: vigil config check --config vigil.toml
     """
     from service.build import load_policy, scorers
+    from service.keys import load_ring
 
     config = configured(config_file)
     config.database_dsn()
+    load_ring(config)
     policy = load_policy(config.policy)
     scorers(policy)
     if as_json:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from alerts.alert import AlertEvent, Kind, Resolution, Responsibility
 from alerts.outward import outward
 from alerts.text import rfc3339
+from service.emitters.fhir_r4b import subject
 
 PRIORITY: Final = "http://hl7.org/fhir/devicealert-priority"
 ACTIVATION: Final = "http://hl7.org/fhir/devicealert-activationState"
@@ -48,10 +49,7 @@ def device_alert(event: AlertEvent, patient_system: str) -> dict[str, Any]:
             ],
             "text": event.condition.display,
         },
-        "subject": {
-            "type": "Patient",
-            "identifier": {"system": patient_system, "value": event.subject},
-        },
+        "subject": subject(event, patient_system),
         "presence": state.presence,
         "presencePeriod": period,
         "acknowledged": accepted,

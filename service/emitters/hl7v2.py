@@ -12,6 +12,7 @@ from alerts.alert import AlertEvent
 from alerts.outward import PRIORITIES, TYPES, acm_phase, outward
 from service.emitters.contract import Document, Letter, Plain
 from service.emitters.spec import Hl7Spec
+from streams.records import ANYONE
 
 PROFILE: Final = "IHE_PCD_ACM_001^IHE PCD^1.3.6.1.4.1.19376.1.6.1.4.1^ISO"
 VERSION: Final = "2.6"
@@ -71,7 +72,9 @@ def message(event: AlertEvent, spec: Hl7Spec) -> str:
         ("68485^MDC_ATTR_ALERT_TYPE^MDC", TYPES[event.kind]),
         ("68546^MDC_ATTR_ALERT_TEXT^MDC", escaped(words)),
     )
-    segments = [_header(event, spec, at), _patient(event, spec)]
+    segments = [_header(event, spec, at)]
+    if event.subject != ANYONE:  # ACM: an alert of no patient has no PID
+        segments.append(_patient(event, spec))
     if event.location is not None:
         place = f"{escaped(event.location.ward)}^^{escaped(event.location.bed)}"
         segments.append(f"PV1||I|{place}")

@@ -45,6 +45,10 @@ FATAL_EXIT = 70  # EX_SOFTWARE: the supervisor restarts us from the replay point
 log = logging.getLogger(__name__)
 
 
+def _as_it_is(tick: Tick) -> Tick:
+    return tick
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
     """How one worker joins its group. Two workers of a group differ in `instance`."""
@@ -61,6 +65,7 @@ class WorkerSettings:
     buffer_bytes: int = 64 * 1024 * 1024  # of records read ahead
     record_bytes: int = 128 * 1024  # what one record is expected to weigh
     datadir: str | None = None
+    sign: Callable[[Tick], Tick] = _as_it_is  # see `streams.signing`
 
     def __post_init__(self) -> None:
         if self.ticks not in ("wall", "recorded"):
@@ -278,7 +283,7 @@ class _Worker:
         while True:
             await asyncio.sleep(self._settings.tick_s)
             now_us = time.time_ns() // 1000
-            value = encode(Tick(now_us))
+            value = encode(self._settings.sign(Tick(now_us)))
             await self._writer.send_all(
                 [
                     Message(self._topic, partition, now_us, None, value)

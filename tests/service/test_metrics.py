@@ -8,12 +8,16 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, generate_latest
 
+from alerts.alert import Action, AlertEvent, Phase
 from service.http import HealthServer
 from service.metrics import Metrics
+from service.outputs import Caused, alert_outputs
 from streams.errors import ConfigError
 from streams.processor import Output
+from tests.service.emitters.emitter_kit import life, raised
 
 
 @pytest.fixture
@@ -147,3 +151,41 @@ def test_metrics_are_served_and_nothing_else(metrics: Metrics, server: HealthSer
 def test_a_taken_port_is_named(metrics: Metrics, server: HealthServer) -> None:
     with pytest.raises(ConfigError, match=f":{server.port} .*choose another port"):
         HealthServer(metrics, port=server.port)
+
+
+def told(event: AlertEvent) -> Output:
+    return alert_outputs(event, Caused(0, event.recorded_us))[0]
+
+
+def sample(metrics: Metrics, name: str) -> float:
+    (line,) = [line for line in exposed(metrics) if line.startswith(f"{name} ")]
+    return float(line.split()[-1])
+
+
+def test_the_time_to_the_first_acknowledgement_is_measured(metrics: Metrics) -> None:
+    first = raised()
+    acked, *_ = life(first.occurrence_id)[1:2]
+    later = replace(acked, recorded_us=first.raised_us + 90_000_000)
+    metrics.published([told(first), told(later)])
+    again = replace(later, actions=(*later.actions, *later.actions))
+    metrics.published([told(again)])  # it expired and was taken anew
+    series = f'vigil_alert_ack_seconds_sum{{priority="{first.priority}"}}'
+    assert sample(metrics, series) == 90.0
+    assert sample(metrics, series.replace("_sum", "_count")) == 1.0
+
+
+def test_the_time_from_window_to_alert_is_measured(metrics: Metrics) -> None:
+    event = raised()
+    assert event.window is not None
+    metrics.published([told(replace(event, recorded_us=event.window[1] + 4_000_000))])
+    assert sample(metrics, f'vigil_alert_end_to_end_seconds_sum{{kind="{event.kind}"}}') == 4.0
+
+
+def test_what_people_said_of_alerts_is_counted_by_their_words(metrics: Metrics) -> None:
+    deed = Action(2, "c-1", "feedback", "user:n", "rn", 0, None, "loose", None, "artefact")
+    metrics.published([told(replace(raised(), phase=Phase.FEEDBACK, actions=(deed,)))])
+    invented = replace(deed, outcome="p-secret")
+    metrics.published([told(replace(raised(), phase=Phase.FEEDBACK, actions=(invented,)))])
+    assert sample(metrics, 'vigil_alert_feedback_total{outcome="artefact"}') == 1.0
+    assert sample(metrics, 'vigil_alert_feedback_total{outcome="other"}') == 1.0
+    assert not any("p-secret" in line for line in exposed(metrics))

@@ -59,7 +59,7 @@ def test_only_steps_that_ask_people_are_communications() -> None:
 
 def test_what_is_held_back_is_a_flag_and_no_communication() -> None:
     quiet = raised(state=axes(suppression=Suppression.SILENCED))
-    assert set(resources(bundle(quiet, PATIENT))) == {"Flag", "RiskAssessment"}
+    assert set(resources(bundle(quiet, PATIENT))) == {"Flag", "RiskAssessment", "Observation"}
     let_go = step(quiet, Phase.UNSUPPRESSED, suppression=Suppression.NONE)
     assert "Communication" in resources(bundle(let_go, PATIENT))
 
@@ -81,6 +81,34 @@ def test_a_calibrated_score_is_one_within_its_horizon() -> None:
     (prediction,) = resources(bundle(raised(score=score), PATIENT))["RiskAssessment"]["prediction"]
     assert prediction["probabilityDecimal"] == 0.83
     assert prediction["whenPeriod"]["end"] > prediction["whenPeriod"]["start"]
+
+
+def test_the_news2_total_is_an_observation_with_its_bounds_and_points() -> None:
+    event = raised()
+    assert event.news2 is not None
+    said = resources(bundle(event, PATIENT))["Observation"]
+    assert said["code"]["coding"][0]["code"] == "1104051000000101"
+    assert said["valueQuantity"]["value"] == event.news2.total
+    values = {part["code"]["text"]: part["valueInteger"] for part in said["component"]}
+    assert values["NEWS2 lower bound"] == event.news2.lower
+    assert values["NEWS2 upper bound"] == event.news2.upper
+    points = [value for words, value in values.items() if words.startswith("NEWS2 points")]
+    assert sum(points) == event.news2.total
+    named = [each["identifier"]["value"] for each in said["derivedFrom"]]
+    assert named == [item.id for item in event.evidence]
+
+
+def test_a_retracted_alert_takes_its_observation_back() -> None:
+    wrong = step(raised("o"), Phase.RETRACTED, resolution=Resolution.RETRACTED)
+    assert resources(bundle(wrong, PATIENT))["Observation"]["status"] == "entered-in-error"
+
+
+def test_an_alert_about_everybody_is_about_a_group_and_no_patient() -> None:
+    r4b = pytest.importorskip("fhir.resources.R4B.bundle")
+    said = bundle(raised(subject="*", kind=Kind.TECHNICAL, score=None, news2=None), PATIENT)
+    r4b.Bundle.model_validate(json.loads(json.dumps(said)))
+    assert {r["subject"]["type"] for r in resources(said).values()} == {"Group"}
+    assert device_alert(raised(subject="*"), PATIENT)["subject"]["type"] == "Group"
 
 
 def test_a_technical_alert_has_no_score_and_is_no_clinical_flag() -> None:

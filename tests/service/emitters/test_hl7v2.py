@@ -90,6 +90,10 @@ def test_no_name_or_comment_can_break_out_of_its_field() -> None:
     assert hl7.parse(text).unescape(str(parsed.segment("PID")[3][0][0])) == kept
 
 
+def test_an_alert_about_everybody_names_no_patient() -> None:
+    assert "PID|" not in message(raised(subject="*"), SPEC)
+
+
 def test_it_can_be_a_file() -> None:
     sent = letter(raised("occ"), Hl7Spec(folder="out"))
     assert sent is not None
