@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
 
+from models.late.descent import descend
 from models.late.fused import Floats, sigmoid, softplus
 
 _STEPS = 100  # Newton's method on a convex loss is done in about 10
@@ -36,9 +36,7 @@ def log_loss(logit: Floats, target: Floats, weight: Floats) -> float:
     return float((weight * (softplus(logit) - target * logit)).sum() / weight.sum())
 
 
-def fit_logistic(
-    x: Floats, target: Floats, weight: Floats | None = None, l2: float = 1.0
-) -> Line:
+def fit_logistic(x: Floats, target: Floats, weight: Floats | None = None, l2: float = 1.0) -> Line:
     """Logistic regression with a ridge on the coefficients, not on the bias.
 
     Parameters
@@ -80,7 +78,7 @@ def fit_logistic(
             np.maximum(ridge, 1e-9)
         )
         step = np.linalg.solve(curvature, gradient)
-        length = 1.0
+        length, there = 1.0, here
         for _ in range(_HALVINGS):
             there = objective(theta - length * step)
             if there <= here:
@@ -121,6 +119,5 @@ def fit_nonnegative(x: Floats, target: Floats, weight: Floats | None = None) -> 
         return log_loss(z, target, weight), slope
 
     start = np.full(design.shape[1], 1.0 / design.shape[1])
-    bounds = [(0.0, None)] * x.shape[1] + [(None, None)]
-    found = minimize(value_and_slope, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return Line(np.asarray(found.x[:-1]) / scale, float(found.x[-1]))
+    at = descend(value_and_slope, start, [*[(0.0, None)] * x.shape[1], (None, None)])
+    return Line(at[:-1] / scale, float(at[-1]))

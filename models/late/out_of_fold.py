@@ -59,7 +59,9 @@ def folds_of(group: Rows, n_folds: int) -> Rows:
     return index.astype(np.int64) % n_folds
 
 
-def out_of_fold(members: Sequence[Fit], target: Floats, group: Rows, n_folds: int = 5) -> StackedRows:
+def out_of_fold(
+    members: Sequence[Fit], target: Floats, group: Rows, n_folds: int = 5
+) -> StackedRows:
     """Logits of every row by members fitted without the row's patient.
 
     Parameters
@@ -102,9 +104,7 @@ def check_out_of_fold(rows: StackedRows) -> None:
         raise ValueError(f"patient {patient} lies in two folds: its stacker was fitted in fold")
 
 
-def leak(
-    make_logits: Callable[[Floats], Floats], shuffled: Sequence[Floats]
-) -> float:
+def leak(make_logits: Callable[[Floats], Floats], shuffled: Sequence[Floats]) -> float:
     """How much logits know of targets that nothing can know.
 
     Parameters

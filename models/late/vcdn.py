@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
-from scipy.optimize import minimize
 
+from models.late.descent import descend
 from models.late.fused import Bools, Floats, Fused, present_logits, sigmoid, softplus
 from models.late.out_of_fold import StackedRows, check_out_of_fold
 from models.shapley import shapley, subsets
@@ -47,9 +47,7 @@ class Vcdn(msgspec.Struct, frozen=True, tag="vcdn"):
         """
         value, present = present_logits(logit)
         members = value.shape[1]
-        shown = [
-            self._logit(value, present & np.array(subset)) for subset in subsets(members)
-        ]
+        shown = [self._logit(value, present & np.array(subset)) for subset in subsets(members)]
         share = np.column_stack(shapley(shown, members))
         spoken = np.where(present.any(axis=1), shown[-1], np.nan)
         return Fused(spoken, share, shown[0], present)
@@ -143,9 +141,8 @@ def fit_vcdn(
         gradient = [d_unit.T @ cells, d_unit.sum(axis=0), (unit * slope).T @ d_z, d_z.sum()]
         return float(loss), np.concatenate([np.ravel(part) for part in gradient]) + l2 * theta
 
-    options = {"maxiter": _ITERATIONS}
-    found = minimize(value_and_slope, start, jac=True, method="L-BFGS-B", options=options)
-    hidden, hidden_bias, out, out_bias = _parts(np.asarray(found.x), width)
+    theta = descend(value_and_slope, start, iterations=_ITERATIONS)
+    hidden, hidden_bias, out, out_bias = _parts(theta, width)
     return Vcdn(
         tuple(tuple(row) for row in hidden.tolist()),
         tuple(hidden_bias.tolist()),
