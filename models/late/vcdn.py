@@ -13,7 +13,7 @@ import numpy as np
 from models.late.descent import descend
 from models.late.fused import Bools, Floats, Fused, present_logits, sigmoid, softplus
 from models.late.out_of_fold import StackedRows, check_out_of_fold
-from models.shapley import shapley, subsets
+from models.late.shapley import shapley, subsets
 
 OPINIONS = 3  # event, none, absent
 _LEAK = 0.25  # slope of LeakyReLU below 0, as in MOGONET's VCDN

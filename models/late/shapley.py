@@ -62,7 +62,7 @@ def shapley(value: Sequence[C], n_modalities: int) -> list[C]:
     Notes
     -----
     Source: Shapley (1953), A value for n-person games.
-    Checked against: ``tests/models/test_shapley.py``.
+    Checked against: ``tests/models/late/test_shapley.py``.
 
     Examples
     --------
