@@ -31,12 +31,20 @@ Group = Literal["models", "encoders", "fusers", "losses"]
 BUILTIN: Final[dict[Group, dict[str, str]]] = {
     "models": {
         "linear": "models.linear",
+        "fusion.gated": "models.families.gated",
+        "fusion.concat": "models.families.concat",
+        "fusion.progressive": "models.families.progressive",
     },
     "encoders": {
         "decay": "models.linear:DecayEncoder",
+        "gru_d": "models.encoders.gru_d:GruD",
+        "point": "models.encoders.point:Point",
     },
     "fusers": {
         "sum": "models.linear:Sum",
+        "concat": "models.fusers.concat:Concat",
+        "gated": "models.fusers.gated:Gated",
+        "progressive": "models.fusers.progressive:Progressive",
     },
     "losses": {
         "bce": "models.losses:WeightedBCE",

@@ -1,0 +1,107 @@
+"""How each input has been moving: change, level against its own start, recent mean and spread.
+
+All of it is held in a few numbers per input and renewed row by row, so a step costs the same after
+an hour as after a year. Nothing here is learned. `Trend.scan` is `step` in a loop, bit by bit.
+
+Only values that are new count; one that is carried forward changes nothing. Means and spreads are
+weighted by exp(-age / span), so a gap in the rows makes old values count less, not more.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from models.parts import CLIP, Inputs
+
+START = 6  # new values that make an input's own starting level
+SPANS_S = (6 * 3600.0, 24 * 3600.0)  # recent, daily
+_COUNT_SCALE = 4.0  # log(1 + 54 values) = 4: keeps the channel near 1
+
+_SHORT = 4  # last, change, start, count
+_PER_SPAN = 3  # effective count, mean, variance
+_LONG = _SHORT + _PER_SPAN * len(SPANS_S) + 2  # and the recent extremes
+SHORT_CHANNELS = 2  # change, deviation from the start
+LONG_CHANNELS = SHORT_CHANNELS + 1 + 2 * len(SPANS_S) + 2
+
+
+class Trend:
+    """Running figures of `d` inputs; `full` adds means, spreads, extremes and counts.
+
+    State is [..., rows, d], zeros before the first value. Channels are [..., channels * d].
+    """
+
+    def __init__(self, d: int, *, full: bool) -> None:
+        self.full = full
+        self.shape = (_LONG if full else _SHORT, d)
+        self.width = (LONG_CHANNELS if full else SHORT_CHANNELS) * d
+
+    def step(self, state: Tensor, inputs: Inputs, passed_s: Tensor) -> Tensor:
+        """State [N, rows, d] after one row of inputs [N, d], `passed_s` [N] after the last."""
+        last, change, start, count = state[:, :_SHORT].unbind(dim=1)
+        z, new = inputs.value, inputs.fresh > 0
+        moved = torch.where(count > 0, z - last, torch.zeros_like(z))
+        settled = start + (z - start) / (count + 1.0)
+        rows = [
+            torch.where(new, z, last),
+            torch.where(new, moved, change),
+            torch.where(new & (count < START), settled, start),
+            torch.where(new, count + 1.0, count),
+        ]
+        if self.full:
+            for i, span_s in enumerate(SPANS_S):
+                first = _SHORT + _PER_SPAN * i
+                kept = torch.exp(-passed_s / span_s)[:, None]
+                rows += _moments(state[:, first : first + _PER_SPAN], z, new, kept)
+            kept = torch.exp(-passed_s / SPANS_S[0])[:, None]
+            rows += _extremes(state[:, -2:], z, new, kept, count)
+        return torch.stack(rows, dim=1)
+
+    def channels(self, state: Tensor, inputs: Inputs) -> Tensor:
+        """What a network is shown, [N, channels * d]; 0 for an input that is missing."""
+        start, count = state[:, 2], state[:, 3]
+        shown = [state[:, 1], inputs.value - start]
+        if self.full:
+            shown.append(torch.log1p(count) / _COUNT_SCALE)
+            for i in range(len(SPANS_S)):
+                _, mean, variance = state[:, _SHORT + _PER_SPAN * i :][:, :_PER_SPAN].unbind(dim=1)
+                shown += [mean, torch.sqrt(variance)]
+            shown += [state[:, -2], state[:, -1]]
+        known = inputs.mask * (count > 0)
+        return torch.cat([channel * known for channel in shown], dim=-1)
+
+    def scan(self, inputs: Inputs, passed_s: Tensor) -> Tensor:
+        """Channels [B, T, channels * d] of whole histories, from an empty state."""
+        state = inputs.value.new_zeros(len(inputs.value), *self.shape)
+        shown = []
+        for t in range(inputs.value.shape[1]):
+            row = Inputs(*(x[:, t] for x in inputs))
+            state = self.step(state, row, passed_s[:, t])
+            shown.append(self.channels(state, row))
+        return torch.stack(shown, dim=1)
+
+
+def _moments(held: Tensor, z: Tensor, new: Tensor, kept: Tensor) -> list[Tensor]:
+    """Effective count, mean and variance, each value weighted by exp(-age / span).
+
+    Source: West (1979), Comm. ACM 22:532, with weights that fade: no sum grows without bound.
+    """
+    weight, mean, variance = held.unbind(dim=1)
+    weight = weight * kept
+    share = 1.0 / (weight + 1.0)
+    off = z - mean
+    return [
+        torch.where(new, weight + 1.0, weight),
+        torch.where(new, mean + share * off, mean),
+        torch.where(new, (1.0 - share) * (variance + share * off * off), variance),
+    ]
+
+
+def _extremes(held: Tensor, z: Tensor, new: Tensor, kept: Tensor, count: Tensor) -> list[Tensor]:
+    """Highest and lowest of late, each drawn towards the newest value as time passes."""
+    high, low = held.unbind(dim=1)
+    first = count == 0
+    faded_high, faded_low = z + (high - z) * kept, z + (low - z) * kept
+    risen = torch.where(first, z, torch.maximum(z, faded_high)).clamp(-CLIP, CLIP)
+    fallen = torch.where(first, z, torch.minimum(z, faded_low)).clamp(-CLIP, CLIP)
+    return [torch.where(new, risen, high), torch.where(new, fallen, low)]
