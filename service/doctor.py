@@ -71,7 +71,7 @@ def _keys(config: Config) -> str:
 
 
 def _broker(config: Config) -> str:
-    describe(config.kafka.bootstrap, config.kafka.prefix)
+    describe(config.kafka.broker, config.kafka.prefix)
     return f"{config.kafka.bootstrap} answers"
 
 

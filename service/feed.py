@@ -89,7 +89,7 @@ async def _run(config: Config, *, once: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     # Facts are few and each is awaited: a batch that waits for company only costs time.
-    async with LogWriter(config.kafka.bootstrap, linger_ms=0) as writer:
+    async with LogWriter(config.kafka.broker, linger_ms=0) as writer:
         if not once:
             logs.hear_clients()
         publish = Publisher(config, writer, loop, stopping)

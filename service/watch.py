@@ -163,8 +163,8 @@ async def _run(config: Config, figures: Figures) -> None:
     topics = [topic_name(short, kafka.prefix) for short in TOPICS]
     start_us = time.time_ns() // 1000 - LOOKBACK_US
     async with (
-        LogWriter(kafka.bootstrap) as writer,
-        Follower(kafka.bootstrap, topics, start_us) as follower,
+        LogWriter(kafka.broker) as writer,
+        Follower(kafka.broker, topics, start_us) as follower,
     ):
         logs.hear_clients()
         while not stopping.is_set():

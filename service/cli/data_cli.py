@@ -191,7 +191,7 @@ async def _write(inputs: Inputs, config: Any, factor: float | None) -> IngestRep
     from streams.io.kafka_log import LogWriter
 
     ring = load_ring(config, "tick")
-    async with LogWriter(config.kafka.bootstrap) as writer:
+    async with LogWriter(config.kafka.broker) as writer:
         log = with_signed_ticks(entries(inputs, config.kafka.partitions), ring)
         return await play(log, writer, prefix=config.kafka.prefix, speed=factor)
 

@@ -21,6 +21,7 @@ from aiokafka.errors import (
 )
 
 from streams.errors import BrokerError
+from streams.io.broker import client_options
 from streams.topics import MAX_MESSAGE_BYTES
 
 APPEND_HEADER = "vigil-append-us"  # eight little-endian bytes
@@ -170,6 +171,7 @@ class LogWriter:
     async def _connect(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
+            **client_options(self._bootstrap),
             enable_idempotence=True,
             acks="all",
             linger_ms=self._linger_ms,

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.errors import BrokerError
+from streams.io.broker import client_options
 from streams.io.kafka_log import (
     REQUEST_TIMEOUT_MS,
     Stored,
@@ -28,6 +29,7 @@ def open_consumer(bootstrap: str, group: str | None = None) -> AIOKafkaConsumer:
     """A consumer that joins no group, commits nothing and takes our largest messages."""
     return AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
+        **client_options(bootstrap),
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
