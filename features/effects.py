@@ -178,13 +178,13 @@ EFFECTS: Final[tuple[Effect, ...]] = (
         "Wiesen et al. (1994), Ann Intern Med 121:278: in equilibrium within 15 min",
     ),
     Effect(
-        "fluid_bolus",
-        "Fluid bolus",
-        ("bolus",),
-        {"sbp": 1, "map": 1, "hr": -1},
+        "inotrope",
+        "Inotrope",
+        ("dobutamine", "milrinone", "isoprenaline", "isoproterenol"),
+        {"hr": 1, "sbp": 1},
         0.0,
         2 * _HOUR_S,
-        "Nunes et al. (2014), Ann Intensive Care 4:25: gone after 60 min",
+        "Prescribing information of dobutamine (FDA): minutes; rates are charted hourly",
     ),
     Effect(
         "oxygen_therapy",

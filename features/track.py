@@ -91,7 +91,8 @@ class Track:
         for dead_us, value in zip(self.dead[start:stop], self.value[start:stop], strict=True):
             self.gone += dead_us == NEVER and value == value
         went += self.ids[start:stop]
-        for column in (self.times, self.known, self.dead, self.value, self.versions, self.ids):
+        del self.ids[start:stop]
+        for column in self._columns():
             del column[start:stop]
 
     def _densest(self) -> int:
@@ -102,8 +103,7 @@ class Track:
 
     def to_state(self) -> list[Any]:
         """Everything, as values MessagePack can hold."""
-        columns = (self.times, self.known, self.dead, self.value, self.versions)
-        packed = [column.tobytes() for column in columns]
+        packed = [column.tobytes() for column in self._columns()]
         return [*packed, self.ids, self.lost_us, self.gone, self._limit]
 
     @classmethod
@@ -111,10 +111,14 @@ class Track:
         """Track as `to_state` left it."""
         track = cls()
         *packed, ids, track.lost_us, track.gone, track._limit = state
-        columns = (track.times, track.known, track.dead, track.value, track.versions)
+        columns: tuple[array[Any], ...] = track._columns()
         for column, data in zip(columns, packed, strict=True):
             column.frombytes(data)
             if len(column) != len(ids):
                 raise ValueError("columns of unequal length")
         track.ids = list(ids)
         return track
+
+    def _columns(self) -> tuple[array[Any], ...]:
+        """Columns of numbers, in the order of the state."""
+        return self.times, self.known, self.dead, self.value, self.versions

@@ -23,6 +23,7 @@ from features.axes import Triple
 from features.calibrations import in_force, learn
 from features.extract import extract
 from features.follow import Care, follow
+from features.intervals import Ints
 from features.primitives import Primitives
 from features.signals import AXES
 from models.score import Score, Scorer
@@ -220,7 +221,7 @@ def _windows(
         out.emitted.append(emit)
     scored = [i for i, (_, window) in enumerate(rows) if window.name == SCORED_WINDOW]
     chosen = [owners[i] for i in scored]
-    scores = _scores(_take(batch, scored), FactsAt(*(part[scored] for part in facts)), judges)
+    scores = _scores(_take(batch, scored), _rows_of(facts, scored), judges)
     for (patient, op), own in zip(chosen, scores, strict=True):
         _judge(patient, op, own, partition[patient.patient_id], out)
     for patient, op in due:
@@ -234,7 +235,12 @@ def _facts(due: Sequence[tuple[Patient, WindowOp]]) -> FactsAt:
     known_us = np.array([window.known_us for window in firsts], np.int64)
     found = facts_at([patient.asof for patient, _ in due], end_us, known_us)
     of = np.repeat(np.arange(len(due)), [len(op.windows) for _, op in due])
-    return FactsAt(found.value[of], found.time_us[of])
+    return _rows_of(found, of)
+
+
+def _rows_of(facts: FactsAt, at: Sequence[int] | Ints) -> FactsAt:
+    """Some rows of facts."""
+    return FactsAt(facts.value[at], facts.time_us[at])
 
 
 def _scores(batch: FeatureBatch, facts: FactsAt, judges: _Judges) -> list[list[Score]]:
