@@ -133,9 +133,7 @@ def histories(draw: st.DrawFn) -> list[tuple[ClinicalEvent, int]]:
     return log
 
 
-_TIMES = st.lists(
-    st.tuples(st.integers(-20, 120), st.integers(-20, 120)), min_size=1, max_size=12
-)
+_TIMES = st.lists(st.tuples(st.integers(-20, 120), st.integers(-20, 120)), min_size=1, max_size=12)
 
 
 @given(histories(), histories(), _TIMES)
