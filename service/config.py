@@ -204,6 +204,7 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "VIGIL_DATABASE_PASSWORD_FILE": ("database", "password_file"),
     "VIGIL_DATA_DIR": ("worker", "data_dir"),
     "VIGIL_HTTP_HOST": ("worker", "http_host"),
+    "VIGIL_WATCH_HTTP_HOST": ("watch", "http_host"),
     "VIGIL_KEYS_FILE": ("keys", "file"),
     "VIGIL_SIGN_AS": ("keys", "sign_as"),
 }

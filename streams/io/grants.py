@@ -109,6 +109,9 @@ def rights(where: Where, role: str, user: str) -> Iterator[ACL]:
         open_end = name.endswith("-")  # one group per target
         kind = ACLResourcePatternType.PREFIXED if open_end else ACLResourcePatternType.LITERAL
         yield _allow(principal, ACLOperation.READ, (ResourceType.GROUP, name, kind))
+    elif role == "watch":  # it asks how far the others are
+        groups = (ResourceType.GROUP, where.group, ACLResourcePatternType.PREFIXED)
+        yield _allow(principal, ACLOperation.DESCRIBE, groups)
     elif role == "subscriber":
         groups = (ResourceType.GROUP, user, ACLResourcePatternType.PREFIXED)
         yield _allow(principal, ACLOperation.READ, groups)
