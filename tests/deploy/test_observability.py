@@ -1,4 +1,4 @@
-"""Alarms, board and figures fit together: every name exists, every alarm is tested and explained."""
+"""Alarms, board and figures fit together: names exist, alarms are tested and explained."""
 
 from __future__ import annotations
 
