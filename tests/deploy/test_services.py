@@ -161,7 +161,7 @@ def test_every_image_is_pinned_to_a_version() -> None:
     images = re.findall(r"^ +image: (\S+)", COMPOSE, re.MULTILINE)
     images += re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert len(images) == 7
-    assert all(re.search(r":\d+\.\d+\.\d+", image) for image in images)
+    assert all(re.search(r":v?\d+\.\d+\.\d+", image) for image in images)
 
 
 def test_compose_names_the_kafka_version_that_runs_natively() -> None:
