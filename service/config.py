@@ -76,6 +76,12 @@ class DatabaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password_file: str = ""
 
 
+class FeedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose clinical events go onto the log: `all`, or those `admitted` (docs/event-store.md)."""
+
+    patients: str = "all"
+
+
 class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a worker runs. `ticks`: wall (live) or recorded (history brings its own)."""
 
@@ -127,6 +133,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kafka: KafkaConfig = KafkaConfig()
     database: DatabaseConfig = DatabaseConfig()
+    feed: FeedConfig = FeedConfig()
     worker: WorkerConfig = WorkerConfig()
     timing: TimingConfig = TimingConfig()
     keys: KeysConfig = KeysConfig()
@@ -334,6 +341,7 @@ def _check(config: Config, place: str) -> None:
             bool(config.kafka.user) == config.kafka.security.startswith("sasl"),
             "kafka.user belongs to security sasl_ssl or sasl_plaintext, and they need it",
         ),
+        (config.feed.patients in ("all", "admitted"), "feed.patients must be all or admitted"),
         (config.worker.ticks in ("wall", "recorded"), "worker.ticks must be wall or recorded"),
         (0.1 <= config.worker.checkpoint_s <= 300, "worker.checkpoint_s must be 0.1 to 300"),
         (1 <= config.worker.batch <= 10_000, "worker.batch must be 1 to 10000"),

@@ -33,7 +33,8 @@ class Role(NamedTuple):
 
 
 ROLES: Final[dict[str, Role]] = {
-    "gateway": Role((), ("in",), None, "device gateways, vigil ingest, vigil events feed"),
+    "gateway": Role((), ("in",), None, "device gateways, vigil ingest"),
+    "feed": Role(("in",), ("in",), None, "vigil events feed; reads what a crash left unmarked"),
     "worker": Role(
         ("in", "state", "alerts"),
         ("in", "features", "scores", "alerts", "alert-state", "state", "dlq", "heartbeat"),
