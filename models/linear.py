@@ -124,7 +124,7 @@ def example_spec(family: str, config: dict[str, object]) -> ModelSpec:
                 ),
                 172_800.0,
             ),
-            ModalitySpec("static", "static", (FeatureSpec("gcs", "{score}", 3.0, 15.0),), 1e9),
+            ModalitySpec("static", "static", (FeatureSpec("age_years", "a", 0.0, 120.0),), 1e9),
         ),
         config=config,
     )

@@ -51,7 +51,7 @@ def init(
     config = configured(config_file)
     kafka = config.kafka
     created = create_topics(
-        kafka.broker,
+        kafka.bootstrap,
         kafka.prefix,
         kafka.partitions,
         kafka.replication,

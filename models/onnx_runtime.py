@@ -1,0 +1,52 @@
+"""A packed model on ONNX Runtime's CPU kernels: the fastest, see benchmarks/RESULTS-models.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnxruntime
+
+from models.runtime import INPUTS, OUTPUTS, Floats, Said
+from streams.errors import CheckpointMismatch
+
+
+class OnnxRuntime:
+    """One thread, one session.
+
+    Parameters
+    ----------
+    graph : bytes
+        From `models.export.to_onnx`.
+
+    Raises
+    ------
+    CheckpointMismatch
+        If the bytes are no graph, or one with other inputs and outputs.
+    """
+
+    name = "onnxruntime cpu"
+    smallest = 8
+
+    def __init__(self, graph: bytes) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what is wrong is raised
+        try:
+            session = onnxruntime.InferenceSession(
+                graph, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its errors share no base class
+            raise CheckpointMismatch(f"model.onnx cannot be read: {error}") from error
+        given = (
+            tuple(x.name for x in session.get_inputs()),
+            tuple(x.name for x in session.get_outputs()),
+        )
+        if given != (INPUTS, OUTPUTS):
+            raise CheckpointMismatch(f"model.onnx has {given}, not {(INPUTS, OUTPUTS)}")
+        self._session: Any = session
+
+    def __call__(self, state: Floats, rows: Floats, clock: Floats) -> Said:
+        """See `models.runtime.Runtime`."""
+        feed = dict(zip(INPUTS, (state, rows, clock), strict=True))
+        return Said(*self._session.run(OUTPUTS, feed))
