@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from benchmarks._boosting import BoostSpec, fit, importance, probability
 from benchmarks._common import data_folder, heading
 from benchmarks._e4_windows import HOP_S, WINDOW_S, read_session, window_features
+from service.datasets.stress_predict import session, windows
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -109,28 +110,16 @@ def main() -> None:
 
 def load(folder: Path) -> Windows:
     """Windows of everybody with labels."""
-    labels = np.genfromtxt(folder / "hr_rsp_label.csv", delimiter=",", skip_header=1)
+    cut = windows(folder, WINDOW_S, HOP_S)
     names: list[str] = []
-    person, share, task, rows = [], [], [], []
-    for path in sorted((folder / "Raw_data").iterdir()):
-        who = int(path.name[1:])
-        own = labels[labels[:, 0] == who]
-        if len(own) == 0:
-            continue
-        session = read_session(path)
-        at, label = own[:, 3], own[:, 4]
-        number = np.cumsum(np.diff(label, prepend=0) > 0) - 1
-        for start in np.arange(at[0], at[-1] - WINDOW_S + 1, HOP_S):
-            inside = (at >= start) & (at < start + WINDOW_S)
-            if inside.sum() < WINDOW_S:
-                continue
-            values = window_features(session, float(start))
+    rows = []
+    for who in np.unique(cut.person).tolist():
+        recording = read_session(session(folder, who))
+        for start_s in cut.start_s[cut.person == who].tolist():
+            values = window_features(recording, start_s)
             names = list(values)
             rows.append(list(values.values()))
-            person.append(who)
-            share.append(float(label[inside].mean()))
-            task.append(int(number[inside][-1]) if label[inside].all() else -1)
-    return Windows(names, np.array(person), np.array(share), np.array(task), np.array(rows))
+    return Windows(names, cut.person, cut.stress_share, cut.task, np.array(rows))
 
 
 def personal(w: Windows) -> Floats:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.asof import AsOf
-from features.concepts import CONCEPTS
+from features.asof import AsOf, FactsAt, facts_at
+from features.facts import N_CONCEPTS
 from streams.windows import Window
 
-Facts = tuple[NDArray[np.float64], NDArray[np.int64]]  # values [C], times_us [C]: `AsOf.at`
+_NO_EFFECTS: Final = np.empty((0, 0))
+_NO_EFFECT_TIMES: Final = np.empty((0, 0), dtype=np.int64)
 
 
 class FeatureBatch(NamedTuple):
@@ -33,12 +34,15 @@ class FeatureBatch(NamedTuple):
 class AlignedBatch(NamedTuple):
     """`FeatureBatch` rows with the clinical facts valid at each row's end, known by `known_us`.
 
-    Columns of the concept arrays follow `features.concepts.CONCEPTS`.
+    Columns of the concept arrays follow `features.concepts.CONCEPTS`, those of the effect arrays
+    `features.effects.EFFECTS`. A batch made without effects has none (0 columns).
     """
 
     features: FeatureBatch
     concept_value: NDArray[np.float64]  # [B, C], NaN = missing
     concept_time_us: NDArray[np.int64]  # [B, C], 0 = missing
+    effect_value: NDArray[np.float64] = _NO_EFFECTS  # [B, E] above 0: given; 0: stopped
+    effect_time_us: NDArray[np.int64] = _NO_EFFECT_TIMES  # [B, E] of the newest dose; 0 = none
 
 
 def align(batch: FeatureBatch, stores: Sequence[AsOf]) -> AlignedBatch:
@@ -61,19 +65,20 @@ def align(batch: FeatureBatch, stores: Sequence[AsOf]) -> AlignedBatch:
     ValueError
         If there is not one store per row.
     """
-    pairs = zip(batch.windows, stores, strict=True)
-    return attach(batch, [store.at(window.end_us, window.known_us) for window, store in pairs])
+    end_us = np.array([window.end_us for window in batch.windows], dtype=np.int64)
+    known_us = np.array([window.known_us for window in batch.windows], dtype=np.int64)
+    return attach(batch, facts_at(stores, end_us, known_us))
 
 
-def attach(batch: FeatureBatch, facts: Sequence[Facts]) -> AlignedBatch:
+def attach(batch: FeatureBatch, facts: FactsAt) -> AlignedBatch:
     """Feature rows with facts already asked for, at the moment each window became due.
 
     Parameters
     ----------
     batch : FeatureBatch
         B rows.
-    facts : sequence of (values, times_us), length B
-        What `AsOf.at` returned for each row.
+    facts : FactsAt
+        What `facts_at` returned, a row each.
 
     Returns
     -------
@@ -83,13 +88,16 @@ def attach(batch: FeatureBatch, facts: Sequence[Facts]) -> AlignedBatch:
     Raises
     ------
     ValueError
-        If there is not one entry per row.
+        If there is not one row of facts per row.
     """
-    if len(facts) != len(batch.windows):
-        raise ValueError(f"{len(facts)} facts for {len(batch.windows)} rows: one per row needed")
-    value = np.full((len(facts), len(CONCEPTS)), np.nan)
-    time_us = np.zeros((len(facts), len(CONCEPTS)), dtype=np.int64)
-    for row, (values, times_us) in enumerate(facts):
-        value[row] = values
-        time_us[row] = times_us
-    return AlignedBatch(batch, value, time_us)
+    if len(facts.value) != len(batch.windows):
+        raise ValueError(
+            f"{len(facts.value)} facts for {len(batch.windows)} rows: one per row needed"
+        )
+    return AlignedBatch(
+        batch,
+        facts.value[:, :N_CONCEPTS],
+        facts.time_us[:, :N_CONCEPTS],
+        facts.value[:, N_CONCEPTS:],
+        facts.time_us[:, N_CONCEPTS:],
+    )

@@ -1,114 +1,48 @@
 """Which clinical fact is in force for time t, as known at time k: a two-clock store.
 
-For each concept: the latest `event_time <= t` among rows known by k, the highest version per
-event, cancelled events removed, older than the concept's maximum age = missing. Ties of event
-time go to the row later in the log. Not here: units and ranges (`features.concepts`).
+For each track: the latest `event_time <= t` among rows known by k, the highest version per event,
+cancelled events removed, older than its maximum age = missing. Ties of event time go to the row
+later in the log. Not here: units and ranges (`features.concepts`), checks (`features.facts`), the
+same over whole histories (`features.asof_join`).
 
-A row is known from max(its `known_time`, the append time of its log record): the feed lags, and
-nobody downstream could have used the row before it was on the log.
+Every store keeps, beside its rows, what holds now: the answer to any (t, k) past everything it
+has seen. Windows trail the clock, so nearly every question is past it and costs a copy of flat
+arrays, many patients at once (`facts_at`); the others look at the few rows of one track.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.concepts import CONCEPTS, INDEX, Concept, find, normalise
+from features.facts import MAX_AGE_US, N_CONCEPTS, TRACK, TRACKS, Fact, admit
+from features.track import NEVER, Track
 from streams.errors import SnapshotMismatch
 from streams.records import ClinicalEvent, Reason
 
-ROWS_PER_CONCEPT = 16
-LOOKBACK_US = 15 * 60 * 1_000_000  # how far behind the newest row answers stay exact
-FUTURE_TOLERANCE_US = 3600 * 1_000_000  # a wrong clock at the source, not an early entry
-STATE_VERSION = 1
+STATE_VERSION: Final = 2
 
-_STATUSES = ("final", "corrected", "cancelled")
-_MAX_AGE_US = np.array([round(c.max_age_s * 1e6) for c in CONCEPTS], dtype=np.int64)
-_MAX_AGE = tuple(int(age) for age in _MAX_AGE_US)
-
-
-class _Row(NamedTuple):
-    """One version of one event, in canonical unit; ordered by (event_time_us, position)."""
-
-    event_time_us: int
-    position: int  # running number of accepted rows: order in the log
-    known_us: int
-    concept: int
-    event_id: str
-    version: int
-    cancelled: bool
-    value: float  # 0.0 when cancelled
-
-
-def _admit(event: ClinicalEvent, append_us: int, position: int) -> _Row | Reason:
-    """Row of an event, or why it cannot be one."""
-    if event.known_time_us <= 0:
-        return Reason.NO_KNOWN_TIME
-    known_us = max(event.known_time_us, append_us)
-    if event.event_time_us > known_us + FUTURE_TOLERANCE_US:
-        return Reason.FUTURE
-    if event.status not in _STATUSES:
-        return Reason.BAD_FIELD
-    cancelled = event.status == "cancelled"
-    fact = _fact(event, cancelled=cancelled)
-    if isinstance(fact, Reason):
-        return fact
-    concept, value = fact
-    return _Row(
-        event.event_time_us,
-        position,
-        known_us,
-        INDEX[concept.code],
-        event.event_id,
-        event.version,
-        cancelled,
-        value,
-    )
-
-
-def _fact(event: ClinicalEvent, *, cancelled: bool) -> tuple[Concept, float] | Reason:
-    """Concept and canonical value; a cancellation needs no value."""
-    if cancelled:
-        concept = find(event.code)
-        return Reason.UNKNOWN_CONCEPT if concept is None else (concept, 0.0)
-    normal = normalise(event.code, event.value, event.unit, event.text)
-    if isinstance(normal, Reason):
-        return normal
-    return CONCEPTS[INDEX[normal.code]], normal.value
-
-
-def refusal(event: ClinicalEvent, append_us: int) -> Reason | None:
-    """Why `AsOf.insert` would refuse an event, None when it would not.
-
-    Parameters
-    ----------
-    event : ClinicalEvent
-        As decoded from the log.
-    append_us : int
-        Append time of its log record, µs UTC.
-
-    Returns
-    -------
-    Reason or None
-        NO_KNOWN_TIME, FUTURE, BAD_FIELD (status), or what `normalise` says; of a cancellation
-        only the code must be known.
-    """
-    row = _admit(event, append_us, 0)
-    return row if isinstance(row, Reason) else None
+_N: Final = len(TRACKS)
+_NO_VALUE: Final = array("d", [float("nan")] * _N)
+_NO_TIME: Final = array("q", [0] * _N)
+_PACK: Final = 1024  # tracks; an event's place is version * _PACK + track
+assert _N < _PACK
 
 
 class AsOf:
     """Current and recent clinical facts of one patient.
 
-    At most `ROWS_PER_CONCEPT` rows per concept are kept, so memory is bounded. Beyond that the
-    oldest row goes, unless the last `LOOKBACK_US` need it: then the densest stretch is thinned,
-    which can make an answer older, never newer.
+    At most `features.track.MOST_ROWS` rows per track are kept, so memory is bounded. Beyond that
+    the oldest row goes, unless the last `LOOKBACK_US` need it: then the densest stretch is
+    thinned, which can make an answer older, never newer.
 
     Examples
     --------
+    >>> from features.concepts import INDEX
     >>> store = AsOf()
     >>> event = ClinicalEvent("e1", 1, "final", "p", "sbp", 98.0, "mmHg", "", 10, 20, "ehr")
     >>> store.insert(event, append_us=30)
@@ -119,12 +53,14 @@ class AsOf:
     True
     """
 
-    __slots__ = ("_position", "_rows", "_versions")
+    __slots__ = ("_now_known", "_now_us", "_now_value", "_places", "_tracks")
 
     def __init__(self) -> None:
-        self._position = 0
-        self._rows: dict[int, list[_Row]] = {}  # concept -> rows, ascending
-        self._versions: dict[str, list[_Row]] = {}  # event_id -> its kept rows
+        self._tracks: dict[int, Track] = {}
+        self._places: dict[str, int | list[int]] = {}  # event_id -> where its rows are
+        self._now_value = array("d", _NO_VALUE)  # per track: of the row that holds in the end
+        self._now_us = array("q", _NO_TIME)
+        self._now_known = array("q", _NO_TIME)  # from when everything about the track is known
 
     def insert(self, event: ClinicalEvent, append_us: int) -> Reason | None:
         """Take one event from the log.
@@ -142,18 +78,30 @@ class AsOf:
             None when stored, or already there (same event id and version: the first copy won).
             Otherwise why it was refused; the store is unchanged.
         """
-        row = _admit(event, append_us, self._position)
-        if isinstance(row, Reason):
-            return row
-        known = self._versions.setdefault(row.event_id, [])
-        if any(other.version == row.version for other in known):
-            return None
-        self._position += 1
-        self._add(row)
-        rows = self._rows[row.concept]
-        if len(rows) > ROWS_PER_CONCEPT:
-            self._evict(rows[_redundant(rows)])
+        fact = admit(event, append_us)
+        if isinstance(fact, Reason):
+            return fact
+        self.add(fact)
         return None
+
+    def add(self, fact: Fact) -> None:
+        """Take one fact that is already admitted; a version that is there changes nothing."""
+        number, time_us, known_us, value, event_id, version, also = fact
+        places = self._places
+        if event_id in places or also or value != value or time_us < self._now_us[number]:
+            self._add_any(fact)
+            return
+        places[event_id] = version * _PACK + number
+        track = self._tracks.get(number)
+        if track is None:
+            track = self._tracks[number] = Track()
+        full = track.put((time_us, known_us, value, event_id, version))
+        self._now_value[number] = value
+        self._now_us[number] = time_us
+        if known_us > self._now_known[number]:
+            self._now_known[number] = known_us
+        if full:
+            self._prune(number, track)
 
     def at(self, t_us: int, known_us: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Facts in force at `t_us` as anyone could know them at `known_us`.
@@ -178,23 +126,17 @@ class AsOf:
         answer depend on how records were polled.
         Checked against: ``tests/features/test_asof.py``.
         """
-        values = np.full(len(CONCEPTS), np.nan)
-        times_us = np.zeros(len(CONCEPTS), dtype=np.int64)
-        for concept, rows in self._rows.items():
-            for row in reversed(rows):
-                if row.event_time_us > t_us or not self._in_force(row, known_us):
-                    continue
-                if t_us - row.event_time_us <= _MAX_AGE[concept]:
-                    values[concept] = row.value
-                    times_us[concept] = row.event_time_us
-                break
-        return values, times_us
+        found = facts_at([self], np.array([t_us]), np.array([known_us]))
+        return found.value[0, :N_CONCEPTS], found.time_us[0, :N_CONCEPTS]
+
+    def track(self, number: int) -> Track | None:
+        """Rows of one track, None when it has none; not to be changed."""
+        return self._tracks.get(number)
 
     def to_state(self) -> dict[str, Any]:
-        """Everything, as msgspec can encode it; the order is the log's."""
-        rows = sorted((row for rows in self._rows.values() for row in rows), key=_by_position)
-        plain = [[CONCEPTS[row.concept].code, *row._replace(concept=0)] for row in rows]
-        return {"version": STATE_VERSION, "position": self._position, "rows": plain}
+        """Everything, as msgspec can encode it; what holds now is worked out again."""
+        tracks = {TRACKS[number]: track.to_state() for number, track in self._tracks.items()}
+        return {"version": STATE_VERSION, "tracks": tracks}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> AsOf:
@@ -208,125 +150,144 @@ class AsOf:
         if state["version"] != STATE_VERSION:
             raise SnapshotMismatch(f"as-of state version {state['version']!r}, not {STATE_VERSION}")
         store = cls()
-        for code, *fields in state["rows"]:
-            if code not in INDEX:
+        for code, kept in state["tracks"].items():
+            if code not in TRACK:
                 raise SnapshotMismatch(f"as-of state names the unknown concept {code!r}")
-            store._add(_Row(*fields)._replace(concept=INDEX[code]))
-        store._position = state["position"]
+            number, track = TRACK[code], Track.from_state(kept)
+            store._tracks[number] = track
+            for event_id, version in zip(track.ids, track.versions, strict=True):
+                store._place(event_id, version, number)
+            store._settle(number, track)
         return store
 
-    def _add(self, row: _Row) -> None:
-        """Put a row into its sorted place."""
-        rows = self._rows.setdefault(row.concept, [])
-        place = len(rows)
-        while place and rows[place - 1] > row:
-            place -= 1
-        rows.insert(place, row)
-        self._versions.setdefault(row.event_id, []).append(row)
+    def _add_any(self, fact: Fact) -> None:
+        """Take a fact that may be a repeat, a version of another, late, or on several tracks."""
+        places = _listed(self._places.get(fact.event_id, []))
+        if any(place // _PACK == fact.version for place in places):
+            return
+        dead_us = self._superseded(fact, places)
+        for number, value in ((fact.track, fact.value), *fact.also):
+            track = self._tracks.setdefault(number, Track())
+            row = (fact.time_us, fact.known_us, value, fact.event_id, fact.version)
+            full = track.put(row, dead_us)
+            self._place(fact.event_id, fact.version, number)
+            self._settle(number, track)
+            if full:
+                self._prune(number, track)
 
-    def _in_force(self, row: _Row, known_us: int) -> bool:
-        """Whether the row is known, stands, and no higher version of it is known."""
-        if row.known_us > known_us or row.cancelled:
-            return False
-        versions = self._versions[row.event_id]
-        return len(versions) == 1 or not any(
-            other.version > row.version and other.known_us <= known_us for other in versions
-        )
+    def _superseded(self, fact: Fact, places: Sequence[int]) -> int:
+        """End the rows of lower versions; returns when a higher one ends this fact."""
+        dead_us = NEVER
+        for place in places:
+            version, number = divmod(place, _PACK)
+            track = self._tracks[number]
+            row = _row_of(track, fact.event_id, version)
+            if version > fact.version:
+                dead_us = min(dead_us, track.known[row])
+            elif fact.known_us < track.dead[row]:
+                track.dead[row] = fact.known_us
+                self._now_known[number] = max(self._now_known[number], fact.known_us)
+                self._settle(number, track)
+        return dead_us
 
-    def _evict(self, row: _Row) -> None:
-        """Forget a row and what it replaced: a replaced row must never come back to life."""
-        versions = self._versions.pop(row.event_id)
-        kept = [other for other in versions if other.version > row.version]
+    def _settle(self, number: int, track: Track) -> None:
+        """Work out again what holds on a track once everything is known."""
+        row = track.find(NEVER, NEVER - 1)
+        self._now_value[number] = track.value[row] if row >= 0 else _NO_VALUE[0]
+        self._now_us[number] = track.times[row] if row >= 0 else 0
+        ended = (dead_us for dead_us in track.dead if dead_us != NEVER)
+        self._now_known[number] = max((*track.known, *ended), default=0)
+
+    def _place(self, event_id: str, version: int, number: int) -> None:
+        place, before = version * _PACK + number, self._places.get(event_id)
+        self._places[event_id] = place if before is None else [*_listed(before), place]
+
+    def _prune(self, number: int, track: Track) -> None:
+        """Keep a track within its bound, and forget events that have no row left."""
+        for event_id in track.prune():
+            places = self._places.pop(event_id, 0)
+            if not isinstance(places, int):
+                self._keep(event_id, places, number, track)
+        if self._now_us[number] <= track.lost_us:
+            self._settle(number, track)
+
+    def _keep(self, event_id: str, places: list[int], number: int, track: Track) -> None:
+        """Keep of an event's places those that still have a row."""
+        kept = [place for place in places if place % _PACK != number]
+        kept += [
+            version * _PACK + number
+            for version, other in zip(track.versions, track.ids, strict=True)
+            if other == event_id
+        ]
         if kept:
-            self._versions[row.event_id] = kept
-        for other in versions:
-            if other.version <= row.version:
-                self._rows[other.concept].remove(other)
+            self._places[event_id] = kept
 
 
-def _by_position(row: _Row) -> int:
-    """Order in the log."""
-    return row.position
+def _listed(places: int | list[int]) -> list[int]:
+    """Places of an event as a list."""
+    return [places] if isinstance(places, int) else places
 
 
-def _redundant(rows: list[_Row]) -> int:
-    """Index of the row that is missed least: the oldest, unless the recent past needs it."""
-    if rows[1].event_time_us <= rows[-1].event_time_us - LOOKBACK_US:
-        return 0
-    gaps = [
-        after.event_time_us - before.event_time_us
-        for before, after in zip(rows, rows[2:], strict=False)
-    ]
-    return 1 + gaps.index(min(gaps))
+def _row_of(track: Track, event_id: str, version: int) -> int:
+    """Row of a version that is there."""
+    row = track.ids.index(event_id)
+    while track.versions[row] != version or track.ids[row] != event_id:
+        row += 1
+    return row
 
 
-def as_of_join(
-    events: Sequence[ClinicalEvent],
-    append_us: Sequence[int],
-    t_us: NDArray[np.int64],
-    known_us: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Facts in force for many (t, k) at once, from one patient's whole history.
+class FactsAt(NamedTuple):
+    """Answers to Q questions; columns as `features.facts.TRACKS`."""
+
+    value: NDArray[np.float64]  # [Q, N] NaN = missing
+    time_us: NDArray[np.int64]  # [Q, N] when it was true; 0 = missing
+
+
+def facts_at(
+    stores: Sequence[AsOf], t_us: NDArray[np.int64], known_us: NDArray[np.int64]
+) -> FactsAt:
+    """Facts in force for many patients at once.
 
     Parameters
     ----------
-    events : sequence of ClinicalEvent, in log order
-        Refused ones are skipped, as `AsOf.insert` would.
-    append_us : sequence of int
-        Append time of each event's log record.
+    stores : sequence of AsOf, length Q
+        The store of each question's patient; the same store may occur many times.
     t_us, known_us : (Q,) int64
-        Event time and decision time of each query.
+        Event time and decision time of each question; equality counts at both.
 
     Returns
     -------
-    values : (Q, C) float64
-        As `AsOf.at`; NaN = missing.
-    times_us : (Q, C) int64
-        0 = missing.
+    FactsAt
+        (Q, N); NaN and 0 = missing.
+
+    Raises
+    ------
+    ValueError
+        If there is not one time of each kind per store.
 
     Notes
     -----
-    Offline twin of `AsOf`, without its bound: memory is Q times events. It shares `_admit` and
-    nothing else with it, so their equality is a proof (``tests/features/test_asof.py``).
+    Row by row equal to `features.asof_join.as_of_join` (``tests/features/test_asof_join.py``).
     """
-    rows = _distinct_rows(events, append_us)
-    values = np.full((len(t_us), len(CONCEPTS)), np.nan)
-    times_us = np.zeros((len(t_us), len(CONCEPTS)), dtype=np.int64)
-    if not rows:
-        return values, times_us
-    rows.sort(key=lambda row: (row.event_id, row.version))
-    event_time_us = np.array([row.event_time_us for row in rows])
-    visible = np.array([row.known_us for row in rows])[None, :] <= known_us[:, None]  # [Q, R]
-    valid = visible & ~_superseded(rows, visible) & (event_time_us[None, :] <= t_us[:, None])
-    valid &= ~np.array([row.cancelled for row in rows])[None, :]
-    order = np.lexsort((np.array([row.position for row in rows]), event_time_us))
-    concept_of = np.array([row.concept for row in rows])[order]
-    row_value = np.array([row.value for row in rows])[order]
-    for concept in sorted(set(concept_of.tolist())):
-        columns = np.flatnonzero(concept_of == concept)  # ascending in (event time, position)
-        candidate = valid[:, order[columns]]
-        last = columns[columns.size - 1 - np.argmax(candidate[:, ::-1], axis=1)]  # [Q]
-        time_us = event_time_us[order[last]]
-        found = candidate.any(axis=1) & (t_us - time_us <= _MAX_AGE_US[concept])
-        values[found, concept] = row_value[last][found]
-        times_us[found, concept] = time_us[found]
-    return values, times_us
+    if not len(stores) == len(t_us) == len(known_us):
+        raise ValueError("one event time and one decision time per store needed")
+    shape = (len(stores), _N)
+    value = np.frombuffer(_joined([s._now_value for s in stores]), np.float64).reshape(shape)
+    time_us = np.frombuffer(_joined([s._now_us for s in stores]), np.int64).reshape(shape)
+    settled_us = np.frombuffer(_joined([s._now_known for s in stores]), np.int64).reshape(shape)
+    behind = (time_us > t_us[:, None]) | (settled_us > known_us[:, None])
+    for question, number in zip(*(part.tolist() for part in behind.nonzero()), strict=True):
+        track = stores[question].track(number)
+        assert track is not None  # only a track with rows has a time or was ever unsettled
+        row = track.find(int(t_us[question]), int(known_us[question]))
+        value[question, number] = track.value[row] if row >= 0 else np.nan
+        time_us[question, number] = track.times[row] if row >= 0 else 0
+    stale = t_us[:, None] - time_us > MAX_AGE_US
+    value[stale] = np.nan
+    time_us[stale] = 0
+    return FactsAt(value, time_us)
 
 
-def _distinct_rows(events: Sequence[ClinicalEvent], append_us: Sequence[int]) -> list[_Row]:
-    """Accepted rows in log order, the first copy of each (event, version)."""
-    rows: dict[tuple[str, int], _Row] = {}
-    for event, appended in zip(events, append_us, strict=True):
-        row = _admit(event, appended, len(rows))
-        if not isinstance(row, Reason):
-            rows.setdefault((row.event_id, row.version), row)
-    return list(rows.values())
-
-
-def _superseded(rows: list[_Row], visible: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether a higher version of each row's event is visible, [Q, R]; sorted by version."""
-    ids = [row.event_id for row in rows]
-    last = {event_id: i for i, event_id in enumerate(ids)}
-    seen = np.cumsum(visible, axis=1)  # [Q, R]
-    result: NDArray[np.bool_] = seen[:, [last[event_id] for event_id in ids]] > seen
-    return result
+def _joined(parts: Sequence[array[Any]]) -> bytearray:
+    """One writable run of bytes."""
+    return bytearray().join(parts)

@@ -17,6 +17,7 @@ from service.cli import (
     backtest_cli,
     data_cli,
     deliver_cli,
+    grant_cli,
     keys_cli,
     live_cli,
     quiet_cli,
@@ -60,6 +61,7 @@ replay_cli.add_to(app)
 data_cli.add_to(app)
 setup_cli.add_to(app)
 keys_cli.add_to(app)
+grant_cli.add_to(app)
 backtest_cli.add_to(setup_cli.policy_app)
 audit_cli.add_to(app)
 

@@ -142,7 +142,7 @@ async def _run(config: Config, actions: ActionLog, on_start: Callable[[str], Non
     dead = topic_name("dlq", kafka.prefix)
     topics = [topic_name("alerts", kafka.prefix), dead]
     group = f"{kafka.group}-audit"
-    async with TrackedConsumer(kafka.bootstrap, group, topics, "earliest") as consumer:
+    async with TrackedConsumer(kafka.broker, group, topics, "earliest") as consumer:
         logs.hear_clients()
         on_start(f"following {' and '.join(topics)} into {config.audit_dir}; Ctrl-C ends")
         while not stopping.is_set():

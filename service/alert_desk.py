@@ -58,7 +58,7 @@ def open_alerts(config: Config, *, closed: bool = False) -> list[AlertRecord]:
         If Kafka does not answer or the topic does not exist.
     """
     name = topic_name("alert-state", config.kafka.prefix)
-    rows = asyncio.run(read_topic(config.kafka.bootstrap, name))
+    rows = asyncio.run(read_topic(config.kafka.broker, name))
     last = {row.key: row.value for row in rows}
     found = [record for value in last.values() if (record := _state(value)) is not None]
     kept = [r for r in found if closed or r.state.resolution is Resolution.OPEN]
@@ -74,7 +74,7 @@ def published(config: Config) -> list[AlertEvent]:
         If Kafka does not answer or the topic does not exist.
     """
     name = topic_name("alerts", config.kafka.prefix)
-    rows = asyncio.run(read_topic(config.kafka.bootstrap, name))
+    rows = asyncio.run(read_topic(config.kafka.broker, name))
     return [event for row in rows if (event := _event(row.value)) is not None]
 
 
@@ -141,7 +141,7 @@ def send(config: Config, command: AlertCommand, wait_s: float) -> Answer:
 async def _send(config: Config, command: AlertCommand, wait_s: float) -> Answer:
     kafka = config.kafka
     topics = [topic_name(name, kafka.prefix) for name in ("alerts", "dlq")]
-    async with LogReader(kafka.bootstrap, topics, "latest") as reader:
+    async with LogReader(kafka.broker, topics, "latest") as reader:
         await _write(config, command)
         if wait_s <= 0:
             return Answer()
@@ -153,7 +153,7 @@ async def _send(config: Config, command: AlertCommand, wait_s: float) -> Answer:
 
 async def _write(config: Config, command: AlertCommand) -> None:
     """Write a command to its patient's partition, or to all of them."""
-    async with LogWriter(config.kafka.bootstrap) as writer:
+    async with LogWriter(config.kafka.broker) as writer:
         await writer.send_all(messages(config, command, time.time_ns() // 1000))
 
 

@@ -22,6 +22,7 @@ from service.emitters.spec import check as check_emitter
 from service.receipts import check_consumer
 from streams.clock import TimingSpec
 from streams.errors import ConfigError
+from streams.io.broker import MECHANISMS, PROTOCOLS, Broker, Security
 
 
 class KafkaConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,6 +33,40 @@ class KafkaConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     partitions: int = 64
     replication: int = 1
     group: str = "vigil"
+    security: str = "plaintext"  # one of streams.io.broker.PROTOCOLS
+    mechanism: str = "SCRAM-SHA-512"
+    user: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+    @property
+    def broker(self) -> Broker:
+        """The address with what it takes to be let in.
+
+        Raises
+        ------
+        ConfigError
+            If the password file cannot be read.
+        """
+        password = _secret(self.password_file, "kafka.password_file")
+        files = (self.ca_file, self.cert_file, self.key_file)
+        security = Security(self.security, self.mechanism, self.user, password, *files)
+        return Broker(self.bootstrap, security)
+
+
+def _secret(path: str, key: str) -> str:
+    """What a file of one secret holds; empty for no file."""
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(
+            f"{key} cannot be read ({error.strerror}); give the process's user read access or "
+            "leave the key out"
+        ) from error
 
 
 class DatabaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +74,12 @@ class DatabaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     dsn: str = "postgresql://vigil@127.0.0.1:25432/vigil"
     password_file: str = ""
+
+
+class FeedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose clinical events go onto the log: `all`, or those `admitted` (docs/event-store.md)."""
+
+    patients: str = "all"
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,6 +133,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kafka: KafkaConfig = KafkaConfig()
     database: DatabaseConfig = DatabaseConfig()
+    feed: FeedConfig = FeedConfig()
     worker: WorkerConfig = WorkerConfig()
     timing: TimingConfig = TimingConfig()
     keys: KeysConfig = KeysConfig()
@@ -115,13 +157,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         if not self.database.password_file:
             return self.database.dsn
-        try:
-            password = Path(self.database.password_file).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigError(
-                f"database.password_file cannot be read ({error.strerror}); give the worker's user "
-                "read access or leave the key out"
-            ) from error
+        password = _secret(self.database.password_file, "database.password_file")
         return _with_password(self.database.dsn, password)
 
     def redacted(self) -> dict[str, Any]:
@@ -167,10 +203,15 @@ def _toml(value: object) -> str:
 ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "VIGIL_KAFKA": ("kafka", "bootstrap"),
     "VIGIL_PREFIX": ("kafka", "prefix"),
+    "VIGIL_KAFKA_SECURITY": ("kafka", "security"),
+    "VIGIL_KAFKA_USER": ("kafka", "user"),
+    "VIGIL_KAFKA_PASSWORD_FILE": ("kafka", "password_file"),
+    "VIGIL_KAFKA_CA_FILE": ("kafka", "ca_file"),
     "VIGIL_DATABASE": ("database", "dsn"),
     "VIGIL_DATABASE_PASSWORD_FILE": ("database", "password_file"),
     "VIGIL_DATA_DIR": ("worker", "data_dir"),
     "VIGIL_HTTP_HOST": ("worker", "http_host"),
+    "VIGIL_WATCH_HTTP_HOST": ("watch", "http_host"),
     "VIGIL_KEYS_FILE": ("keys", "file"),
     "VIGIL_SIGN_AS": ("keys", "sign_as"),
 }
@@ -288,6 +329,19 @@ def _check(config: Config, place: str) -> None:
     rules = (
         (1 <= config.kafka.partitions <= 4096, "kafka.partitions must be 1 to 4096"),
         (1 <= config.kafka.replication <= 16, "kafka.replication must be 1 to 16"),
+        (
+            config.kafka.security in PROTOCOLS,
+            f"kafka.security must be one of {', '.join(PROTOCOLS)}",
+        ),
+        (
+            config.kafka.mechanism in MECHANISMS,
+            f"kafka.mechanism must be one of {', '.join(MECHANISMS)}",
+        ),
+        (
+            bool(config.kafka.user) == config.kafka.security.startswith("sasl"),
+            "kafka.user belongs to security sasl_ssl or sasl_plaintext, and they need it",
+        ),
+        (config.feed.patients in ("all", "admitted"), "feed.patients must be all or admitted"),
         (config.worker.ticks in ("wall", "recorded"), "worker.ticks must be wall or recorded"),
         (0.1 <= config.worker.checkpoint_s <= 300, "worker.checkpoint_s must be 0.1 to 300"),
         (1 <= config.worker.batch <= 10_000, "worker.batch must be 1 to 10000"),

@@ -98,8 +98,8 @@ async def _run(config: Config, name: str, journal: DeliveryLog) -> None:
     topics = [topic_name("alerts", kafka.prefix)]
     group = f"{kafka.group}-deliver-{name}"
     async with (
-        LogWriter(kafka.bootstrap) as writer,
-        TrackedConsumer(kafka.bootstrap, group, topics, spec.start) as consumer,
+        LogWriter(kafka.broker) as writer,
+        TrackedConsumer(kafka.broker, group, topics, spec.start) as consumer,
     ):
         logs.hear_clients()
         told = Figures(CollectorRegistry(), name)
@@ -123,7 +123,7 @@ async def latest_states(config: Config) -> list[AlertRecord]:
         If Kafka does not answer.
     """
     topic = topic_name("alert-state", config.kafka.prefix)
-    rows = await read_topic(config.kafka.bootstrap, topic)
+    rows = await read_topic(config.kafka.broker, topic)
     latest = {row.key: row.value for row in rows}
     return [_RECORD.decode(value) for value in latest.values() if value]
 

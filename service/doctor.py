@@ -14,8 +14,9 @@ from service.keys import load_ring
 from service.topics import require_topics
 from streams.errors import StoreError, VigilError
 from streams.io.kafka_admin import describe
+from streams.io.migrate import SCHEMA_VERSION
 from streams.io.store import Store
-from streams.io.timescale import SCHEMA_VERSION, RetrySpec
+from streams.io.timescale import RetrySpec
 
 FREE_BYTES = 1 << 30
 CLOCK_S = 2.0  # further apart, ages and silences are wrong by more than a tick's half
@@ -71,7 +72,7 @@ def _keys(config: Config) -> str:
 
 
 def _broker(config: Config) -> str:
-    describe(config.kafka.bootstrap, config.kafka.prefix)
+    describe(config.kafka.broker, config.kafka.prefix)
     return f"{config.kafka.bootstrap} answers"
 
 

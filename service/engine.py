@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from alerts.commands import for_everyone
 from alerts.machine import AlertMachine
 from alerts.policy import Policy
-from features.asof import refusal
+from features.facts import admit
 from features.signals import CONTEXT_S
 from models.score import Scorer
 from service.outputs import Caused, dead_letter
@@ -239,9 +239,12 @@ class Engine:
     def _route_event(self, index: int, record: LogRecord) -> None:
         assert isinstance(record.record, ClinicalEvent)
         event = record.record
-        patient = self._admit(index, record, event.patient_id, refusal(event, record.append_us))
+        fact = admit(event, record.append_us)
+        fault = fact if isinstance(fact, Reason) else None
+        patient = self._admit(index, record, event.patient_id, fault)
         if patient is not None:
-            patient.on_event(index, event, record.append_us)
+            assert not isinstance(fact, Reason)  # refused: no patient to tell
+            patient.on_event(index, fact, record.append_us)
 
     def _admit(
         self, index: int, record: LogRecord, patient_id: str, fault: Reason | None = None

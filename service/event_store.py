@@ -1,34 +1,23 @@
-"""`vigil events import|list` and the event feed: CSV to the database, the database to the log.
+"""`vigil events import|list`: CSV to the database, stored events as people read them.
 
-Not here: the CSV format (`service.event_csv`), SQL (`streams.io.store`), the producer (given as
-`publish`). The feed is the only way by which a stored fact reaches an engine.
+Not here: the CSV format (`service.event_csv`), SQL (`streams.io.store`), the way from the
+database to the log (`service.event_feed`).
 """
 
 from __future__ import annotations
 
-import logging
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from service.event_csv import Base, EventError, parse_events
-from streams.errors import OperationalError
 from streams.io.store import Store
-from streams.io.store_rows import BATCH_ROWS, Published, StoredEvent
+from streams.io.store_rows import BATCH_ROWS, StoredEvent
 from streams.records import ClinicalEvent
 
-FEED_ROWS = 500  # published before they are marked; a crash publishes at most these again
-POLL_S = 1.0
 _KEPT_IDS = 20
-_EVER_US = 2**62
-
-# What a producer does with one event, acknowledged: (partition, offset, append_us).
-Publish = Callable[[ClinicalEvent], tuple[int, int, int]]
-
-_LOG = logging.getLogger(__name__)
 
 
 class ImportReport(NamedTuple):
@@ -80,11 +69,10 @@ def import_events(
     batch: list[ClinicalEvent] = []
 
     def flush() -> None:
-        inserted = store.insert_events(batch)
-        changed = store.changed(batch) if inserted < len(batch) else set()
-        totals["inserted"] += inserted
-        totals["changed"] += len(changed)
-        changed_ids.extend(sorted(changed)[: _KEPT_IDS - len(changed_ids)])
+        written = store.store_events(batch)
+        totals["inserted"] += written.new
+        totals["changed"] += len(written.changed)
+        changed_ids.extend(written.changed[: _KEPT_IDS - len(changed_ids)])
         batch.clear()
 
     for row in parse_events(path, base_us):
@@ -121,94 +109,15 @@ def listed(stored: StoredEvent) -> dict[str, object]:
         "unit": event.unit,
         "text": event.text,
         "source": event.source,
+        "coding": stored.coding,
+        "source_value": stored.source_value,
+        "source_unit": stored.source_unit,
         "event_id": event.event_id,
         "version": event.version,
         "status": event.status,
         "partition": None if published is None else published.partition,
         "offset": None if published is None else published.offset,
     }
-
-
-def feed_once(store: Store, publish: Publish, limit: int = FEED_ROWS) -> int:
-    """Publish events that are not on the log yet, and mark them; how many were published.
-
-    Parameters
-    ----------
-    store : Store
-        The system of record.
-    publish : callable
-        Returns when the broker has acknowledged the event.
-    limit : int
-        At most so many.
-
-    Raises
-    ------
-    BrokerError, StoreError
-        Whatever was published before is marked if the database answers.
-
-    Notes
-    -----
-    At least once: a crash between publishing and marking publishes the same `event_id` and
-    `version` again, and the engine ignores the second copy. The mark then carries the append
-    time of the second, so a replay may use that fact later than the live engine did, by the
-    length of the outage; it never uses it earlier.
-    """
-    return _publish_and_mark(store, store.unpublished(limit), publish)
-
-
-def feed_history(store: Store, patient_id: str, publish: Publish) -> int:
-    """Publish everything known of one patient, as at admission; how many events.
-
-    What the engine has already seen it ignores by id and version. Rows that are on the log keep
-    the position they had there.
-    """
-    return _publish_and_mark(store, store.events([patient_id], 0, _EVER_US), publish)
-
-
-def run_feed(
-    store: Store,
-    publish: Publish,
-    stopped: Callable[[], bool],
-    poll_s: float = POLL_S,
-    sleep: Callable[[float], None] = time.sleep,
-) -> int:
-    """Feed until `stopped()`: at once when rows are inserted, and every `poll_s` anyway.
-
-    Returns
-    -------
-    int
-        How many events were published.
-
-    Raises
-    ------
-    OperationalError
-        Only one that is not retriable (no schema, login refused); the rest is waited out.
-    """
-    total = 0
-    while not stopped():
-        try:
-            count = feed_once(store, publish)
-            total += count
-            if count < FEED_ROWS and not stopped():
-                store.wait_for_events(poll_s)
-        except OperationalError as fault:
-            if not fault.retriable:
-                raise
-            _LOG.warning("event feed waits: %s", fault)
-            sleep(poll_s)
-    return total
-
-
-def _publish_and_mark(store: Store, events: Iterable[ClinicalEvent], publish: Publish) -> int:
-    """Publish in order; what the broker has is marked even if a later event fails."""
-    marks: list[Published] = []
-    try:
-        for event in events:
-            key = (event.event_id, event.version, event.event_time_us)
-            marks.append(Published(*key, *publish(event)))
-    finally:
-        store.mark_published(marks)
-    return len(marks)
 
 
 def _iso(time_us: int) -> str:

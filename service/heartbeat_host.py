@@ -104,7 +104,7 @@ class Beating:
         kafka = self._config.kafka
         topic = topic_name("heartbeat", kafka.prefix)
         partition = partition_of(self._instance, kafka.partitions)
-        async with LogWriter(kafka.bootstrap) as writer:
+        async with LogWriter(kafka.broker) as writer:
             while not self._stopping.is_set():
                 now_us = time.time_ns() // 1000
                 value = heartbeat_value(self.beat(now_us))

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
+import platform
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from alerts.alert import Kind, Phase, Priority
-from alerts.commands import OUTCOMES
+from alerts.alert import Phase
+from service.alert_metrics import AlertMetrics
 from streams.processor import Output
 from streams.records import Reason
 
 TYPE_HEADER = "ce_type"  # of an alert: io.vigil.alert.<phase>.v1
 _FEED_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-# From seconds (a tick) to the hours after which nobody answers any more.
-_ALERT_BUCKETS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400)
 _PHASES = frozenset(Phase)
-_KINDS = frozenset(Kind)
-_PRIORITIES = frozenset(Priority)
 _REASONS = frozenset(Reason)
 
 
 class _Letter(msgspec.Struct):
     reason: str = ""
-
-
-class _Deed(msgspec.Struct):
-    type: str
-    outcome: str | None = None
 
 
 class Metrics:
@@ -52,6 +45,7 @@ class Metrics:
     ) -> None:
         self.registry = registry
         self._ready = threading.Event()
+        self._scored_us = 0
         self._frontiers = _FrontierAges(clock_s)
         registry.register(self._frontiers)
         self._records = Counter(
@@ -69,7 +63,7 @@ class Metrics:
         self._alerts = Counter(
             "vigil_alerts", "Alert life-cycle events, by phase.", ["phase"], registry=registry
         )
-        self._people = _Answers(registry)
+        self._people = AlertMetrics(registry)
         self._feed = Histogram(
             "vigil_feed_seconds",
             "Time of one pass through the engine.",
@@ -99,6 +93,19 @@ class Metrics:
         )
         self._lag = Gauge(
             "vigil_lag_records", "Records that wait.", ["partition"], registry=registry
+        )
+        self._moved = Counter(
+            "vigil_partitions_dropped",
+            "Partitions given up, to another worker or while stopping.",
+            registry=registry,
+        )
+        self._scored = Gauge(
+            "vigil_last_score_timestamp_seconds",
+            "Append time of the record behind the newest score.",
+            registry=registry,
+        )
+        Info("vigil_build", "What runs.", registry=registry).info(
+            {"version": version("vigil"), "python": platform.python_version()}
         )
         self._snapshots = Counter("vigil_snapshots", "Patient states stored.", registry=registry)
         self._snapshot_bytes = Counter(
@@ -136,7 +143,10 @@ class Metrics:
         """The broker has these outputs; dead letters and alerts are counted by what they say."""
         for output in outputs:
             self._outputs.labels(output.topic).inc()
-            if output.topic == "dlq":
+            if output.topic == "scores":
+                self._scored_us = max(self._scored_us, output.append_us)
+                self._scored.set(self._scored_us / 1e6)
+            elif output.topic == "dlq":
                 self._rejects.labels(_reason(output)).inc()
             elif output.topic == "alerts":
                 phase = _phase(output)
@@ -160,6 +170,7 @@ class Metrics:
         """The partition belongs to another worker now; its series end."""
         self._frontiers.append_us.pop(partition, None)
         self._lag.remove(str(partition))
+        self._moved.inc()
 
     def ready(self, ready: bool) -> None:
         """Whether every assigned partition is restored and being processed."""
@@ -168,66 +179,6 @@ class Metrics:
         else:
             self._ready.clear()
         self._ready_gauge.set(ready)
-
-
-class _Said(msgspec.Struct):
-    """What of an alert event is measured."""
-
-    kind: str
-    priority: str
-    raised_us: int
-    recorded_us: int
-    window: tuple[int, int] | None = None
-    actions: tuple[_Deed, ...] = ()
-
-
-class _Answers:
-    """How soon alerts are raised and answered, and what people said of them."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._raised = Histogram(
-            "vigil_alert_end_to_end_seconds",
-            "From the end of the window that raised an alert to its record.",
-            ["kind"],
-            buckets=_ALERT_BUCKETS_S,
-            registry=registry,
-        )
-        self._acknowledged = Histogram(
-            "vigil_alert_ack_seconds",
-            "From raising an alert to its first acknowledgement.",
-            ["priority"],
-            buckets=_ALERT_BUCKETS_S,
-            registry=registry,
-        )
-        self._feedback = Counter(
-            "vigil_alert_feedback", "What people said of alerts.", ["outcome"], registry=registry
-        )
-
-    def hear(self, phase: str, output: Output) -> None:
-        """Take one event of an alert; one that cannot be read is counted by its phase only."""
-        if phase not in (Phase.RAISED, Phase.ACKNOWLEDGED, Phase.FEEDBACK):
-            return
-        try:
-            said = msgspec.json.decode(output.value, type=_Said)
-        except msgspec.DecodeError:
-            return
-        if phase == Phase.RAISED and said.window is not None:
-            lag_us = said.recorded_us - said.window[1]
-            self._raised.labels(_of(said.kind, _KINDS)).observe(max(0, lag_us) / 1e6)
-        elif phase == Phase.ACKNOWLEDGED and _first_acknowledgement(said):
-            waited_s = max(0, said.recorded_us - said.raised_us) / 1e6
-            self._acknowledged.labels(_of(said.priority, _PRIORITIES)).observe(waited_s)
-        elif phase == Phase.FEEDBACK and said.actions:
-            self._feedback.labels(_of(said.actions[-1].outcome or "", OUTCOMES)).inc()
-
-
-def _first_acknowledgement(said: _Said) -> bool:
-    return sum(deed.type == "acknowledge" for deed in said.actions) == 1
-
-
-def _of(word: str, vocabulary: Collection[str]) -> str:
-    """A word of the vocabulary: a label never grows with the data."""
-    return word if word in vocabulary else "other"
 
 
 class _FrontierAges:

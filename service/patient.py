@@ -14,10 +14,11 @@ import msgspec
 
 from alerts.machine import AlertMachine
 from features.asof import AsOf
+from features.facts import Fact
 from features.memory import Memory
 from streams.clock import TimingSpec
 from streams.device import Device
-from streams.records import AlertCommand, Chunk, ClinicalEvent, DeviceStatus, Reason
+from streams.records import AlertCommand, Chunk, DeviceStatus, Reason
 from streams.segments import Segment
 from streams.windows import (
     HOP_US,
@@ -62,8 +63,7 @@ class EventOp(NamedTuple):
     """Take in a clinical event."""
 
     cause: Cause
-    event: ClinicalEvent
-    append_us: int
+    fact: Fact
 
 
 class TickOp(NamedTuple):
@@ -165,11 +165,11 @@ class Patient:
         self._emit(index, segments)
         return faults, duplicates
 
-    def on_event(self, index: int, event: ClinicalEvent, append_us: int) -> None:
-        """Queue a clinical event; its values are checked by the engine."""
+    def on_event(self, index: int, fact: Fact, append_us: int) -> None:
+        """Queue a clinical event that the engine has checked."""
         self._see(append_us)
         self.dirty = True
-        self.ops.append(EventOp(Cause(index, self.clock_us), event, append_us))
+        self.ops.append(EventOp(Cause(index, self.clock_us), fact))
 
     def on_command(self, index: int, command: AlertCommand, append_us: int) -> None:
         """Queue a person's command."""

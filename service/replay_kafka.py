@@ -133,13 +133,13 @@ def replay_kafka(
     own = msgspec.structs.replace(config, kafka=kafka, keys=KeysConfig())
     began_s = time.perf_counter()
     watcher.stage("creating topics", None)
-    create_topics(kafka.bootstrap, prefix, kafka.partitions, kafka.replication, recorded_time=True)
+    create_topics(kafka.broker, prefix, kafka.partitions, kafka.replication, recorded_time=True)
     try:
         with tempfile.TemporaryDirectory(prefix="vigil-replay-") as folder:
             report, restarts = asyncio.run(_drive(inputs, own, Path(folder), workers, watcher))
-        collector = asyncio.run(collect(kafka.bootstrap, prefix))
+        collector = asyncio.run(collect(kafka.broker, prefix))
     finally:
-        delete_topics(kafka.bootstrap, prefix)
+        delete_topics(kafka.broker, prefix)
     described = describe(inputs, config, "kafka")
     described["workers"], described["worker_restarts"] = workers, restarts
     described["ingested"] = report._asdict()
@@ -154,7 +154,7 @@ async def _drive(
     workers = Workers(config, folder, count)
     try:
         watcher.stage("ingesting", None)
-        async with LogWriter(kafka.bootstrap) as writer:
+        async with LogWriter(kafka.broker) as writer:
             report = await ingest(entries(inputs, kafka.partitions), writer, prefix=kafka.prefix)
         watcher.stage("waiting for the workers", report.records)
         await finish(config, workers, watcher)
@@ -176,7 +176,7 @@ async def finish(config: Config, workers: Workers, watcher: Watcher = SILENT) ->
     before = None
     while time.monotonic() < deadline_s:
         workers.tend()
-        left = await lag(kafka.bootstrap, kafka.group, topic_name("in", kafka.prefix))
+        left = await lag(kafka.broker, kafka.group, topic_name("in", kafka.prefix))
         if before is not None and before > left:
             watcher.step(before - left)
         before = left

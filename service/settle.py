@@ -15,14 +15,15 @@ import numpy as np
 
 from alerts.alert import AlertEvent
 from alerts.commands import Refused
-from features.align import Facts, FeatureBatch, attach
+from features.align import FeatureBatch, attach
 from features.analyse import analyse
 from features.analysis.motion import analyse_motion
+from features.asof import FactsAt, facts_at
 from features.axes import Triple
 from features.calibrations import in_force, learn
 from features.extract import extract
-from features.families.table import Row
 from features.follow import Care, follow
+from features.intervals import Ints
 from features.primitives import Primitives
 from features.signals import AXES
 from models.score import Score, Scorer
@@ -174,7 +175,7 @@ def _events(patient: Patient, op: Op, out: Settled) -> Sequence[AlertEvent]:
     machine = patient.machine
     match op:
         case EventOp():
-            patient.asof.insert(op.event, op.append_us)
+            patient.asof.add(op.fact)
         case TickOp():
             return machine.on_tick(op.now_us)
         case SignalOp(cause, signal, device_id, 0):
@@ -211,33 +212,40 @@ def _windows(
     owners = [(patient, op) for patient, op in due for _ in op.windows]
     with judges.timed("windows"):
         batch = extract(rows)
-        facts = _facts(rows, owners)
+        facts = _facts(due)
         alerted = [patient.machine.alerted() for patient, _ in owners]
-        follow(rows, batch, [Care(a, *known) for a, known in zip(alerted, facts, strict=True)])
+        follow(rows, batch, [Care(a, *known) for a, *known in zip(alerted, *facts, strict=True)])
     for row, (patient, op) in zip(feature_rows(batch), owners, strict=True):
         caused = Caused(partition[patient.patient_id], op.cause.clock_us)
         emit = Emitted(op.cause.at, patient.patient_id, feature_output(row, caused))
         out.emitted.append(emit)
     scored = [i for i, (_, window) in enumerate(rows) if window.name == SCORED_WINDOW]
     chosen = [owners[i] for i in scored]
-    scores = _scores(_take(batch, scored), [facts[i] for i in scored], judges)
+    scores = _scores(_take(batch, scored), _rows_of(facts, scored), judges)
     for (patient, op), own in zip(chosen, scores, strict=True):
         _judge(patient, op, own, partition[patient.patient_id], out)
     for patient, op in due:
         patient.memory.rings.prune(op.windows[0].end_us - LONGEST_US)
 
 
-def _facts(rows: Sequence[Row], owners: Sequence[tuple[Patient, WindowOp]]) -> list[Facts]:
-    """Clinical facts of each window's patient, as known at its decision."""
-    return [
-        patient.asof.at(window.end_us, window.known_us)
-        for (_, window), (patient, _) in zip(rows, owners, strict=True)
-    ]
+def _facts(due: Sequence[tuple[Patient, WindowOp]]) -> FactsAt:
+    """Clinical facts of each window's patient, as known at its decision; a row per window."""
+    firsts = [op.windows[0] for _, op in due]  # those of one operation end and are decided together
+    end_us = np.array([window.end_us for window in firsts], np.int64)
+    known_us = np.array([window.known_us for window in firsts], np.int64)
+    found = facts_at([patient.asof for patient, _ in due], end_us, known_us)
+    of = np.repeat(np.arange(len(due)), [len(op.windows) for _, op in due])
+    return _rows_of(found, of)
 
 
-def _scores(batch: FeatureBatch, facts: Sequence[Facts], judges: _Judges) -> list[list[Score]]:
+def _rows_of(facts: FactsAt, at: Sequence[int] | Ints) -> FactsAt:
+    """Some rows of facts."""
+    return FactsAt(facts.value[at], facts.time_us[at])
+
+
+def _scores(batch: FeatureBatch, facts: FactsAt, judges: _Judges) -> list[list[Score]]:
     """Per row, the word of every scorer, in the scorers' order."""
-    if not facts:
+    if not batch.windows:
         return []
     aligned = attach(batch, facts)
     said = []

@@ -47,8 +47,8 @@ def in_force(config: Config, now_us: int) -> list[InForce]:
     kafka = config.kafka
 
     async def read() -> list[tuple[int, str, bytes]]:
-        async with LogWriter(kafka.bootstrap) as writer:
-            store = StateStore(kafka.bootstrap, topic_name("state", kafka.prefix), writer)
+        async with LogWriter(kafka.broker) as writer:
+            store = StateStore(kafka.broker, topic_name("state", kafka.prefix), writer)
             found = await store.read(range(kafka.partitions))
         rows = found.states.items()
         return [(part, row.patient_id, row.state) for part, own in rows for row in own]

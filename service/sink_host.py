@@ -49,7 +49,7 @@ async def _run(config: Config, stopping: threading.Event) -> None:
     with Store(config.database_dsn(), sleep=sleeping(stopping)) as store:
         await asyncio.to_thread(wait_for_schema, store, stopping)
         sink = Sink(store, _refused)
-        async with GroupConsumer(kafka.bootstrap, f"{kafka.group}-sink", topics) as consumer:
+        async with GroupConsumer(kafka.broker, f"{kafka.group}-sink", topics) as consumer:
             logs.hear_clients()
             await run_sink(_Polled(consumer), sink, stopping.is_set)
 

@@ -138,7 +138,7 @@ def follow(config: Config, wish: Wish) -> int:
     BrokerError
         If Kafka does not answer or the topic does not exist.
     """
-    name, bootstrap = topic_name(wish.topic, config.kafka.prefix), config.kafka.bootstrap
+    name, bootstrap = topic_name(wish.topic, config.kafka.prefix), config.kafka.broker
     if wish.group:
         asyncio.run(_as_group(config, wish, name))
     elif not wish.once:
@@ -164,8 +164,8 @@ async def _until_now(bootstrap: str, name: str, start: Start) -> list[Stored]:
 
 async def _follow(config: Config, wish: Wish, name: str) -> None:
     async with (
-        LogWriter(config.kafka.bootstrap) as writer,
-        Follower(config.kafka.bootstrap, [name], wish.start) as follower,
+        LogWriter(config.kafka.broker) as writer,
+        Follower(config.kafka.broker, [name], wish.start) as follower,
     ):
         receipts = _Confirming(config, wish, writer)
         while True:
@@ -177,8 +177,8 @@ async def _as_group(config: Config, wish: Wish, name: str) -> None:
     """Show, then commit: a crash repeats a line rather than swallowing it."""
     start = wish.start if isinstance(wish.start, str) else "latest"
     async with (
-        LogWriter(config.kafka.bootstrap) as writer,
-        TrackedConsumer(config.kafka.bootstrap, wish.group, [name], start) as consumer,
+        LogWriter(config.kafka.broker) as writer,
+        TrackedConsumer(config.kafka.broker, wish.group, [name], start) as consumer,
     ):
         receipts = _Confirming(config, wish, writer)
         quiet = 0

@@ -28,9 +28,7 @@ def require_topics(config: Config, *, recorded_time: bool = False) -> None:
         If Kafka does not answer.
     """
     kafka = config.kafka
-    faults = check_topics(
-        kafka.bootstrap, kafka.prefix, kafka.partitions, recorded_time=recorded_time
-    )
+    faults = check_topics(kafka.broker, kafka.prefix, kafka.partitions, recorded_time=recorded_time)
     absent = [fault for fault in faults if fault.endswith(_ABSENT)]
     other = [fault for fault in faults if not fault.endswith(_ABSENT)]
     if absent:

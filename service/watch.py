@@ -24,6 +24,7 @@ from service.alert_desk import messages
 from service.config import Config
 from service.deliver_host import latest_states
 from service.fleet import OUTAGE, FleetRules, FleetWatch, Outage
+from service.group_lag import watch_lags
 from service.heartbeat import Change, HeartbeatWatch, parse_heartbeat
 from service.keys import load_ring
 from service.receipts import (
@@ -97,6 +98,10 @@ class Watch:
             commands.append(_outage_command(outage, now_us))
         return commands + [c for change in changes for c in self._monitoring(change, now_us)]
 
+    def patients(self) -> int:
+        """How many had a score lately."""
+        return len(self._patients)
+
     def _hear(self, short: str, row: Stored, now_us: int) -> list[AlertCommand]:
         if short == "scores":
             if row.key and len(self._patients) < MAX_PATIENTS:
@@ -163,10 +168,11 @@ async def _run(config: Config, figures: Figures) -> None:
     topics = [topic_name(short, kafka.prefix) for short in TOPICS]
     start_us = time.time_ns() // 1000 - LOOKBACK_US
     async with (
-        LogWriter(kafka.bootstrap) as writer,
-        Follower(kafka.bootstrap, topics, start_us) as follower,
+        LogWriter(kafka.broker) as writer,
+        Follower(kafka.broker, topics, start_us) as follower,
     ):
         logs.hear_clients()
+        lags = asyncio.create_task(watch_lags(config, figures.behind))
         while not stopping.is_set():
             rows = await _polled(follower)
             now_us = time.time_ns() // 1000
@@ -175,6 +181,7 @@ async def _run(config: Config, figures: Figures) -> None:
                 commands += watch.tick(now_us)
             await writer.send_all([m for c in commands for m in messages(config, sign(c), now_us)])
             figures.show(watch, now_us)
+        lags.cancel()
 
 
 async def _polled(follower: Follower) -> list[Stored]:
@@ -219,6 +226,19 @@ class Figures:
         self._live = Gauge(
             "vigil_live", "1 while some worker beats and is ready.", registry=registry
         )
+        self._behind = Gauge(
+            "vigil_group_lag_records",
+            "Records that a consumer group has not committed.",
+            ["group"],
+            registry=registry,
+        )
+        self._patients = Gauge(
+            "vigil_monitored_patients", "Patients with a score in the last hour.", registry=registry
+        )
+
+    def behind(self, group: str, records: int) -> None:
+        """A group is so many records behind."""
+        self._behind.labels(group).set(records)
 
     def show(self, watch: Watch, now_us: int) -> None:
         """Set the series."""
@@ -226,6 +246,7 @@ class Figures:
             self._lapsed.labels(consumer).set(count)
         self._waiting.set(watch.receipts.waiting())
         self._silent.set(watch.fleet.silent())
+        self._patients.set(watch.patients())
         age_s = watch.beats.age_s(now_us)
         self._age.set(-1.0 if age_s is None else age_s)
         self._live.set(watch.beats.live(now_us))

@@ -29,7 +29,7 @@ def settings_of(config: Config) -> WorkerSettings:
     """The worker's part of the configuration."""
     worker, kafka = config.worker, config.kafka
     return WorkerSettings(
-        bootstrap=kafka.bootstrap,
+        bootstrap=kafka.broker,
         prefix=kafka.prefix,
         group=kafka.group,
         instance=worker.instance or socket.gethostname(),

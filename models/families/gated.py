@@ -7,8 +7,8 @@ loss, so that each must be of use by itself.
 from __future__ import annotations
 
 import msgspec
-from torch import nn
 
+from models.calibration.module import calibrator_of
 from models.encoders.gru_d import GruD
 from models.encoders.point import Point
 from models.fusers.concat import Concat
@@ -68,7 +68,8 @@ def build(spec: ModelSpec) -> ComposedModel:
     }
     head = EventHead(fuser.width, horizons, config.hidden, config.head_dropout)
     spec = msgspec.structs.replace(spec, state=state_of(spec, encoders))
-    return ComposedModel(spec, Parts(encoders, fuser, head, nn.Identity(), WeightedBCE(), own))
+    calibrator = calibrator_of(spec.calibration, horizons)
+    return ComposedModel(spec, Parts(encoders, fuser, head, calibrator, WeightedBCE(), own))
 
 
 def _fuser(spec: ModelSpec, config: GatedConfig, widths: dict[str, int]) -> Fuser:

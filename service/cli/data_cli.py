@@ -109,19 +109,25 @@ def list_events(
 @events_app.command("feed")
 def feed(
     once: Annotated[bool, typer.Option("--once", help="Publish what waits, then end.")] = False,
+    again: Annotated[
+        list[str] | None,
+        typer.Option("--again", help="Publish this patient's events anew first; `*`: everyone's."),
+    ] = None,
     config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Publish new rows of the database to the patients' logs, until stopped.
 
     The feed is how a stored fact reaches the engine. It waits while the
-    database or the broker is away, and publishes every row once.
+    database or the broker is away, and publishes every row once. Several
+    may run: one publishes, the others stand by.
 
     Example: vigil events feed --once
     """
     from service.feed import run
 
-    count = run(configured(config_file), once=once)
+    everyone = again is not None and "*" in again
+    count = run(configured(config_file), once=once, again=() if everyone else again)
     if as_json:
         say({"published": count})
     else:
@@ -191,7 +197,7 @@ async def _write(inputs: Inputs, config: Any, factor: float | None) -> IngestRep
     from streams.io.kafka_log import LogWriter
 
     ring = load_ring(config, "tick")
-    async with LogWriter(config.kafka.bootstrap) as writer:
+    async with LogWriter(config.kafka.broker) as writer:
         log = with_signed_ticks(entries(inputs, config.kafka.partitions), ring)
         return await play(log, writer, prefix=config.kafka.prefix, speed=factor)
 

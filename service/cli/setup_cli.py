@@ -51,7 +51,7 @@ def init(
     config = configured(config_file)
     kafka = config.kafka
     created = create_topics(
-        kafka.bootstrap,
+        kafka.broker,
         kafka.prefix,
         kafka.partitions,
         kafka.replication,

@@ -25,6 +25,7 @@ from faust.types import TP
 
 from streams.codec import encode
 from streams.errors import BrokerError, ConfigError, VigilError
+from streams.io.broker import security_of
 from streams.io.host import Host, HostMetrics, RawRecord, SilentMetrics
 from streams.io.kafka_admin import check_topics
 from streams.io.kafka_log import LogWriter, Message, append_us_of
@@ -349,11 +350,26 @@ def _raw(message: Any) -> RawRecord:
     return RawRecord(message.partition, message.offset, append_us, message.value or b"")
 
 
+def _credentials(bootstrap: str) -> Any:
+    """Faust's own words for how to be let in; None where everybody is."""
+    security = security_of(bootstrap)
+    context = security.context()
+    if security.sasl:
+        return faust.SASLCredentials(
+            username=security.user,
+            password=security.password,
+            mechanism=security.mechanism,
+            ssl_context=context,
+        )
+    return None if context is None else faust.SSLCredentials(context=context)
+
+
 def _app(settings: WorkerSettings) -> Any:
     """Faust with the settings under which it loses nothing (see `docs/adr`)."""
     return faust.App(
         settings.group,
         broker=[f"kafka://{server.strip()}" for server in settings.bootstrap.split(",")],
+        broker_credentials=_credentials(settings.bootstrap),
         key_serializer="raw",
         value_serializer="raw",
         autodiscover=False,

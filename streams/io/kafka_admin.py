@@ -12,6 +12,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, for_code
 
 from streams.errors import BrokerError, ConfigError
+from streams.io.broker import client_options
 from streams.partition import PARTITIONS
 from streams.topics import DEFAULT_PREFIX, TOPICS, Topic, topic_config, topic_name
 
@@ -73,7 +74,7 @@ def create_topics(
         }
         for name, topic in wanted.items()
     }
-    with _admin(bootstrap) as admin:
+    with admin_client(bootstrap) as admin:
         answer = admin.create_topics(order, timeout_ms=TIMEOUT_MS, raise_errors=False)
         created = []
         for row in answer["topics"]:
@@ -120,7 +121,7 @@ def describe(bootstrap: str, prefix: str = DEFAULT_PREFIX) -> list[TopicState]:
     BrokerError
         If the broker is away.
     """
-    with _admin(bootstrap) as admin:
+    with admin_client(bootstrap) as admin:
         return _describe(admin, [topic_name(short, prefix) for short in TOPICS])
 
 
@@ -133,7 +134,7 @@ def delete_topics(bootstrap: str, prefix: str) -> list[str]:
         If the broker is away or refuses.
     """
     names = [topic_name(short, prefix) for short in TOPICS]
-    with _admin(bootstrap) as admin:
+    with admin_client(bootstrap) as admin:
         answer = admin.delete_topics(names, timeout_ms=TIMEOUT_MS, raise_errors=False)
     deleted = []
     for row in answer["topics"]:
@@ -145,7 +146,7 @@ def delete_topics(bootstrap: str, prefix: str) -> list[str]:
 
 
 @contextmanager
-def _admin(bootstrap: str) -> Iterator[Any]:
+def admin_client(bootstrap: str) -> Iterator[Any]:
     """An admin client whose every failure is one clear line."""
     _knock(bootstrap)
     # kafka-python tells of each refused connection on its own; one line from us is enough.
@@ -153,6 +154,7 @@ def _admin(bootstrap: str) -> Iterator[Any]:
     try:
         admin = KafkaAdminClient(
             bootstrap_servers=bootstrap.split(","),
+            **client_options(bootstrap),
             request_timeout_ms=TIMEOUT_MS,
             bootstrap_timeout_ms=TIMEOUT_MS,
         )

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
 
 from streams.errors import BrokerError
+from streams.io.broker import client_options
 from streams.io.kafka_log import REQUEST_TIMEOUT_MS, Stored, start_client, stop_client
 from streams.io.kafka_read import stored
 from streams.topics import MAX_MESSAGE_BYTES
@@ -26,6 +27,7 @@ class GroupConsumer:
         self._consumer = AIOKafkaConsumer(
             *topics,
             bootstrap_servers=bootstrap,
+            **client_options(bootstrap),
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

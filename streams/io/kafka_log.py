@@ -21,6 +21,7 @@ from aiokafka.errors import (
 )
 
 from streams.errors import BrokerError
+from streams.io.broker import client_options
 from streams.topics import MAX_MESSAGE_BYTES
 
 APPEND_HEADER = "vigil-append-us"  # eight little-endian bytes
@@ -154,6 +155,29 @@ class LogWriter:
                 await self._renew(producer)
         return []
 
+    async def send_once(self, messages: Sequence[Message], timeout_s: float) -> list[int]:
+        """Write messages in order, trying once; their offsets when the broker has them all.
+
+        For a writer that must not repeat itself: it looks at the log before it tries again.
+
+        Raises
+        ------
+        BrokerError
+            Some may be on the log, and more may follow for `REQUEST_TIMEOUT_MS`; not retriable
+            if one of them can never be written.
+        """
+        producer: AIOKafkaProducer | None = None
+        try:
+            producer = await self._connected()
+            return await asyncio.wait_for(_send(producer, messages), timeout_s)
+        except _HOPELESS as error:
+            fault = BrokerError(f"a record can never be written to Kafka: {error}")
+            fault.retriable = False
+            raise fault from error
+        except (KafkaError, BrokerError, AssertionError, TimeoutError) as error:
+            await self._renew(producer)
+            raise BrokerError(f"Kafka at {self._bootstrap}: write failed: {error!r}") from error
+
     async def _connected(self) -> AIOKafkaProducer:
         async with self._renewal:
             if self._producer is None:
@@ -170,6 +194,7 @@ class LogWriter:
     async def _connect(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
+            **client_options(self._bootstrap),
             enable_idempotence=True,
             acks="all",
             linger_ms=self._linger_ms,

@@ -6,14 +6,15 @@ Writing is `streams.io.kafka_log`; the group that processes the input is the wor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.errors import BrokerError
+from streams.io.broker import client_options
 from streams.io.kafka_log import (
     REQUEST_TIMEOUT_MS,
     Stored,
@@ -23,11 +24,14 @@ from streams.io.kafka_log import (
 )
 from streams.topics import MAX_MESSAGE_BYTES
 
+_Kept = TypeVar("_Kept")
+
 
 def open_consumer(bootstrap: str, group: str | None = None) -> AIOKafkaConsumer:
     """A consumer that joins no group, commits nothing and takes our largest messages."""
     return AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
+        **client_options(bootstrap),
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -51,9 +55,13 @@ def stored(record: Any) -> Stored:
 
 
 async def read_range(
-    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
+    consumer: AIOKafkaConsumer,
+    partitions: Iterable[TopicPartition],
+    since: Mapping[TopicPartition, int] | None = None,
 ) -> AsyncIterator[Stored]:
     """Everything in these partitions up to their present ends, by partition in offset order.
+
+    `since`: first offsets to read, instead of the beginnings.
 
     Raises
     ------
@@ -63,7 +71,7 @@ async def read_range(
     wanted = list(partitions)
     consumer.assign(wanted)
     ends = await consumer.end_offsets(wanted)
-    starts = await consumer.beginning_offsets(wanted)
+    starts = since if since is not None else await consumer.beginning_offsets(wanted)
     left = {part for part in wanted if ends[part] > starts[part]}
     for part in wanted:
         consumer.seek(part, starts[part])
@@ -101,6 +109,36 @@ async def read_topic(bootstrap: str, topic: str) -> list[Stored]:
     finally:
         await stop_client(consumer)
     return sorted(rows, key=lambda row: (row.partition, row.offset))
+
+
+async def read_since(
+    bootstrap: str, topic: str, since_us: int, keep: Callable[[Stored], _Kept | None]
+) -> list[_Kept]:
+    """What `keep` makes of the records whose append time is `since_us` or later, None left out.
+
+    Up to the topic's present end, by (partition, offset). Only what is kept is held.
+
+    Raises
+    ------
+    BrokerError
+        If the broker is away or the topic does not exist.
+    """
+    consumer = open_consumer(bootstrap)
+    await start_client(consumer, bootstrap)
+    kept: list[tuple[tuple[int, int], _Kept]] = []
+    try:
+        parts = await partitions_of_topic(consumer, topic)
+        found = await consumer.offsets_for_times(dict.fromkeys(parts, since_us // 1000))
+        starts = {part: at.offset for part, at in found.items() if at is not None}
+        async for row in read_range(consumer, starts, starts):
+            made = keep(row) if row.append_us >= since_us else None
+            if made is not None:
+                kept.append(((row.partition, row.offset), made))
+    except KafkaError as error:
+        raise BrokerError(f"Kafka at {bootstrap}: cannot read {topic}: {error!r}") from error
+    finally:
+        await stop_client(consumer)
+    return [made for _, made in sorted(kept, key=lambda item: item[0])]
 
 
 async def partitions_of_topic(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:

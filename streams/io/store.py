@@ -12,14 +12,19 @@ from typing import Self
 
 from streams.errors import ConfigError
 from streams.io import store_rows
+from streams.io.migrate import migrate
+from streams.io.store_feed import FeedQueue
+from streams.io.store_people import People
+from streams.io.store_quarantine import Quarantine
 from streams.io.store_rows import (
     AlertRecord,
+    EventsWritten,
     FeatureRecord,
-    Published,
     ScoreRecord,
+    SourcedEvent,
     StoredEvent,
 )
-from streams.io.timescale import Line, Micros, RetrySpec, migrate
+from streams.io.timescale import Connection, Line, Micros, RefusedRows, RetrySpec
 from streams.records import ClinicalEvent
 
 
@@ -37,6 +42,9 @@ class Store:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._line = Line(dsn, retry or RetrySpec(), sleep)
+        self.feed = FeedQueue(self._line)
+        self.quarantine = Quarantine(self._line)
+        self.people = People(self._line)
 
     @classmethod
     def connect(cls, dsn: str, retry: RetrySpec | None = None) -> Self:
@@ -68,7 +76,7 @@ class Store:
         return self._line.where()
 
     def migrate(self, extension: bool = True) -> str:
-        """Create or complete the schema; give the edition, see `timescale.migrate`."""
+        """Create or complete the schema; give the edition, see `migrate.migrate`."""
         return self._line.run("migrate", lambda connection: migrate(connection, extension))
 
     def edition(self) -> str:
@@ -90,32 +98,54 @@ class Store:
         query = ", ".join(f"(SELECT count(*) FROM {name})" for name in names)
         return dict(zip(names, self._line.rows("count rows", f"SELECT {query}")[0], strict=True))
 
-    def insert_events(self, events: Sequence[ClinicalEvent]) -> int:
+    def insert_events(self, events: Sequence[ClinicalEvent | SourcedEvent]) -> int:
+        """Insert events that are not there yet, 5,000 per transaction; how many were new.
+
+        See `store_events`, which also tells what was there with other content.
+        """
+        return sum(self._insert(batch, told=False).new for batch in _batches(events))
+
+    def store_events(self, events: Sequence[ClinicalEvent | SourcedEvent]) -> EventsWritten:
         """Insert events that are not there yet, 5,000 per transaction.
 
         Returns
         -------
-        int
-            How many were new. An event whose (event_id, version, event_time) is stored already
-            is left as it is, see `changed`.
+        EventsWritten
+            An event whose (event_id, version) is stored already is left as it is: a correction
+            is a higher version. `changed` names those with other content.
 
         Raises
         ------
         RefusedRows
-            A row breaks a rule of the schema; its batch was not written.
+            A row breaks a rule, see `store_rows.event_fault`; its batch was not written.
         StoreError
             The database went away and did not come back within the retries.
         """
-        size = store_rows.BATCH_ROWS
-        return sum(
-            self._line.write(
-                store_rows.EVENTS, [store_rows.event_row(e) for e in events[at : at + size]]
-            )
-            for at in range(0, len(events), size)
-        )
+        done = [self._insert(batch, told=True) for batch in _batches(events)]
+        changed = sorted({event_id for one in done for event_id in one.changed})
+        return EventsWritten(sum(one.new for one in done), tuple(changed))
 
-    def changed(self, events: Sequence[ClinicalEvent]) -> set[str]:
-        """Ids of events stored under the same id, version and time with other content."""
+    def _insert(
+        self, batch: Sequence[ClinicalEvent | SourcedEvent], *, told: bool
+    ) -> EventsWritten:
+        """Write one batch in one transaction; `told`: compare what was there already."""
+        for place, given in enumerate(batch):
+            fault = store_rows.event_fault(given)
+            if fault is not None:
+                raise RefusedRows(f"cannot write clinical_events: row {place}: {fault[1]}")
+        rows = [store_rows.event_row(given) for given in batch]
+
+        def work(connection: Connection) -> EventsWritten:
+            new = connection.execute(store_rows.INSERT_EVENTS_SQL).rowcount
+            if not told or new == len(rows):
+                return EventsWritten(new, ())
+            found = connection.execute(store_rows.CHANGED_SQL).fetchall()
+            return EventsWritten(new, tuple(str(row[0]) for row in found))
+
+        return self._line.staged("write clinical_events", store_rows.EVENTS, rows, work)
+
+    def changed(self, events: Sequence[ClinicalEvent | SourcedEvent]) -> set[str]:
+        """Ids of events stored under the same id and version with other content."""
         rows = [store_rows.event_row(event) for event in events]
         found = self._line.with_stage(
             "compare events", store_rows.EVENTS, rows, store_rows.CHANGED_SQL
@@ -133,21 +163,6 @@ class Store:
     def write_alerts(self, rows: Sequence[AlertRecord]) -> int:
         """Write alert lifecycle events in one transaction; returns how many were new."""
         return self._line.write(store_rows.ALERTS, rows)
-
-    def unpublished(self, limit: int) -> list[ClinicalEvent]:
-        """Give events that are not marked as published, earliest known first.
-
-        The mark itself is the cursor, so a row of a transaction that commits late is still
-        found: no high-water mark can pass it by.
-        """
-        query = store_rows.UNPUBLISHED_SQL
-        found = self._line.rows("read unpublished events", query, (limit,))
-        return [ClinicalEvent(*row) for row in found]
-
-    def mark_published(self, marks: Sequence[Published]) -> int:
-        """Record where events stand on the log; a mark that is there stays. How many were new."""
-        table, query = store_rows.MARKS, store_rows.MARK_SQL
-        return len(self._line.with_stage("mark events as published", table, marks, query))
 
     def stored_events(
         self, patient_ids: Sequence[str] | None, from_us: int, to_us: int
@@ -199,3 +214,11 @@ class Store:
             raise ConfigError(f"no table over time is called {table!r}; choose one of {names}")
         query = f"SELECT vigil_drop_before('{table}', %s)"
         return int(self._line.rows(f"drop old {table}", query, (Micros(before_us),))[0][0])
+
+
+def _batches(
+    events: Sequence[ClinicalEvent | SourcedEvent],
+) -> Iterator[Sequence[ClinicalEvent | SourcedEvent]]:
+    """Give the events in transactions' worth."""
+    for at in range(0, len(events), store_rows.BATCH_ROWS):
+        yield events[at : at + store_rows.BATCH_ROWS]

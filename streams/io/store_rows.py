@@ -1,17 +1,20 @@
 """Rows of the database and the SQL that moves them: pure text and tuples, no connection.
 
-Not here: running any of it (`streams.io.timescale`). Times are int µs everywhere; the adapters
-of `streams.io.timescale` turn them into timestamptz without passing through a float.
+Not here: running any of it (`streams.io.timescale`), the feed's queue (`streams.io.store_feed`),
+people and quarantine (`store_people`, `store_quarantine`). Times are int µs everywhere; the
+adapters of `streams.io.timescale` turn them into timestamptz without passing through a float.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from streams.records import ClinicalEvent
+from streams.codec import MAX_TEXT_BYTES, MAX_UNIT_BYTES, admit
+from streams.records import ClinicalEvent, Reason
 
 BATCH_ROWS = 5_000  # rows per transaction: streaming.md §8
-EVENTS_CHANNEL = "vigil_events"  # NOTIFY of schema.sql
+MAX_SOURCE_BYTES = 1_024  # characters of what a source called something
+EVENTS_CHANNEL = "vigil_events"  # NOTIFY of 0002_event_feed.sql
 
 
 class Published(NamedTuple):
@@ -25,6 +28,22 @@ class Published(NamedTuple):
     append_us: int
 
 
+class SourcedEvent(NamedTuple):
+    """A clinical event and what its source called it: "system|code", value and unit as written."""
+
+    event: ClinicalEvent
+    coding: str = ""
+    value: str = ""
+    unit: str = ""
+
+
+class EventsWritten(NamedTuple):
+    """What became of a batch: rows = new + stored already the same + changed."""
+
+    new: int
+    changed: tuple[str, ...]  # ids stored already with other content, which stays
+
+
 class StoredEvent(NamedTuple):
     """A clinical event and the time from which the engine could use it.
 
@@ -35,6 +54,9 @@ class StoredEvent(NamedTuple):
     event: ClinicalEvent
     effective_known_us: int
     published: Published | None
+    coding: str = ""
+    source_value: str = ""
+    source_unit: str = ""
 
 
 class FeatureRecord(NamedTuple):
@@ -112,8 +134,9 @@ class Table(NamedTuple):
         if not self.time_column:
             return ""
         return (
-            f"SELECT vigil_partitions('{self.name}', '{self.stage}', '{self.time_column}', "
-            f"'{self.partition_width}')"
+            f"SELECT vigil_make_partitions('{self.name}', '{self.time_column}', "
+            f"'{self.partition_width}', (SELECT array_agg(DISTINCT "
+            f"date_trunc('{self.partition_width}', {self.time_column}, 'UTC')) FROM {self.stage}))"
         )
 
     def insert_sql(self) -> str:
@@ -131,9 +154,10 @@ class Table(NamedTuple):
 # fmt: off
 EVENTS = Table(
     "clinical_events",
-    ("event_id text", "version int4", "status text", "patient_id text", "code text",
+    ("event_id text", "version int4", "status text", "patient_id text", "concept text",
      "value float8", "unit text", "text text", "event_time timestamptz",
-     "known_time timestamptz", "source text"),
+     "known_time timestamptz", "source text", "source_coding text", "source_value text",
+     "source_unit text"),
     "event_id, version, event_time", "event_time", "month",
 )
 FEATURES = Table(
@@ -155,52 +179,50 @@ ALERTS = Table(
      "recorded_at timestamptz", "record jsonb"),
     "occurrence_id, seq",
 )
-# Never a table, only a stage: positions on their way into `clinical_events`.
-MARKS = Table(
-    "marks",
-    ("event_id text", "version int4", "event_time timestamptz", "log_partition int4",
-     "log_offset int8", "append_us int8"),
-    "event_id, version, event_time",
-)
 # fmt: on
 TABLES = (EVENTS, FEATURES, SCORES, ALERTS)
 
-_EVENT_COLUMNS = EVENTS.names
+# Columns of `clinical_events` in the order of ClinicalEvent's fields.
+EVENT_COLUMNS = ", ".join(f"e.{column.split()[0]}" for column in EVENTS.columns[:11])
+
+# An id and version that are stored stay as they are, whatever the time of the new row. Two
+# writers of the same key: the second fails in `vigil_queue_events` and is tried again.
+INSERT_EVENTS_SQL = f"""
+    INSERT INTO clinical_events ({EVENTS.names})
+    SELECT {EVENTS.names} FROM (
+        SELECT DISTINCT ON (event_id, version) * FROM {EVENTS.stage}
+        ORDER BY event_id, version, ctid
+    ) AS s
+    WHERE NOT EXISTS (SELECT FROM event_feed f
+        WHERE f.event_id = s.event_id AND f.version = s.version)
+    ORDER BY event_id, version ON CONFLICT DO NOTHING
+"""
 
 CHANGED_SQL = f"""
-    SELECT s.event_id FROM {EVENTS.stage} s
-    JOIN clinical_events e USING (event_id, version, event_time)
-    WHERE (s.status, s.patient_id, s.code, s.value, s.unit, s.text, s.known_time, s.source)
-        IS DISTINCT FROM
-          (e.status, e.patient_id, e.code, e.value, e.unit, e.text, e.known_time, e.source)
+    SELECT DISTINCT s.event_id FROM {EVENTS.stage} s
+    JOIN event_feed f USING (event_id, version)
+    JOIN clinical_events e
+        ON e.event_id = f.event_id AND e.version = f.version AND e.event_time = f.event_time
+    WHERE (s.status, s.patient_id, s.concept, s.value, s.unit, s.text, s.event_time,
+            s.known_time, s.source)
+        IS DISTINCT FROM (e.status, e.patient_id, e.concept, e.value, e.unit, e.text,
+            e.event_time, e.known_time, e.source)
     ORDER BY s.event_id
 """
 
-UNPUBLISHED_SQL = f"""
-    SELECT {_EVENT_COLUMNS} FROM clinical_events WHERE published_append_us IS NULL
-    ORDER BY known_time, event_id, version LIMIT %s
-"""
-
-MARK_SQL = f"""
-    UPDATE clinical_events e SET published_partition = s.log_partition,
-        published_offset = s.log_offset, published_append_us = s.append_us
-    FROM {MARKS.stage} s
-    WHERE e.event_id = s.event_id AND e.version = s.version AND e.event_time = s.event_time
-        AND e.published_append_us IS NULL
-    RETURNING e.event_id
-"""
-
 # µs since 1970 from a timestamptz: extract gives an exact numeric (PostgreSQL >= 14).
-_KNOWN_US = "(extract(epoch FROM known_time) * 1000000)::int8"
+KNOWN_US = "(extract(epoch FROM e.known_time) * 1000000)::int8"
+_STORED = f"""
+    SELECT {EVENT_COLUMNS}, greatest({KNOWN_US}, f.append_us) AS effective_us,
+        f.log_partition, f.log_offset, f.append_us, e.source_coding, e.source_value, e.source_unit
+    FROM clinical_events e JOIN event_feed f
+        ON f.event_id = e.event_id AND f.version = e.version AND f.event_time = e.event_time
+    WHERE (%(patients)s::text[] IS NULL OR e.patient_id = ANY (%(patients)s))
+"""
 HISTORY_SQL = f"""
-    SELECT * FROM (
-        SELECT {_EVENT_COLUMNS}, greatest({_KNOWN_US}, published_append_us) AS effective_us,
-            published_partition, published_offset, published_append_us
-        FROM clinical_events
-        WHERE %(patients)s::text[] IS NULL OR patient_id = ANY (%(patients)s)
-    ) AS known
+    SELECT * FROM ({_STORED}) AS known
     WHERE effective_us >= %(from_us)s AND effective_us < %(to_us)s
-    ORDER BY effective_us, published_partition NULLS LAST, published_offset, event_id, version
+    ORDER BY effective_us, log_partition NULLS LAST, log_offset, event_id, version
 """
 
 EDITION_SQL = """
@@ -224,8 +246,14 @@ EXTENSION_SQL = """
 """
 
 
-def event_row(event: ClinicalEvent) -> tuple[object, ...]:
+def event_row(given: ClinicalEvent | SourcedEvent) -> tuple[object, ...]:
     """Values of `EVENTS.columns` for one event."""
+    if isinstance(given, ClinicalEvent):
+        return (*_fields(given), "", "", "")
+    return (*_fields(given.event), given.coding, given.value, given.unit)
+
+
+def _fields(event: ClinicalEvent) -> tuple[object, ...]:
     return (
         event.event_id,
         event.version,
@@ -241,13 +269,58 @@ def event_row(event: ClinicalEvent) -> tuple[object, ...]:
     )
 
 
+def event_fault(given: ClinicalEvent | SourcedEvent) -> tuple[Reason, str] | None:
+    r"""Why an event cannot be stored, or None: the limits of the log, and text PostgreSQL takes.
+
+    Returns
+    -------
+    (Reason, rule) or None
+        The rule is for people and quotes nothing of the row.
+
+    Examples
+    --------
+    >>> event = ClinicalEvent("e", 1, "final", "p", "note", None, "", "a\x00", 1, 1, "ehr")
+    >>> event_fault(event)[1]
+    'text holds a NUL character'
+    """
+    sourced = given if isinstance(given, SourcedEvent) else SourcedEvent(given)
+    event = sourced.event
+    for name, text, limit in (
+        ("text", event.text, MAX_TEXT_BYTES),
+        ("unit", event.unit, MAX_UNIT_BYTES),
+        ("source", event.source, MAX_SOURCE_BYTES),
+        ("source coding", sourced.coding, MAX_SOURCE_BYTES),
+        ("source value", sourced.value, MAX_SOURCE_BYTES),
+        ("source unit", sourced.unit, MAX_SOURCE_BYTES),
+    ):
+        if len(text) > limit:
+            return Reason.BAD_LENGTH, f"{name} has {len(text)} characters, at most {limit}"
+        if "\x00" in text:
+            return Reason.BAD_FIELD, f"{name} holds a NUL character"
+        if not text.isascii() and not _is_utf8(text):
+            return Reason.UNDECODABLE, f"{name} is not Unicode text"
+    try:
+        refused = admit(event, 0, 0, 0).rejected
+    except (TypeError, ValueError, OverflowError):
+        return Reason.BAD_FIELD, "a field has the wrong type or cannot be encoded"
+    return (refused[0].reason, refused[0].detail) if refused else None
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def stored_event(row: tuple[Any, ...]) -> StoredEvent:
     """Event of one row of `HISTORY_SQL`."""
     event = ClinicalEvent(*row[:11])
-    effective_us, partition, offset, append_us = row[11:]
+    effective_us, partition, offset, append_us, *source = row[11:]
     published = None
     if append_us is not None:
         published = Published(
             event.event_id, event.version, event.event_time_us, partition, offset, append_us
         )
-    return StoredEvent(event, effective_us, published)
+    return StoredEvent(event, effective_us, published, *source)

@@ -1,6 +1,6 @@
 """The database line: connect, retry, COPY, queries. The only module that imports psycopg.
 
-Not here: which rows and SQL there are (`streams.io.store_rows`, `schema.sql`) and what they are
+Not here: which rows and SQL there are (`streams.io.store_rows`, `migrations/`) and what they are
 for (`streams.io.store`). Errors never carry the password, a patient id or a row: only where,
 what was tried, and the SQLSTATE.
 """
@@ -8,7 +8,6 @@ what was tried, and the SQLSTATE.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import resources
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
@@ -17,10 +16,8 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
 
 from streams.errors import ConfigError, StoreError
-from streams.io import store_rows
 from streams.io.store_rows import Table
 
-SCHEMA_VERSION = 1
 PG_EPOCH_US = 946_684_800_000_000  # PostgreSQL counts µs from 2000-01-01 UTC
 FETCH_ROWS = 2_000
 
@@ -42,7 +39,8 @@ _CONNECTION_DEFAULTS = {
 }
 # SQLSTATE classes worth another try: connection, rollback (deadlock, serialisation), resources,
 # shutdown, lock not available.
-_RETRIABLE_STATES = ("08", "40", "53", "57P", "55P03")
+# Another writer of the same key at the same moment (23505): the next try finds its row.
+_RETRIABLE_STATES = ("08", "40", "53", "57P", "55P03", "23505")
 _HOPELESS_LOGINS = ("authentication failed", "does not exist", "pg_hba.conf", "no password")
 _MISSING_SCHEMA = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
 _BAD_ROW_STATES = ("22", "23", "54")  # data, integrity, program limit (key too long, too deep)
@@ -128,6 +126,7 @@ class Line:
         self._connection: Connection | None = None
         self._staged: set[str] = set()
         self._channels: set[str] = set()
+        self._held: set[str] = set()
 
     def second(self) -> Line:
         """Give a line of its own to the same database, not yet open."""
@@ -140,6 +139,7 @@ class Line:
         self._connection = None
         self._staged.clear()
         self._channels.clear()
+        self._held.clear()
 
     def where(self) -> str:
         """Server, port and database, for messages: never user secrets."""
@@ -192,19 +192,14 @@ class Line:
         except psycopg.Error as fault:
             raise self._explain(fault, doing) from None
 
-    def write(self, table: Table, rows: Sequence[Sequence[object]]) -> int:
+    def write(self, table: Table, rows: Sequence[Sequence[object]], query: str = "") -> int:
         """COPY `rows` to the stage and insert what is new, in one transaction; how many were."""
+        insert = query or table.insert_sql()
 
         def work(connection: Connection) -> int:
-            self._stage(connection, table)
-            with connection.transaction():
-                _copy(connection, table, rows)
-                make_room = table.partitions_sql()
-                if make_room:
-                    connection.execute(make_room)
-                return connection.execute(table.insert_sql()).rowcount
+            return connection.execute(insert).rowcount
 
-        return self.run(f"write {table.name}", work) if rows else 0
+        return self.staged(f"write {table.name}", table, rows, work) if rows else 0
 
     def with_stage(
         self, doing: str, table: Table, rows: Sequence[Sequence[object]], query: str
@@ -212,12 +207,46 @@ class Line:
         """COPY `rows` to the stage and run `query` on it, in one transaction; its rows."""
 
         def work(connection: Connection) -> list[Row]:
+            return connection.execute(query).fetchall()
+
+        return self.staged(doing, table, rows, work) if rows else []
+
+    def staged(
+        self,
+        doing: str,
+        table: Table,
+        rows: Sequence[Sequence[object]],
+        work: Callable[[Connection], _Result],
+    ) -> _Result:
+        """COPY `rows` to the stage and do `work` on it, in one transaction."""
+
+        def whole(connection: Connection) -> _Result:
             self._stage(connection, table)
             with connection.transaction():
                 _copy(connection, table, rows)
-                return connection.execute(query).fetchall()
+                make_room = table.partitions_sql()
+                if make_room:
+                    connection.execute(make_room)
+                return work(connection)
 
-        return self.run(doing, work) if rows else []
+        return self.run(doing, whole)
+
+    def hold(self, name: str) -> bool:
+        """Whether this line holds the lock `name`, which only one line can; it ends with the line.
+
+        Asked before every piece of work that only one process may do: a line that was lost and
+        dialled again has to get the lock anew.
+        """
+
+        def work(connection: Connection) -> bool:
+            if name not in self._held:
+                query = "SELECT pg_try_advisory_lock(hashtext('vigil'), hashtext(%s))"
+                row = connection.execute(query, (name,)).fetchone()
+                if row is not None and row[0]:
+                    self._held.add(name)
+            return name in self._held
+
+        return self.run(f"lock {name}", work)
 
     def heard(self, channel: str, timeout_s: float) -> bool:
         """Wait for a NOTIFY on `channel`; False after `timeout_s`.
@@ -260,7 +289,9 @@ class Line:
         if isinstance(fault, _MISSING_SCHEMA):
             return _final(f"{what}: a table or function is missing ({state}); run `vigil init`")
         refused = isinstance(fault, (errors.DataError, *_NOT_POSTGRES_VALUES))
-        if refused or state.startswith(_BAD_ROW_STATES):
+        if refused or (
+            state.startswith(_BAD_ROW_STATES) and not state.startswith(_RETRIABLE_STATES)
+        ):
             return RefusedRows(f"{what}: a value breaks a rule ({name} {state})")
         if state and not state.startswith(_RETRIABLE_STATES):
             return _final(f"{what}: {name} {state}")
@@ -275,53 +306,11 @@ class Line:
         return StoreError(f"{what}: {text}")
 
 
-def migrate(connection: Connection, extension: bool = True) -> str:
-    """Create or complete the schema; running it again changes nothing.
-
-    Parameters
-    ----------
-    connection : psycopg.Connection
-        In autocommit mode, of a role that may create tables.
-    extension : bool
-        Create the timescaledb extension first where this server and role can.
-
-    Returns
-    -------
-    str
-        The edition: "timescale-apache", "timescale-community" or "postgresql".
-
-    Raises
-    ------
-    StoreError
-        The database has a newer schema than this build knows.
-    """
-    schema = resources.files("streams.io").joinpath("schema.sql").read_text(encoding="utf-8")
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(hashtext('vigil_schema'))")
-        connection.execute("SET LOCAL client_min_messages = warning")
-        if extension and _value(connection, store_rows.EXTENSION_SQL):
-            connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
-        if _value(connection, "SELECT to_regclass('schema_version')::text"):
-            newest = _value(connection, "SELECT max(version) FROM schema_version") or 0
-            if newest > SCHEMA_VERSION:
-                raise _final(
-                    f"the database has schema version {newest}, this build knows "
-                    f"{SCHEMA_VERSION}: use the newer build"
-                )
-        connection.execute(schema)
-        return str(_value(connection, store_rows.EDITION_SQL))
-
-
 def _copy(connection: Connection, table: Table, rows: Sequence[Sequence[object]]) -> None:
     with connection.cursor() as cursor, cursor.copy(table.copy_sql()) as copy:
         copy.set_types(table.types)
         for row in rows:
             copy.write_row(row)
-
-
-def _value(connection: Connection, query: str) -> Any:
-    row = connection.execute(query).fetchone()
-    return None if row is None else row[0]
 
 
 def _final(message: str) -> StoreError:

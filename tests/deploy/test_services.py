@@ -153,15 +153,15 @@ def test_the_image_is_not_root_and_asks_the_worker_for_its_health() -> None:
 
 def test_every_published_port_is_on_loopback() -> None:
     ports = re.findall(r"^ +ports: \[(.*)\]", COMPOSE, re.MULTILINE)
-    assert len(ports) == 3
+    assert len(ports) == 5
     assert all(port.startswith('"127.0.0.1:') for port in ports)
 
 
 def test_every_image_is_pinned_to_a_version() -> None:
     images = re.findall(r"^ +image: (\S+)", COMPOSE, re.MULTILINE)
     images += re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert len(images) == 5
-    assert all(re.search(r":\d+\.\d+\.\d+", image) for image in images)
+    assert len(images) == 7
+    assert all(re.search(r":v?\d+\.\d+\.\d+", image) for image in images)
 
 
 def test_compose_names_the_kafka_version_that_runs_natively() -> None:

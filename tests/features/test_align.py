@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from features.align import FeatureBatch, align, attach
-from features.asof import AsOf
+from features.asof import AsOf, facts_at
 from features.catalog import CATALOG
 from features.concepts import INDEX
 from streams.records import ClinicalEvent
@@ -55,19 +55,19 @@ def test_each_row_is_asked_at_its_own_end_and_decision_time() -> None:
 def test_attaching_facts_asked_for_earlier_gives_the_same() -> None:
     asof = store(100.0)
     window = Window("a", "60s", T0 - 60 * S, T0, T0 + 5 * S)
-    facts = asof.at(window.end_us, window.known_us)
+    facts = facts_at([asof], np.array([window.end_us]), np.array([window.known_us]))
     direct = align(batch(window), [asof])
-    attached = attach(batch(window), [facts])
+    attached = attach(batch(window), facts)
     np.testing.assert_array_equal(direct.concept_value, attached.concept_value)
     np.testing.assert_array_equal(direct.concept_time_us, attached.concept_time_us)
 
 
 def test_one_store_per_row_is_required() -> None:
     window = Window("a", "60s", T0 - 60 * S, T0, T0)
-    with pytest.raises(ValueError, match=r"argument 2 is shorter"):
+    with pytest.raises(ValueError, match="per store"):
         align(batch(window, window), [store(100.0)])
     with pytest.raises(ValueError, match="one per row"):
-        attach(batch(window), [])
+        attach(batch(window), facts_at([], np.array([], np.int64), np.array([], np.int64)))
 
 
 def test_an_empty_batch_aligns_to_nothing() -> None:

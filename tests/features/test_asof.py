@@ -8,15 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.asof import (
-    FUTURE_TOLERANCE_US,
-    LOOKBACK_US,
-    ROWS_PER_CONCEPT,
-    AsOf,
-    as_of_join,
-    refusal,
-)
+from features.asof import AsOf
+from features.asof_join import as_of_join
 from features.concepts import CONCEPTS, INDEX
+from features.facts import FUTURE_TOLERANCE_US, TRACKS, refusal
+from features.track import LEAST_ROWS, LOOKBACK_US, MOST_ROWS
 from streams.errors import SnapshotMismatch
 from streams.records import ClinicalEvent, Reason
 
@@ -195,7 +191,9 @@ def test_memory_is_bounded_and_the_newest_rows_stay() -> None:
     for i in range(500):
         at = T0 + i * 60 * S
         asof.insert(event(f"e{i}", 60.0 + i % 100, at), at)
-    assert len(asof.to_state()["rows"]) == ROWS_PER_CONCEPT
+    kept = asof.track(SBP)
+    assert kept is not None
+    assert LEAST_ROWS <= len(kept.times) <= MOST_ROWS
     now = T0 + 499 * 60 * S
     for back in range(15):
         expected = (60.0 + (499 - back) % 100, now - back * 60 * S)
@@ -231,8 +229,8 @@ _CODES = st.sampled_from([("sbp", "mmHg"), ("lactate", "mmol/L"), ("dbp", "mmHg"
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[tuple[ClinicalEvent, int]]:
-    """At most ROWS_PER_CONCEPT events on a coarse grid of times, so that ties are common."""
-    count = draw(st.integers(0, ROWS_PER_CONCEPT))
+    """At most LEAST_ROWS events on a coarse grid of times, so that ties are common."""
+    count = draw(st.integers(0, LEAST_ROWS))
     append, log = T0, []
     for _ in range(count):
         code, unit = draw(_CODES)
@@ -276,8 +274,8 @@ def test_the_store_equals_the_offline_join(
     offline, offline_us = as_of_join(
         [e for e, _ in log], [a for _, a in log], np.array([t_us]), np.array([known_us])
     )
-    np.testing.assert_array_equal(values, offline[0])
-    np.testing.assert_array_equal(times_us, offline_us[0])
+    np.testing.assert_array_equal(values, offline[0, : len(CONCEPTS)])
+    np.testing.assert_array_equal(times_us, offline_us[0, : len(CONCEPTS)])
 
 
 @given(histories(), histories(), _OFFSETS, _OFFSETS)
@@ -289,11 +287,11 @@ def test_what_is_known_later_never_matters(
     known: int,
 ) -> None:
     t_us, known_us = T0 + t * H // 2, T0 + known * H // 2
-    kept = [(e, a) for e, a in log if max(e.known_time_us, a) <= known_us][: ROWS_PER_CONCEPT // 2]
+    kept = [(e, a) for e, a in log if max(e.known_time_us, a) <= known_us][: LEAST_ROWS // 2]
     later = [
         (msgspec.structs.replace(e, known_time_us=max(e.known_time_us, known_us + 1)), a)
         for e, a in other
-    ][: ROWS_PER_CONCEPT // 2]
+    ][: LEAST_ROWS // 2]
     taken = {(e.event_id, e.version) for e, _ in kept}
     later = [(e, a) for e, a in later if (e.event_id, e.version) not in taken]
     alone, with_later = _both(kept, t_us, known_us), _both(later + kept, t_us, known_us)
@@ -309,7 +307,7 @@ def test_what_is_true_later_is_never_returned(log: list[tuple[ClinicalEvent, int
     assert (times_us <= t_us).all()
 
 
-@given(histories(), st.integers(0, ROWS_PER_CONCEPT), _OFFSETS, _OFFSETS)
+@given(histories(), st.integers(0, LEAST_ROWS), _OFFSETS, _OFFSETS)
 @settings(deadline=None)
 def test_a_restored_store_goes_on_as_the_original(
     log: list[tuple[ClinicalEvent, int]], cut: int, t: int, known: int
@@ -344,13 +342,13 @@ def test_a_state_of_another_version_is_refused() -> None:
 
 def test_a_state_with_an_unknown_concept_is_refused() -> None:
     state = store(event()).to_state()
-    state["rows"][0][0] = "nonsense"
+    state["tracks"]["nonsense"] = state["tracks"].pop("sbp")
     with pytest.raises(SnapshotMismatch, match="nonsense"):
         AsOf.from_state(state)
 
 
 def test_the_offline_join_of_nothing_is_missing_everywhere() -> None:
     values, times_us = as_of_join([], [], np.array([T0, T0]), np.array([T0, T0]))
-    assert values.shape == (2, len(CONCEPTS))
+    assert values.shape == (2, len(TRACKS))
     assert np.isnan(values).all()
     assert not times_us.any()

@@ -1,16 +1,15 @@
-"""Importing clinical events and feeding them to the log, on a real database."""
+"""Importing clinical events into a real database and listing them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from service.event_store import feed_history, feed_once, import_events, listed, run_feed
-from streams.errors import BrokerError, StoreError
+from service.event_store import import_events, listed
+from streams.errors import StoreError
 from streams.io.store import Store
 from streams.io.timescale import RetrySpec
 from streams.records import ClinicalEvent
@@ -20,24 +19,6 @@ pytestmark = pytest.mark.database
 HEADER = "patient_id,event_time,known_time,code,value,unit,text,source"
 T_US = 1_709_287_200_000_000  # 2024-03-01T10:00:00Z
 EVER_US = 2**62
-
-
-class Log:
-    """A producer that acknowledges at once, or fails or dies after some events."""
-
-    def __init__(self, broken_after: int | None = None) -> None:
-        self.events: list[ClinicalEvent] = []
-        self.broken_after = broken_after
-
-    def publish(self, event: ClinicalEvent) -> tuple[int, int, int]:
-        if self.broken_after is not None and len(self.events) >= self.broken_after:
-            raise BrokerError("broker 127.0.0.1:9092: no acknowledgement")
-        self.events.append(event)
-        return 0, len(self.events) - 1, T_US + 3_600_000_000 + len(self.events)
-
-    @property
-    def ids(self) -> list[str]:
-        return [event.event_id for event in self.events]
 
 
 def event(number: int, patient_id: str = "p1") -> ClinicalEvent:
@@ -133,147 +114,6 @@ def test_importing_without_a_database_fails_clearly(tmp_path: Path) -> None:
         import_events(nowhere, path, refuse)
 
 
-def test_the_feed_publishes_each_event_once_in_known_order(any_store: Store) -> None:
-    any_store.insert_events([event(n) for n in (3, 1, 2)])
-    log = Log()
-    assert feed_once(any_store, log.publish) == 3
-    assert feed_once(any_store, log.publish) == 0
-    assert log.events == [event(1), event(2), event(3)]
-    marks = [stored.published for stored in any_store.stored_events(None, 0, EVER_US)]
-    assert [(m.partition, m.offset, m.append_us) for m in marks if m] == [
-        (0, n, T_US + 3_600_000_000 + n + 1) for n in range(3)
-    ]
-
-
-def test_what_was_acknowledged_before_a_broker_failure_is_not_sent_again(store: Store) -> None:
-    store.insert_events([event(n) for n in range(5)])
-    broken = Log(broken_after=2)
-    with pytest.raises(BrokerError):
-        feed_once(store, broken.publish)
-    log = Log()
-    assert feed_once(store, log.publish) == 3
-    assert broken.ids + log.ids == [f"e{n:05d}" for n in range(5)]
-
-
-def test_a_crash_between_publish_and_mark_repeats_the_same_id_and_version(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.insert_events([event(1)])
-    log = Log()
-    with monkeypatch.context() as patched:
-
-        def die(marks: object) -> int:
-            raise KeyboardInterrupt
-
-        patched.setattr(store, "mark_published", die)
-        with pytest.raises(KeyboardInterrupt):
-            feed_once(store, log.publish)
-    feed_once(store, log.publish)
-    assert log.events == [event(1), event(1)]
-    assert store.unpublished(10) == []
-
-
-def test_a_transaction_that_commits_late_is_not_passed_by(
-    any_store: Store, any_edition_dsn: str
-) -> None:
-    """The slow session inserts event 1 first and commits after the feed published event 2."""
-    log = Log()
-    any_store.insert_events([event(0)])  # the chunk is there: making one is serialised
-    feed_once(any_store, Log().publish)
-    with psycopg.connect(any_edition_dsn) as slow:
-        slow.execute(
-            "INSERT INTO clinical_events (event_id, version, status, patient_id, code, value, "
-            "unit, event_time, known_time) VALUES ('e-slow', 1, 'final', 'p1', 'hr', 60, '/min', "
-            "'2024-03-01T09:00Z', '2024-03-01T09:00Z')"
-        )
-        any_store.insert_events([event(2)])
-        assert feed_once(any_store, log.publish) == 1
-        slow.commit()
-    assert feed_once(any_store, log.publish) == 1
-    assert log.ids == ["e00002", "e-slow"]
-
-
-def test_admission_publishes_all_of_one_patient_and_keeps_old_positions(store: Store) -> None:
-    store.insert_events([event(1), event(2, "p2")])
-    feed_once(store, Log().publish)
-    store.insert_events([event(3)])
-    before = {s.event.event_id: s.published for s in store.stored_events(None, 0, EVER_US)}
-    log = Log()
-    assert feed_history(store, "p1", log.publish) == 2
-    assert sorted(log.ids) == ["e00001", "e00003"]
-    after = {s.event.event_id: s.published for s in store.stored_events(None, 0, EVER_US)}
-    assert after["e00001"] == before["e00001"]
-    assert after["e00003"] is not None
-
-
-def _feed_until(
-    store: Store, publish: Callable[[ClinicalEvent], tuple[int, int, int]], stop: threading.Event
-) -> threading.Thread:
-    thread = threading.Thread(
-        target=run_feed, args=(store, publish, stop.is_set), kwargs={"poll_s": 0.2}
-    )
-    thread.start()
-    return thread
-
-
-def test_the_running_feed_loses_nothing_of_many_interleaved_writers_and_a_restart(
-    store: Store, database_dsn: str
-) -> None:
-    log, stop, done = Log(), threading.Event(), threading.Event()
-
-    def publish(published: ClinicalEvent) -> tuple[int, int, int]:
-        position = log.publish(published)
-        if len(set(log.ids)) == 400:
-            done.set()
-        return position
-
-    def write(writer: int) -> None:
-        with Store.connect(database_dsn) as own:
-            for n in range(10):
-                ids = range(writer * 100 + n * 10, writer * 100 + n * 10 + 10)
-                own.insert_events([event(i, f"p{writer}") for i in ids])
-
-    feed = _feed_until(store, publish, stop)
-    writers = [threading.Thread(target=write, args=(w,)) for w in range(4)]
-    for writer in writers:
-        writer.start()
-    with psycopg.connect(database_dsn, autocommit=True) as admin:
-        admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE application_name = 'vigil' AND datname = current_database()"
-        )
-    for writer in writers:
-        writer.join()
-    finished = done.wait(30)
-    stop.set()
-    feed.join()
-    assert finished, f"{len(set(log.ids))} of 400 published"
-    assert store.unpublished(10) == []
-
-
-def test_a_running_feed_waits_out_the_broker_and_stops_for_a_missing_schema(
-    store: Store, empty_database_dsn: str
-) -> None:
-    store.insert_events([event(1)])
-    log, pauses, stop = Log(broken_after=0), [], threading.Event()
-
-    def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        log.broken_after = None
-
-    def publish(published: ClinicalEvent) -> tuple[int, int, int]:
-        position = log.publish(published)
-        stop.set()
-        return position
-
-    assert run_feed(store, publish, stop.is_set, 0.5, pause) == 1
-    assert pauses == [0.5]
-    with psycopg.connect(empty_database_dsn, autocommit=True) as admin:
-        admin.execute("DROP TABLE clinical_events CASCADE")
-    with pytest.raises(StoreError, match="run `vigil init`"):
-        run_feed(store, publish, lambda: False)
-
-
 def test_a_listed_event_is_ready_for_json(store: Store) -> None:
     store.insert_events([event(1)])
     (stored,) = store.stored_events(["p1"], 0, EVER_US)
@@ -287,6 +127,9 @@ def test_a_listed_event_is_ready_for_json(store: Store) -> None:
         "unit": "/min",
         "text": "",
         "source": "ehr",
+        "coding": "",
+        "source_value": "",
+        "source_unit": "",
         "event_id": "e00001",
         "version": 1,
         "status": "final",

@@ -80,25 +80,9 @@ def test_known_time_is_never_null(database_dsn: str) -> None:
         pytest.raises(psycopg.errors.NotNullViolation),
     ):
         connection.execute(
-            "INSERT INTO clinical_events (event_id, version, status, patient_id, code, event_time)"
-            " VALUES ('e', 1, 'final', 'p', 'hr', now())"
+            "INSERT INTO clinical_events (event_id, version, status, patient_id, concept, "
+            "event_time) VALUES ('e', 1, 'final', 'p', 'hr', now())"
         )
-
-
-@pytest.mark.database
-def test_unpublished_comes_in_known_order_until_marked(any_store: Store) -> None:
-    late = event(1, known_time_us=BASE_US + DAY_US)
-    early = event(2, known_time_us=BASE_US)
-    any_store.insert_events([late, early])
-    assert any_store.unpublished(10) == [early, late]
-    assert any_store.unpublished(1) == [early]
-    mark = Published("e000002", 1, early.event_time_us, 3, 7, BASE_US + 5)
-    assert any_store.mark_published([mark]) == 1
-    assert any_store.mark_published([mark._replace(offset=8)]) == 0
-    assert any_store.unpublished(10) == [late]
-    found = {s.event.event_id: s for s in any_store.stored_events(None, 0, EVER_US)}
-    assert found["e000002"].published == mark
-    assert found["e000001"].published is None
 
 
 @pytest.mark.database
@@ -107,11 +91,13 @@ def test_effective_known_time_is_the_later_of_known_and_append(any_store: Store)
     known_us = BASE_US + 10
     events = [event(n, event_time_us=BASE_US, known_time_us=known_us) for n in range(3)]
     any_store.insert_events(events)
-    any_store.mark_published(
+    any_store.feed.mark(
+        0,
         [
             Published("e000000", 1, BASE_US, 0, 2, BASE_US + 30),
             Published("e000001", 1, BASE_US, 0, 1, BASE_US + 5),
-        ]
+        ],
+        done=True,
     )
     found = list(any_store.stored_events(None, 0, EVER_US))
     assert [(s.event.event_id, s.effective_known_us - BASE_US) for s in found] == [
@@ -192,8 +178,8 @@ def test_writers_that_need_the_same_partition_at_once_all_succeed(
 
 @pytest.mark.database
 def test_waiting_ends_when_another_session_inserts(store: Store, database_dsn: str) -> None:
-    store.wait_for_events(0.0)  # starts to listen
-    assert not store.wait_for_events(0.01)
+    store.feed.heard(0.0)  # starts to listen
+    assert not store.feed.heard(0.01)
     with Store.connect(database_dsn) as other:
         other.insert_events([event(1)])
-    assert store.wait_for_events(10.0)
+    assert store.feed.heard(10.0)

@@ -1,0 +1,241 @@
+"""THE table of care that explains a change of a sign: a drug, oxygen, blood, fluid, and how long.
+
+A sign that moves inside such a window may have been moved: a temperature that fell after
+paracetamol is no recovery. An effect annotates rows and evidence; no rule score reads it.
+Not here: which dose is in force (`features.asof`), how it is shown (`models`, `alerts`).
+
+The windows are ours, chosen wide enough for the slowest common route of the sources named; they
+are no dosing advice. A record of medication with value 0 is a stop, and ends the effect.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+_HOUR_S: Final = 3600.0
+
+
+class Effect(NamedTuple):
+    """One kind of care, the signs it moves, and when.
+
+    `names` are whole words of a drug's name or code, in lower case. `moves` maps the concept code
+    of a sign to +1 (raises it) or -1 (lowers it). The effect counts while the newest dose is
+    `from_s` to `until_s` old, both included.
+    """
+
+    code: str
+    label: str
+    names: tuple[str, ...]
+    moves: dict[str, int]
+    from_s: float
+    until_s: float
+    source: str
+
+
+EFFECTS: Final[tuple[Effect, ...]] = (
+    Effect(
+        "antipyretic",
+        "Antipyretic",
+        ("paracetamol", "acetaminophen", "ibuprofen", "metamizole", "tylenol", "ofirmev"),
+        {"temp": -1},
+        0.0,
+        6 * _HOUR_S,
+        "Walson et al. (1989), Clin Pharmacol Ther 46:9: fever falls within 1 h, for 4-6 h",
+    ),
+    Effect(
+        "beta_blocker",
+        "Beta blocker",
+        (
+            "metoprolol",
+            "propranolol",
+            "bisoprolol",
+            "atenolol",
+            "carvedilol",
+            "labetalol",
+            "esmolol",
+            "landiolol",
+            "nebivolol",
+            "sotalol",
+        ),
+        {"hr": -1, "sbp": -1, "map": -1},
+        0.0,
+        12 * _HOUR_S,
+        "Prescribing information of metoprolol tartrate (FDA): within 1 h, dosed every 12 h",
+    ),
+    Effect(
+        "vasopressor",
+        "Vasopressor",
+        (
+            "norepinephrine",
+            "noradrenaline",
+            "levophed",
+            "epinephrine",
+            "adrenaline",
+            "vasopressin",
+            "phenylephrine",
+            "neosynephrine",
+            "dopamine",
+            "terlipressin",
+        ),
+        {"sbp": 1, "dbp": 1, "map": 1},
+        0.0,
+        2 * _HOUR_S,
+        "Prescribing information of norepinephrine (FDA): minutes; rates are charted hourly",
+    ),
+    Effect(
+        "vasodilator",
+        "Vasodilator",
+        ("nitroglycerin", "glyceryl", "nitroprusside", "hydralazine", "nicardipine", "clevidipine"),
+        {"sbp": -1, "dbp": -1, "map": -1},
+        0.0,
+        6 * _HOUR_S,
+        "Prescribing information of hydralazine (FDA): 10-80 min to peak, hours of effect",
+    ),
+    Effect(
+        "opioid",
+        "Opioid",
+        (
+            "morphine",
+            "hydromorphone",
+            "dilaudid",
+            "fentanyl",
+            "oxycodone",
+            "remifentanil",
+            "sufentanil",
+            "methadone",
+            "tramadol",
+            "meperidine",
+            "codeine",
+        ),
+        {"resp_rate": -1, "spo2": -1, "consciousness": 1},
+        0.0,
+        6 * _HOUR_S,
+        "Dahan et al. (2010), Anesthesiology 112:226: opioid-induced respiratory depression",
+    ),
+    Effect(
+        "opioid_antagonist",
+        "Opioid antagonist",
+        ("naloxone", "narcan"),
+        {"resp_rate": 1},
+        0.0,
+        2 * _HOUR_S,
+        "Prescribing information of naloxone (FDA): minutes; shorter than most opioids",
+    ),
+    Effect(
+        "sedative",
+        "Sedative",
+        ("propofol", "midazolam", "lorazepam", "diazepam", "dexmedetomidine", "precedex", "versed"),
+        {"consciousness": 1, "gcs": -1, "resp_rate": -1, "sbp": -1},
+        0.0,
+        6 * _HOUR_S,
+        "Devlin et al. (2018), Crit Care Med 46:e825: PADIS guideline, sedatives",
+    ),
+    Effect(
+        "insulin",
+        "Insulin",
+        ("insulin", "humalog", "novolog", "lispro", "aspart", "glargine", "humulin"),
+        {"glucose": -1, "k": -1},
+        0.0,
+        8 * _HOUR_S,
+        "Prescribing information of regular human insulin (FDA): about 0.5 to 8 h",
+    ),
+    Effect(
+        "corticosteroid",
+        "Corticosteroid",
+        ("prednisone", "prednisolone", "methylprednisolone", "hydrocortisone", "dexamethasone"),
+        {"glucose": 1, "wbc": 1, "temp": -1},
+        _HOUR_S,
+        24 * _HOUR_S,
+        "Dale et al. (1975), J Clin Invest 56:808: white cells rise within 4-6 h, for a day",
+    ),
+    Effect(
+        "beta_agonist",
+        "Beta agonist",
+        ("salbutamol", "albuterol", "terbutaline", "levalbuterol", "formoterol"),
+        {"hr": 1, "k": -1},
+        0.0,
+        6 * _HOUR_S,
+        "Prescribing information of albuterol (FDA): effect for 4-6 h",
+    ),
+    Effect(
+        "diuretic",
+        "Loop diuretic",
+        ("furosemide", "frusemide", "lasix", "bumetanide", "torsemide"),
+        {"urine_output": 1, "k": -1, "sbp": -1},
+        0.0,
+        8 * _HOUR_S,
+        "Prescribing information of furosemide (FDA): 2 h after injection, 6-8 h by mouth",
+    ),
+    Effect(
+        "transfusion",
+        "Red cell transfusion",
+        ("prbc", "rbc", "rbcs", "erythrocytes", "transfusion"),
+        {"hb": 1},
+        0.0,
+        24 * _HOUR_S,
+        "Wiesen et al. (1994), Ann Intern Med 121:278: in equilibrium within 15 min",
+    ),
+    Effect(
+        "inotrope",
+        "Inotrope",
+        ("dobutamine", "milrinone", "isoprenaline", "isoproterenol"),
+        {"hr": 1, "sbp": 1},
+        0.0,
+        2 * _HOUR_S,
+        "Prescribing information of dobutamine (FDA): minutes; rates are charted hourly",
+    ),
+    Effect(
+        "oxygen_therapy",
+        "Oxygen",
+        (),
+        {"spo2": 1},
+        0.0,
+        12 * _HOUR_S,
+        "RCP (2017), NEWS2: SpO2 on oxygen is scored with 2 points for the oxygen itself",
+    ),
+)
+EFFECT: Final[dict[str, int]] = {effect.code: i for i, effect in enumerate(EFFECTS)}
+OXYGEN_THERAPY: Final = EFFECT["oxygen_therapy"]
+
+# Above: oxygen is given; at or below: air. Of FiO2, room air as charted in whole percent.
+OXYGEN_ABOVE: Final[dict[str, float]] = {"oxygen": 0.5, "o2_flow": 0.0, "fio2": 21.5}
+
+_WORD = re.compile(r"[a-z0-9]+")
+_BY_NAME: Final[dict[str, tuple[int, ...]]] = {
+    name: tuple(i for i, effect in enumerate(EFFECTS) if name in effect.names)
+    for effect in EFFECTS
+    for name in effect.names
+}
+_MOST_LETTERS: Final = 256  # a drug's name is short; what follows is not read
+
+
+@lru_cache(maxsize=4096)
+def _of_words(text: str) -> tuple[int, ...]:
+    """Effects named in a short text, ascending."""
+    found = {i for word in _WORD.findall(text.casefold()) for i in _BY_NAME.get(word, ())}
+    return tuple(sorted(found))
+
+
+def effects_of(text: str) -> tuple[int, ...]:
+    """Which effects the name of a drug stands for, as indices of `EFFECTS`, ascending.
+
+    Parameters
+    ----------
+    text : str
+        Name or code of a medication as charted; whole words count, in any case.
+
+    Returns
+    -------
+    tuple of int
+        Empty when the table knows none of its words.
+
+    Examples
+    --------
+    >>> [EFFECTS[i].code for i in effects_of("Metoprolol Tartrate 25 mg PO")]
+    ['beta_blocker']
+    >>> effects_of("Ondansetron")
+    ()
+    """
+    return _of_words(text[:_MOST_LETTERS])

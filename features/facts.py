@@ -1,0 +1,122 @@
+"""Clinical events made ready for the as-of store: checked, in canonical unit, on their tracks.
+
+A track is what a current value is kept of: one per concept, then one per effect of
+`features.effects`. Not here: units (`features.concepts`), which fact is in force (`features.asof`).
+
+A fact is known from max(its `known_time`, the append time of its log record): the feed lags, and
+nobody downstream could have used the fact before it was on the log.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from features.concepts import CONCEPTS, INDEX, Concept, find, normalise
+from features.effects import EFFECTS, OXYGEN_ABOVE, OXYGEN_THERAPY, effects_of
+from streams.records import ClinicalEvent, Reason
+
+FUTURE_TOLERANCE_US: Final = 3600 * 1_000_000  # a wrong clock at the source, not an early entry
+N_CONCEPTS: Final = len(CONCEPTS)
+TRACKS: Final[tuple[str, ...]] = (
+    *(concept.code for concept in CONCEPTS),
+    *(f"effect:{effect.code}" for effect in EFFECTS),
+)
+TRACK: Final[dict[str, int]] = {code: i for i, code in enumerate(TRACKS)}
+MAX_AGE_US: Final = np.array(
+    [round(c.max_age_s * 1e6) for c in CONCEPTS] + [round(e.until_s * 1e6) for e in EFFECTS],
+    dtype=np.int64,
+)
+CANCELLED: Final = float("nan")  # the value of a row that only takes another one away
+
+_FINAL, _CANCEL = "final", "cancelled"
+_STATUSES: Final = (_FINAL, "corrected", _CANCEL)
+_OXYGEN_TRACK: Final = N_CONCEPTS + OXYGEN_THERAPY
+_MEDICATION: Final = frozenset(c.code for c in CONCEPTS if c.modality == "med")
+
+
+class Fact(NamedTuple):
+    """One version of one event, in canonical unit."""
+
+    track: int
+    time_us: int  # when it was true
+    known_us: int  # when it could be used
+    value: float  # CANCELLED for a cancellation; 0.0 for a medication that is stopped
+    event_id: str
+    version: int
+    also: tuple[tuple[int, float], ...] = ()  # further tracks the same row is on, value there
+
+
+def admit(event: ClinicalEvent, append_us: int) -> Fact | Reason:
+    """Fact of an event, or why it cannot be one.
+
+    Parameters
+    ----------
+    event : ClinicalEvent
+        As decoded from the log.
+    append_us : int
+        Append time of its log record, µs UTC.
+
+    Returns
+    -------
+    Fact or Reason
+        NO_KNOWN_TIME (a fact without it is an error, never "known always"); FUTURE (its event time
+        is over an hour ahead of when it was known); BAD_TIME; BAD_FIELD (status); or what
+        `normalise` says. Of a cancellation only the code must be known.
+
+    Examples
+    --------
+    >>> event = ClinicalEvent("e1", 1, "final", "p", "temp", 100.4, "°F", "", 10, 20, "ehr")
+    >>> admit(event, 30)[:4] == (TRACK["temp"], 10, 30, 38.0)
+    True
+    """
+    known_us = event.known_time_us
+    if known_us <= 0:
+        return Reason.NO_KNOWN_TIME
+    if known_us < append_us:
+        known_us = append_us
+    time_us = event.event_time_us
+    if time_us > known_us + FUTURE_TOLERANCE_US:
+        return Reason.FUTURE
+    if time_us < 0:
+        return Reason.BAD_TIME
+    status = event.status
+    if status not in _STATUSES:
+        return Reason.BAD_FIELD
+    if status == _CANCEL:
+        concept = find(event.code)
+        if concept is None:
+            return Reason.UNKNOWN_CONCEPT
+        track = INDEX[concept.code]
+        return Fact(track, time_us, known_us, CANCELLED, event.event_id, event.version)
+    normal = normalise(event.code, event.value, event.unit, event.text)
+    if isinstance(normal, Reason):
+        return normal
+    track = INDEX[normal.code]
+    if track not in _LOOKED_AT:
+        return Fact(track, time_us, known_us, normal.value, event.event_id, event.version)
+    value, also = _explained(CONCEPTS[track], event, normal.value)
+    return Fact(track, time_us, known_us, value, event.event_id, event.version, also)
+
+
+def _explained(
+    concept: Concept, event: ClinicalEvent, value: float
+) -> tuple[float, tuple[tuple[int, float], ...]]:
+    """Value and further tracks of a fact that may explain a change of others."""
+    if concept.code in OXYGEN_ABOVE:
+        return value, ((_OXYGEN_TRACK, float(value > OXYGEN_ABOVE[concept.code])),)
+    given = 0.0 if event.value == 0 else value
+    named = effects_of(f"{event.code} {event.text}")
+    return given, tuple((N_CONCEPTS + i, float(given > 0)) for i in named)
+
+
+_LOOKED_AT: Final = frozenset(
+    INDEX[code] for code in (*_MEDICATION, *(c for c in OXYGEN_ABOVE if c in INDEX))
+)
+
+
+def refusal(event: ClinicalEvent, append_us: int) -> Reason | None:
+    """Why `admit` refuses an event, None when it does not."""
+    fact = admit(event, append_us)
+    return fact if isinstance(fact, Reason) else None
