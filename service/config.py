@@ -106,6 +106,7 @@ class TimingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lag_s: float = TimingSpec().lag_s
     backfill_s: float = TimingSpec().backfill_s
     wait_s: float = TimingSpec().wait_s
+    revise_s: float = TimingSpec().revise_s
 
 
 class KeysConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

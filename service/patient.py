@@ -16,6 +16,7 @@ from alerts.machine import AlertMachine
 from features.asof import AsOf
 from features.facts import Fact
 from features.memory import Memory
+from service.recent import Recent
 from streams.clock import TimingSpec
 from streams.device import Device
 from streams.records import AlertCommand, Chunk, DeviceStatus, Reason
@@ -64,6 +65,7 @@ class EventOp(NamedTuple):
 
     cause: Cause
     fact: Fact
+    append_us: int
 
 
 class TickOp(NamedTuple):
@@ -129,6 +131,7 @@ class Patient:
         self.life: dict[str, SignalLife] = {}
         self.memory = Memory()
         self.asof = AsOf()
+        self.recent = Recent(timing.waits.revise_us)
         self.machine = machine
         self.dirty = False
         self.ops: deque[Op] = deque()
@@ -169,7 +172,7 @@ class Patient:
         """Queue a clinical event that the engine has checked."""
         self._see(append_us)
         self.dirty = True
-        self.ops.append(EventOp(Cause(index, self.clock_us), fact))
+        self.ops.append(EventOp(Cause(index, self.clock_us), fact, append_us))
 
     def on_command(self, index: int, command: AlertCommand, append_us: int) -> None:
         """Queue a person's command."""
@@ -203,7 +206,8 @@ class Patient:
         self._emit(index, [])
         cause = Cause(index, self.clock_us)
         self._notice_silence(cause)
-        if self.ops or self.machine.records():  # what is queued may yet raise something
+        # What is queued may yet raise something, and facts may change recent scores.
+        if self.ops or self.recent.news_us or self.machine.records():
             self.ops.append(TickOp(cause, now_us))
 
     def _notice_silence(self, cause: Cause) -> None:

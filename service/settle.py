@@ -27,6 +27,7 @@ from features.intervals import Ints
 from features.primitives import Primitives
 from features.signals import AXES
 from models.score import Score, Scorer
+from service.again import Again, score_again
 from service.outputs import (
     Caused,
     alert_outputs,
@@ -95,6 +96,7 @@ class _Own(NamedTuple):
     partition: int
     primitives: dict[int, Primitives]
     moved: list[_Moved]  # takes the triples that become complete
+    again: list[Again]  # takes windows whose facts may have changed
 
 
 class _Judges(NamedTuple):
@@ -116,12 +118,15 @@ def settle(
     while queue:
         due: list[tuple[Patient, WindowOp]] = []
         moved: list[_Moved] = []
+        again: list[Again] = []
         for patient in queue:
-            own = _Own(patient, partition[patient.patient_id], primitives, moved)
+            own = _Own(patient, partition[patient.patient_id], primitives, moved, again)
             window = _run_to_window(own, out)
             if window is not None:
                 due.append((patient, window))
         _move(moved, timed)
+        if again:
+            _revise(again, judges, partition, out)
         if due:
             _windows(due, judges, partition, out)
         queue = [patient for patient in queue if patient.ops]
@@ -161,6 +166,10 @@ def _run_to_window(own: _Own, out: Settled) -> WindowOp | None:
         op = patient.ops.popleft()
         if isinstance(op, WindowOp):
             return op
+        if isinstance(op, TickOp) and (cases := _news(patient, op)):
+            own.again.extend(cases)
+            patient.ops.appendleft(op)  # its timers run after the corrections
+            return None
         if not isinstance(op, SegmentOp):
             _tell(patient, op, _events(patient, op, out), own.partition, out)
         elif op.segment.signal not in AXES:
@@ -170,12 +179,22 @@ def _run_to_window(own: _Own, out: Settled) -> WindowOp | None:
     return None
 
 
+def _news(patient: Patient, op: TickOp) -> list[Again]:
+    """Windows that facts since the last Tick may change."""
+    if not patient.recent.news_us:
+        return []
+    patient.dirty = True
+    now_us, rows = patient.recent.hear(op.now_us)
+    return [Again(patient, op.cause, row, now_us) for row in rows]
+
+
 def _events(patient: Patient, op: Op, out: Settled) -> Sequence[AlertEvent]:
     """What the alert machine says to an operation that is not a window."""
     machine = patient.machine
     match op:
         case EventOp():
             patient.asof.add(op.fact)
+            patient.recent.news_us = max(patient.recent.news_us, op.append_us)
         case TickOp():
             return machine.on_tick(op.now_us)
         case SignalOp(cause, signal, device_id, 0):
@@ -193,7 +212,7 @@ def _events(patient: Patient, op: Op, out: Settled) -> Sequence[AlertEvent]:
 
 
 def _tell(
-    patient: Patient, op: Op, events: Sequence[AlertEvent], partition: int, out: Settled
+    patient: Patient, op: Op | Again, events: Sequence[AlertEvent], partition: int, out: Settled
 ) -> None:
     for event in events:
         patient.dirty = True
@@ -221,9 +240,14 @@ def _windows(
         out.emitted.append(emit)
     scored = [i for i, (_, window) in enumerate(rows) if window.name == SCORED_WINDOW]
     chosen = [owners[i] for i in scored]
-    scores = _scores(_take(batch, scored), _rows_of(facts, scored), judges)
-    for (patient, op), own in zip(chosen, scores, strict=True):
-        _judge(patient, op, own, partition[patient.patient_id], out)
+    taken = _take(batch, scored)
+    scores = _scores(taken, _rows_of(facts, scored), judges)
+    for i, ((patient, op), own) in enumerate(zip(chosen, scores, strict=True)):
+        _judge(patient, op, own, (partition[patient.patient_id], op.pages), out)
+        kept = patient.recent.keep(taken, i, pages=op.pages)
+        for now_us in patient.recent.missed(kept):
+            _revise([Again(patient, op.cause, kept, now_us)], judges, partition, out)
+            kept = patient.recent.rows[-1]
     for patient, op in due:
         patient.memory.rings.prune(op.windows[0].end_us - LONGEST_US)
 
@@ -255,14 +279,31 @@ def _scores(batch: FeatureBatch, facts: FactsAt, judges: _Judges) -> list[list[S
     return [list(row) for row in zip(*said, strict=True)]
 
 
-def _judge(
-    patient: Patient, op: WindowOp, scores: Sequence[Score], partition: int, out: Settled
+def _revise(
+    cases: Sequence[Again], judges: _Judges, partition: dict[str, int], out: Settled
 ) -> None:
+    """Score windows again with what is known now, and let the machines hear what differs."""
+    with judges.timed("again"):
+        revised = list(score_again(cases, judges.scorers))
+    for case, scores in revised:
+        where = partition[case.patient.patient_id], case.kept.pages
+        _judge(case.patient, case, scores, where, out)
+
+
+def _judge(
+    patient: Patient,
+    op: WindowOp | Again,
+    scores: Sequence[Score],
+    where: tuple[int, bool],
+    out: Settled,
+) -> None:
+    """Publish scores and let the machine hear them; `where` is the partition, and if it pages."""
+    partition, pages = where
     caused = Caused(partition, op.cause.clock_us)
     for score in scores:
         emit = Emitted(op.cause.at, patient.patient_id, score_output(score, caused))
         out.emitted.append(emit)
-    if op.pages:
+    if pages:
         _tell(patient, op, patient.machine.on_scores(scores), partition, out)
 
 

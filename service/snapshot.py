@@ -17,11 +17,12 @@ from features.asof import AsOf
 from features.catalog import catalog_hash
 from features.memory import Memory
 from service.patient import Patient, SignalLife
+from service.recent import Recent
 from streams.clock import TimingSpec
 from streams.device import Device, DeviceState
 from streams.errors import SnapshotMismatch
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 
 
 class PatientState(msgspec.Struct, array_like=True):
@@ -39,6 +40,7 @@ class PatientState(msgspec.Struct, array_like=True):
     life: dict[str, SignalLife]
     memory: Any  # as `Memory.to_state` gives it
     asof: Any  # as `AsOf.to_state` gives it
+    recent: Any  # as `Recent.to_state` gives it
     machine: MachineState
 
 
@@ -63,6 +65,7 @@ def pack(patient: Patient) -> bytes:
             patient.life,
             patient.memory.to_state(),
             patient.asof.to_state(),
+            patient.recent.to_state(),
             patient.machine.state(),
         )
     )
@@ -134,4 +137,5 @@ def _rebuilt(
     patient.life = kept.life
     patient.memory = Memory.from_state(kept.memory)
     patient.asof = AsOf.from_state(kept.asof)
+    patient.recent = Recent.from_state(kept.recent, timing.waits.revise_us)
     return patient

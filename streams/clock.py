@@ -25,6 +25,7 @@ class Waits(NamedTuple):
     lag_us: int
     backfill_us: int
     capacity_us: int
+    revise_us: int
 
 
 class TimingSpec(NamedTuple):
@@ -38,6 +39,7 @@ class TimingSpec(NamedTuple):
     lag_s: float = 180.0  # a device this far behind append time holds nobody back
     backfill_s: float = 600.0  # windows decided later than this page nobody
     wait_s: float = 30.0  # data may come this late without moving the decision time
+    revise_s: float = 30.0  # a fact that comes this late after a decision scores it again; 0: none
 
     def checked(self) -> TimingSpec:
         """Raise `ConfigError` on a value that cannot work; returns self."""
@@ -46,6 +48,8 @@ class TimingSpec(NamedTuple):
                 raise ConfigError(f"timing.{name} = {value}: must be 0 to 86400 seconds")
         if self.lateness_s < 1:
             raise ConfigError(f"timing.lateness_s = {self.lateness_s}: must be at least 1")
+        if self.revise_s > 60:
+            raise ConfigError(f"timing.revise_s = {self.revise_s}: must be at most 60 seconds")
         if not self.hold_s <= self.idle_s:
             raise ConfigError("timing.hold_s must not exceed timing.idle_s")
         return self
@@ -71,4 +75,5 @@ class TimingSpec(NamedTuple):
             self.us(self.lag_s),
             self.us(self.backfill_s),
             30_000_000 + 4 * self.slab_us,
+            self.us(self.revise_s),
         )

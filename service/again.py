@@ -1,0 +1,118 @@
+"""Score windows again after facts that came late or were corrected.
+
+Both the facts used before and those known now are scored, in one batch; where a scorer says
+something else, its new word goes out as the next revision. Features are not computed again: a
+window keeps its measurements. Not here: which windows, and when (`service.recent`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from features.align import AlignedBatch, FeatureBatch, attach
+from features.asof import FactsAt, facts_at
+from features.intervals import Ints
+from models.score import Score, Scorer
+from service.patient import Cause, Patient
+from service.recent import Kept
+
+
+class Again(NamedTuple):
+    """A window to be looked at again, with what is known at `now_us`."""
+
+    patient: Patient
+    cause: Cause
+    kept: Kept
+    now_us: int
+
+
+class Revised(NamedTuple):
+    """What scorers say otherwise of one window; never empty."""
+
+    case: Again
+    scores: list[Score]
+
+
+def score_again(cases: Sequence[Again], scorers: Sequence[Scorer]) -> Iterator[Revised]:
+    """New words on windows whose facts changed.
+
+    Parameters
+    ----------
+    cases : sequence of Again
+        In order; each window once.
+    scorers : sequence of Scorer
+        Those of the engine.
+
+    Yields
+    ------
+    Revised
+        Windows of which at least one scorer says something else; only those scores.
+
+    Notes
+    -----
+    What is kept of each patient moves on to what is known now, whether or not a score differs.
+    """
+    stores = [case.patient.asof for case in cases]
+    end_us = _ints([case.kept.window.end_us for case in cases])
+    before = facts_at(stores, end_us, _ints([case.kept.window.known_us for case in cases]))
+    after = facts_at(stores, end_us, _ints([case.now_us for case in cases]))
+    moved = [i for i in range(len(cases)) if _differ(before, after, i)]
+    told: dict[int, list[Score]] = {}
+    if moved:
+        old = _aligned([cases[i].kept for i in moved], _rows(before, moved))
+        new = _aligned([_next(cases[i]) for i in moved], _rows(after, moved))
+        for scorer in scorers:
+            words = zip(moved, scorer.score(old), scorer.score(new), strict=True)
+            for i, was, now in words:
+                if not _alike(was, now):
+                    told.setdefault(i, []).append(now)
+    for i, case in enumerate(cases):
+        known = case.kept.window._replace(known_us=case.now_us)
+        kept = _next(case) if i in told else case.kept._replace(window=known)
+        case.patient.recent.replace(case.kept, kept)
+        if i in told:
+            yield Revised(case, told[i])
+
+
+def _next(case: Again) -> Kept:
+    """The window as its next revision."""
+    window = case.kept.window
+    revised = window._replace(known_us=case.now_us, revision=window.revision + 1)
+    return case.kept._replace(window=revised)
+
+
+def _alike(was: Score, now: Score) -> bool:
+    """Whether two scores say the same, whenever they were decided."""
+    return bool(msgspec.structs.replace(now, known_us=was.known_us, revision=was.revision) == was)
+
+
+def _differ(before: FactsAt, after: FactsAt, i: int) -> bool:
+    return (
+        before.value[i].tobytes() != after.value[i].tobytes()
+        or before.time_us[i].tobytes() != after.time_us[i].tobytes()
+    )
+
+
+def _rows(facts: FactsAt, at: Sequence[int]) -> FactsAt:
+    return FactsAt(facts.value[at], facts.time_us[at])
+
+
+def _aligned(rows: Sequence[Kept], facts: FactsAt) -> AlignedBatch:
+    """Kept windows as scorers take them."""
+    batch = FeatureBatch(
+        tuple(row.window for row in rows),
+        np.stack([row.value for row in rows]),
+        np.stack([row.quality for row in rows]),
+        np.stack([row.coverage for row in rows]),
+        np.stack([row.n for row in rows]),
+        np.stack([row.reason for row in rows]),
+    )
+    return attach(batch, facts)
+
+
+def _ints(numbers: Sequence[int]) -> Ints:
+    return np.array(numbers, dtype=np.int64)
