@@ -91,10 +91,8 @@ def _alike(was: Score, now: Score) -> bool:
 
 
 def _differ(before: FactsAt, after: FactsAt, i: int) -> bool:
-    return (
-        before.value[i].tobytes() != after.value[i].tobytes()
-        or before.time_us[i].tobytes() != after.time_us[i].tobytes()
-    )
+    value, time_us = (pair[i].tobytes() for pair in before)
+    return bool(value != after.value[i].tobytes() or time_us != after.time_us[i].tobytes())
 
 
 def _rows(facts: FactsAt, at: Sequence[int]) -> FactsAt:
