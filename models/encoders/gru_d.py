@@ -22,10 +22,19 @@ _FADE_PER_HOUR = 0.05  # where training starts: half after 14 h
 
 
 class GruD(nn.Module):
-    """One modality over time to its hidden state; dropout is in training only."""
+    """One modality over time to its hidden state; dropout is in training only.
+
+    `trend` adds change and deviation from the patient's start, `quality` how far to believe each.
+    """
 
     def __init__(
-        self, modality: ModalitySpec, width: int, dropout: float = 0.0, *, trend: bool = True
+        self,
+        modality: ModalitySpec,
+        width: int,
+        dropout: float = 0.0,
+        *,
+        trend: bool = True,
+        quality: bool = False,
     ) -> None:
         super().__init__()
         d = len(modality.features)
@@ -33,7 +42,8 @@ class GruD(nn.Module):
         self.fade = nn.Parameter(torch.full((d,), _FADE_PER_HOUR))
         self.fade_bias = nn.Parameter(torch.full((d,), 0.01))
         self.trend = Trend(d, full=False) if trend else None
-        channels = 4 * d + 1 + (self.trend.width if self.trend else 0)
+        self.quality = quality
+        channels = (5 if quality else 4) * d + 1 + (self.trend.width if self.trend else 0)
         self.mix = nn.Sequential(nn.Linear(channels, width), nn.ReLU(), nn.Dropout(dropout))
         self.gru = nn.GRU(width, width, batch_first=True)
         self.state: dict[str, tuple[int, ...]] = {"h": (width,)}
@@ -69,6 +79,8 @@ class GruD(nn.Module):
         age = torch.log1p(age_h) / _AGE_SCALE
         passed = torch.log1p(passed_s[..., None] / _HOUR_S)
         shown = [faded, inputs.mask, inputs.fresh, age, passed]
+        if self.quality:
+            shown.append(inputs.quality)
         if moving is not None:
             shown.append(moving)
         return torch.cat(shown, dim=-1)

@@ -35,6 +35,7 @@ class GatedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dropout: float = 0.2  # before the GRU
     head_dropout: tuple[float, float] = (0.3, 0.2)
     trend: bool = True  # change and deviation from the patient's own start as inputs
+    quality: bool = False  # signal quality as inputs: for wearables, not for charted values
     order: tuple[tuple[str, ...], ...] = ()  # stages, `fusion.progressive` only; () = as listed
     node_width: int = 64  # `fusion.progressive` only
 
@@ -44,7 +45,7 @@ def encoders_of(spec: ModelSpec, config: GatedConfig) -> dict[str, Encoder]:
     return {
         m.name: Point(m, config.static_width)
         if m.kind == "static"
-        else GruD(m, config.width, config.dropout, trend=config.trend)
+        else GruD(m, config.width, config.dropout, trend=config.trend, quality=config.quality)
         for m in spec.modalities
     }
 

@@ -16,7 +16,7 @@ from models.late.out_of_fold import StackedRows, check_out_of_fold
 from models.late.shapley import shapley, subsets
 
 OPINIONS = 3  # event, none, absent
-_LEAK = 0.25  # slope of LeakyReLU below 0, as in MOGONET's VCDN
+LEAK = 0.25  # slope of LeakyReLU below 0, as in MOGONET's VCDN
 _ITERATIONS = 500
 _HIDDEN = 16
 _SEED = 0
@@ -59,7 +59,7 @@ class Vcdn(msgspec.Struct, frozen=True, tag="vcdn"):
         units = zip(self.hidden, self.hidden_bias, self.out, strict=True)
         for row, bias, out in units:
             unit = (cells * np.array(row)).sum(axis=1) + bias
-            total += out * np.where(unit > 0.0, unit, _LEAK * unit)
+            total += out * np.where(unit > 0.0, unit, LEAK * unit)
         return total
 
 
@@ -133,7 +133,7 @@ def fit_vcdn(
     def value_and_slope(theta: Floats) -> tuple[float, Floats]:
         hidden, hidden_bias, out, out_bias = _parts(theta, width)
         unit = cells @ hidden.T + hidden_bias  # [N, H]
-        slope = np.where(unit > 0.0, 1.0, _LEAK)
+        slope = np.where(unit > 0.0, 1.0, LEAK)
         z = (unit * slope) @ out + out_bias
         loss = (weight * (softplus(z) - target * z)).sum() + 0.5 * l2 * (theta * theta).sum()
         d_z = weight * (sigmoid(z) - target)
