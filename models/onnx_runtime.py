@@ -38,15 +38,16 @@ class OnnxRuntime:
             )
         except Exception as error:  # its errors share no base class
             raise CheckpointMismatch(f"model.onnx cannot be read: {error}") from error
-        given = (
-            tuple(x.name for x in session.get_inputs()),
-            tuple(x.name for x in session.get_outputs()),
-        )
-        if given != (INPUTS, OUTPUTS):
-            raise CheckpointMismatch(f"model.onnx has {given}, not {(INPUTS, OUTPUTS)}")
+        inputs = tuple(x.name for x in session.get_inputs())
+        outputs = tuple(x.name for x in session.get_outputs())
+        read = tuple(name for name in INPUTS if name in inputs)  # one without memory reads no state
+        if inputs != read or outputs != OUTPUTS:
+            raise CheckpointMismatch(f"model.onnx has {inputs, outputs}, not {INPUTS, OUTPUTS}")
+        self._inputs = inputs
         self._session: Any = session
 
     def __call__(self, state: Floats, rows: Floats, clock: Floats) -> Said:
         """See `models.runtime.Runtime`."""
-        feed = dict(zip(INPUTS, (state, rows, clock), strict=True))
+        given = zip(INPUTS, (state, rows, clock), strict=True)
+        feed = {name: array for name, array in given if name in self._inputs}
         return Said(*self._session.run(OUTPUTS, feed))

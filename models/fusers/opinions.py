@@ -138,11 +138,10 @@ def _vcdn(rule: Vcdn, members: int) -> Apply:
         cells = opinions[..., 0, :]
         for m in range(1, members):
             cells = (cells[..., :, None] * opinions[..., m, None, :]).flatten(-2)
-        total = torch.full_like(logit[..., 0], rule.out_bias)
-        for row, bias, out in zip(rule.hidden, rule.hidden_bias, rule.out, strict=True):
-            unit = (cells * _like(row, logit)).sum(dim=-1) + bias
-            total = total + out * torch.where(unit > 0, unit, LEAK * unit)
-        return total
+        hidden = torch.tensor(rule.hidden, dtype=logit.dtype, device=logit.device)
+        unit = nn.functional.linear(cells, hidden, _like(rule.hidden_bias, logit))
+        unit = torch.where(unit > 0, unit, LEAK * unit)
+        return rule.out_bias + nn.functional.linear(unit, _like(rule.out, logit)[None])[..., 0]
 
     return apply
 
