@@ -88,6 +88,7 @@ class Loss(Protocol):
 class Normalizer(nn.Module):
     """Robust z-scores with statistics of the training patients; they travel with the weights."""
 
+    clip: float = CLIP
     center: Tensor
     scale: Tensor
 
@@ -120,7 +121,7 @@ class Normalizer(nn.Module):
     def forward(self, value: Tensor, age_s: Tensor, fresh: Tensor, quality: Tensor) -> Inputs:
         """Inputs of raw columns [..., d]; what is missing or too old cannot leak through."""
         there = torch.isfinite(value) & (age_s <= self.max_age_s)
-        z = ((value - self.center) / self.scale).clamp(-CLIP, CLIP)
+        z = ((value - self.center) / self.scale).clamp(-self.clip, self.clip)
         nothing = torch.zeros_like(value)
         return Inputs(
             torch.where(there, z, nothing),

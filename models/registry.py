@@ -43,6 +43,7 @@ BUILTIN: Final[dict[Group, dict[str, str]]] = {
         "late.dempster_shafer": "models.families.late:DEMPSTER_SHAFER",
         "late.stack": "models.families.late:STACK",
         "late.vcdn": "models.families.late:VCDN",
+        "boosted": "models.families.boosted",
     },
     "encoders": {
         "decay": "models.linear:DecayEncoder",
@@ -50,6 +51,7 @@ BUILTIN: Final[dict[Group, dict[str, str]]] = {
         "point": "models.encoders.point:Point",
         "window": "models.encoders.window:Window",
         "conv": "models.encoders.conv:Conv",
+        "rolling": "models.encoders.rolling:RollingEncoder",
     },
     "fusers": {
         "sum": "models.linear:Sum",

@@ -24,6 +24,7 @@ from service.cli import (
     replay_cli,
     setup_cli,
     subscribe_cli,
+    train_cli,
 )
 from service.cli.common import (
     EXIT_BUG,
@@ -62,6 +63,7 @@ data_cli.add_to(app)
 setup_cli.add_to(app)
 keys_cli.add_to(app)
 grant_cli.add_to(app)
+train_cli.add_to(app)
 backtest_cli.add_to(setup_cli.policy_app)
 audit_cli.add_to(app)
 

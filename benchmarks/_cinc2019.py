@@ -1,0 +1,142 @@
+"""Held-out scores on CinC 2019 set A for the benchmark: which stays train, what is grown, kept.
+
+Every split has stays that train, stays that tune (calibration, thresholds) and stays that are only
+scored. Forests take minutes, so each split leaves a file and a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks._common import ROOT
+from models.evaluation.splits import nested
+from models.families import boosted
+from models.training.ragged import carried, vectors
+from service.datasets.cinc2019 import MODALITIES, UNITS, Stays, load
+from service.progress import SILENT
+from service.train import FOLDS, Job, Once, Stages, key
+from service.training import boost
+from service.training import cinc2019 as recipe
+from service.training.committee import Raw
+
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+INNER: Final = 4  # one of so many parts of who is not tested tunes: 60/20/20
+PEERS: Final = ("same", "recipe")
+
+
+class Split(NamedTuple):
+    """Who trains, who tunes, who is only scored, [P] each."""
+
+    name: str
+    train: Bools
+    tune: Bools
+    test: Bools
+
+
+class Scores(NamedTuple):
+    """Raw logits of a split's tuning and test stays; NaN in the rows of who trained."""
+
+    split: Split
+    raw: Raw
+    peer: dict[str, Floats]  # LightGBM alone, same inputs; with the inputs of models.md §7
+
+
+def stays_of_a() -> tuple[Stays, Stages]:
+    """Set A, and where finished splits are kept."""
+    source = Path(os.environ.get("VIGIL_DATA", ROOT.parent / "shared" / "data"))
+    path = source / "cinc2019_setA.tar.xz"
+    stays = load(path)
+    folder = ROOT / ".vigil" / "cache" / f"bench-cinc2019-{key(Job(path, path), stays)}"
+    return stays, Stages(folder, SILENT)
+
+
+def folds(stays: Stays) -> list[Split]:
+    """Five folds of stays, each as septic and of the same units as the whole."""
+    strata = stays.septic + 2 * stays.unit
+    return [
+        Split(f"fold{f.number}", f.train & (f.inner != 0), f.train & (f.inner == 0), f.test)
+        for f in nested(strata, FOLDS, INNER)
+    ]
+
+
+def sites(stays: Stays) -> list[Split]:
+    """Other places, rehearsed: a unit that trained nothing, and one unit alone for another."""
+    found = []
+    for number, unit in enumerate(UNITS):
+        found.append(_apart(f"without-{unit}", stays.unit != number, stays.unit == number, number))
+    for a, b in ((1, 2), (2, 1)):
+        name = f"{UNITS[a]}-to-{UNITS[b]}"
+        found.append(_apart(name, stays.unit == a, stays.unit == b, 10 + a))
+    return found
+
+
+def _apart(name: str, inside: Bools, outside: Bools, seed: int) -> Split:
+    draw = np.random.default_rng(seed).random(len(inside)) < 1 / INNER
+    return Split(name, inside & ~draw, inside & draw, outside)
+
+
+def scored(stays: Stays, stages: Stages, split: Split) -> Scores:
+    """Scores of a split, made now or before."""
+    rows = np.repeat(split.tune | split.test, stays.lengths)
+    found = stages.arrays_of(f"{split.name}.npz", partial(_made, stays, split, rows))
+
+    def whole(name: str) -> NDArray[Any]:
+        empty: NDArray[Any] = np.full(len(rows), np.nan if found[name].dtype != bool else False)
+        empty[rows] = found[name]
+        return empty.astype(found[name].dtype)
+
+    single = {name: whole(name) for name in recipe.MEMBERS[1:]}
+    there = {name: whole(f"there-{name}") for name in recipe.MEMBERS[1:]}
+    peer = {name: whole(f"peer-{name}") for name in PEERS}
+    return Scores(split, Raw(whole("joint"), single, there), peer)
+
+
+def _made(stays: Stays, split: Split, rows: Bools) -> dict[str, Any]:
+    laid = Once(partial(recipe.prepare, stays, split.train, recipe.HOUSES))
+    out: dict[str, Any] = {}
+    for member in recipe.MEMBERS:
+        booster = recipe.load(recipe.grow(laid(), stays, member, 0))
+        out[member] = recipe.raw(booster, laid().own[rows], laid().names, member)
+        if member != "joint":
+            out[f"there-{member}"] = recipe.there(laid().own[rows], laid().names, member)
+    plain = laid()._replace(others=[])
+    same = recipe.load(recipe.grow(plain, stays, "joint", 0, boost.PEER))
+    out["peer-same"] = recipe.raw(same, plain.own[rows], plain.names, "joint")
+    out["peer-recipe"] = _recipe_peer(stays, split, rows)
+    return out
+
+
+def _recipe_peer(stays: Stays, split: Split, rows: Bools) -> Floats:
+    """LightGBM on the inputs of models.md §7, those bound to the place among them."""
+    spec = recipe.spec_of(
+        boosted.BoostedConfig(pairs=recipe.PAIRS, counts=("vitals", "labs"), knots=2)
+    )
+    model = boosted.build(msgspec.structs.replace(spec, modalities=_never_too_old(spec)))
+    hours = np.repeat(split.train, stays.lengths)
+    model.fit_inputs({k: x[hours].astype(np.float64) for k, x in stays.value.items()})
+    found = vectors(model, carried(stays.value, stays.lengths))
+    unit = np.repeat(stays.unit, stays.lengths)
+    bound = np.stack([unit == 1, unit == 2, stays.hour], axis=1).astype(np.float32)
+    bound[unit == 0, :2] = np.nan
+    vector: Floats32 = np.concatenate([*(found[name] for name in MODALITIES), bound], axis=1)
+    worth = recipe.worth(stays)
+    septic = np.repeat(stays.septic, stays.lengths)
+    picked, weight = boost.chosen(septic, boost.PEER.keep, np.random.default_rng(0))
+    inside = hours[picked]
+    picked, weight = picked[inside], weight[inside]
+    gain = (worth.alarm - worth.quiet)[picked]
+    booster = boost.grow(vector[picked], gain, weight, boost.PEER, 0)
+    return boost.raw(booster, vector[rows])
+
+
+def _never_too_old(spec: Any) -> tuple[Any, ...]:
+    return tuple(msgspec.structs.replace(m, max_age_s=1e9) for m in spec.modalities)

@@ -1,0 +1,177 @@
+"""`boosted`: rolling statistics kept per patient, read by boosted trees; early and late fusion.
+
+Three forests: one over everything (early fusion), one per modality that changes with time, both
+with the static facts. Where both modalities are there, their logits are averaged with learned
+weights; where one is absent, the forest that never knew it speaks alone, so that what is absent
+costs nothing beyond its own information. Each of these is calibrated by itself, so that a
+threshold means the same whatever is there. Static facts alone say a constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from models.calibration.knots import Knots, Line
+from models.encoders.rolling import RollingEncoder
+from models.fusion_model import ComposedModel, Parts, state_of
+from models.linear import example_spec
+from models.losses import WeightedBCE
+from models.parts import Encoder, Normalizer
+from models.spec import ModelSpec
+from models.trees import Trees
+
+FAMILY: Final = "boosted"
+WIDE: Final = 60.0  # robust z-scores: trees need no protection from outliers, only from nonsense
+SHARES: Final = (0.5, 0.25, 0.25)  # of the joint forest and the others, where training starts
+
+
+class Forest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sizes of one forest, see `models.trees`."""
+
+    trees: int = 8
+    nodes: int = 15
+    depth: int = 3
+
+
+class BoostedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the network is built from."""
+
+    joint: Forest = Forest()
+    single: dict[str, Forest] = {}  # by modality that is not static; the usual size if left out
+    pairs: dict[str, tuple[tuple[str, str], ...]] = {}  # see `RollingEncoder`, by modality
+    counts: tuple[str, ...] = ()  # modalities of which it is told how often they were measured
+    knots: int = 2  # of the calibration
+
+
+class WideNormalizer(Normalizer):
+    """Robust z-scores that are clipped only where nothing can be a measurement."""
+
+    clip = WIDE
+
+
+class Columns(nn.Module):
+    """Vectors one after the other, NaN where absent, and then 0/1 per modality."""
+
+    def __init__(self, widths: dict[str, int]) -> None:
+        super().__init__()
+        self.names = tuple(widths)
+        self.width = sum(widths.values()) + len(widths)
+
+    def forward(self, vectors: dict[str, Tensor], present: dict[str, Tensor]) -> Tensor:
+        """See `models.parts.Fuser`."""
+        there = [present[name][..., None] for name in self.names]
+        known = [
+            torch.where(flag > 0, vectors[name], torch.nan)
+            for name, flag in zip(self.names, there, strict=True)
+        ]
+        return torch.cat([*known, *there], dim=-1)
+
+
+class Committee(nn.Module):
+    """The forests' logits, mixed by which modalities are there; see the module."""
+
+    def __init__(self, config: BoostedConfig, spec: ModelSpec, width: int) -> None:
+        super().__init__()
+        self.names = [m.name for m in spec.modalities]
+        self.members = [m.name for m in spec.modalities if m.kind != "static"]
+        self.joint = _trees(config.joint, width)
+        self.single = nn.ModuleDict(
+            {name: _trees(config.single.get(name, Forest()), width) for name in self.members}
+        )
+        rest = (1 - SHARES[0]) / len(self.members)
+        self.weight = nn.Parameter(torch.tensor([SHARES[0], *([rest] * len(self.members))]))
+        self.whole = Knots(config.knots)
+        self.alone = nn.ModuleDict({name: Knots(config.knots) for name in self.members})
+        self.nothing = nn.Parameter(torch.zeros(1))  # what is said when nothing is known
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """See `models.parts.Head`; [..., 1], calibrated."""
+        vector, flags = fused[..., : -len(self.names)], fused[..., -len(self.names) :]
+        each = [self.single[name](vector) for name in self.members]
+        there = torch.stack([flags[..., self.names.index(n)] for n in self.members], dim=-1)
+        known = there.sum(dim=-1)
+        alone = torch.stack(
+            [self.alone[n](x) for n, x in zip(self.members, each, strict=True)], dim=-1
+        )
+        some = (alone * there).sum(dim=-1) / known.clamp(min=1.0)
+        partly = torch.where(known > 0, some, self.nothing)
+        every = self.whole(self.mixed(self.joint(vector), each))
+        logit: Tensor = torch.where(known == len(self.members), every, partly)
+        return logit[..., None]
+
+    def set_calibration(self, whole: Line, alone: Mapping[str, Line]) -> None:
+        """Take the calibration of the whole, and of every member where it is alone."""
+        self.whole.take(whole)
+        for name in self.members:
+            own = self.alone[name]
+            assert isinstance(own, Knots)
+            own.take(alone[name])
+
+    def mixed(self, joint: Tensor, each: list[Tensor]) -> Tensor:
+        """Raw logit [...] where every modality is there."""
+        total = self.weight[0] * joint
+        for weight, one in zip(self.weight[1:], each, strict=True):
+            total = total + weight * one
+        return total
+
+
+class BoostedModel(ComposedModel):
+    """A composed model whose absent modalities are unknown, not a learned embedding."""
+
+    def __init__(self, spec: ModelSpec, parts: Parts) -> None:
+        super().__init__(spec, parts)
+        for absent in self.absent.values():  # `Columns` writes NaN in its place
+            absent.requires_grad_(requires_grad=False)
+            absent.zero_()
+        self.normalizers = nn.ModuleDict({m.name: WideNormalizer(m) for m in spec.modalities})
+
+
+def encoders_of(spec: ModelSpec) -> dict[str, RollingEncoder]:
+    """The encoders of a spec; training reads their columns' names.
+
+    Raises
+    ------
+    ValueError
+        If a pair names a feature that its modality does not have.
+    """
+    config = msgspec.convert(spec.config, BoostedConfig)
+    return {
+        m.name: RollingEncoder(m, config.pairs.get(m.name, ()), counts=m.name in config.counts)
+        for m in spec.modalities
+    }
+
+
+def build(spec: ModelSpec) -> ComposedModel:
+    """The network of a spec, with random trees.
+
+    Raises
+    ------
+    msgspec.ValidationError
+        If `spec.config` is not a `BoostedConfig`.
+    ValueError
+        If nothing changes with time, there is more than one horizon, or a pair is unknown.
+    """
+    config = msgspec.convert(spec.config, BoostedConfig)
+    if all(m.kind == "static" for m in spec.modalities) or len(spec.horizons_s) != 1:
+        raise ValueError("boosted needs one horizon and a modality that is not static")
+    own = encoders_of(spec)
+    encoders: dict[str, Encoder] = dict(own)
+    fuser = Columns({name: encoder.width for name, encoder in own.items()})
+    committee = Committee(config, spec, fuser.width - len(own))
+    spec = msgspec.structs.replace(spec, state=state_of(spec, encoders))
+    parts = Parts(encoders, fuser, committee, nn.Identity(), WeightedBCE())
+    return BoostedModel(spec, parts)
+
+
+def example() -> ModelSpec:
+    """A small spec, for the contract suite."""
+    return example_spec(FAMILY, {"counts": ["vitals"], "pairs": {"vitals": [["hr", "spo2"]]}})
+
+
+def _trees(forest: Forest, width: int) -> Trees:
+    return Trees(forest.trees, forest.nodes, forest.depth, width)

@@ -1,0 +1,173 @@
+"""PhysioNet/CinC Challenge 2019: hourly rows of stays in intensive care, by concept code.
+
+What is read is what a bedside would know at that hour: a row holds what was measured in it, NaN
+otherwise, and nothing is filled. The label is 1 from six hours before the onset of sepsis, so
+onset is the first label plus `LABEL_LEAD_H`. Which unit a stay was in is kept apart from the
+inputs: it is for splits; the hour of the stay (`ICULOS`) is kept to measure what it gives away.
+
+Data: CC BY 4.0, doi:10.13026/v64v-d857; Reyna et al. 2020, Crit Care Med 48:210.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.concepts import Concept, find
+from streams.errors import ConfigError
+
+Floats32 = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+NAME: Final = "setA.npz"
+LICENCE: Final = "CC BY 4.0"
+CITATION: Final = "PhysioNet/CinC Challenge 2019 set A, doi:10.13026/v64v-d857"
+LABEL_LEAD_H: Final = 6.0
+HOUR_US: Final = 3_600_000_000
+
+VITALS: Final = {
+    "HR": "hr",
+    "O2Sat": "spo2",
+    "Temp": "temp",
+    "Resp": "resp_rate",
+    "SBP": "sbp",
+    "MAP": "map",
+    "DBP": "dbp",
+}  # EtCO2 is empty in set A
+LABS: Final = {
+    "BaseExcess": "base_excess",
+    "HCO3": "hco3",
+    "FiO2": "fio2",
+    "pH": "ph",
+    "PaCO2": "pco2",
+    "SaO2": "sao2",
+    "AST": "ast",
+    "BUN": "bun",
+    "Alkalinephos": "alp",
+    "Calcium": "ca",
+    "Chloride": "cl",
+    "Creatinine": "creatinine",
+    "Bilirubin_direct": "bilirubin_direct",
+    "Glucose": "glucose",
+    "Lactate": "lactate",
+    "Magnesium": "mg",
+    "Phosphate": "phos",
+    "Potassium": "k",
+    "Bilirubin_total": "bilirubin",
+    "TroponinI": "troponin_i",
+    "Hct": "hct",
+    "Hgb": "hb",
+    "PTT": "ptt",
+    "WBC": "wbc",
+    "Fibrinogen": "fibrinogen",
+    "Platelets": "plt",
+}
+STATIC: Final = {"Age": "age_years", "Gender": "sex", "HospAdmTime": "admitted_before_h"}
+MODALITIES: Final = {"vitals": VITALS, "labs": LABS, "static": STATIC}
+_FACTOR: Final = {
+    "FiO2": 100.0,  # charted as a fraction; the concept is in per cent
+    "HospAdmTime": -1.0,  # charted as the time of admission after the stay began
+}
+UNITS: Final = ("unknown", "medical", "surgical")  # Unit1 is the medical ICU, Unit2 the surgical
+
+
+class Stays(NamedTuple):
+    """Stays one after the other, P of them with N hours; a row's patient is `stay[row]`."""
+
+    ids: tuple[str, ...]
+    lengths: Ints  # [P] hours
+    value: dict[str, Floats32]  # modality -> [N, d], NaN = not measured in that hour
+    label: Bools  # [N]
+    unit: Ints  # [P] place in UNITS
+    hour: Ints  # [N] of the stay (ICULOS); never an input
+
+    @property
+    def stay(self) -> Ints:
+        """Stay of every row, [N]."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+    @property
+    def starts(self) -> Ints:
+        """First row of every stay, [P]."""
+        first: Ints = np.cumsum(self.lengths) - self.lengths
+        return first
+
+    @property
+    def septic(self) -> Bools:
+        """Stays with sepsis, [P]."""
+        found: Bools = np.maximum.reduceat(self.label, self.starts).astype(bool)
+        return found
+
+
+def features(modality: str) -> tuple[Concept, ...]:
+    """Concepts of a modality, in the order of its columns."""
+    found = (find(code) for code in MODALITIES[modality].values())
+    return tuple(concept for concept in found if concept is not None)
+
+
+def load(path: Path) -> Stays:
+    """Read the set.
+
+    Parameters
+    ----------
+    path : Path
+        The npz, a folder that holds it at any depth, or the packed archive.
+
+    Raises
+    ------
+    ConfigError
+        If it is not there, or has other columns.
+    """
+    with np.load(_open(path), allow_pickle=False) as packed:
+        names = [str(name) for name in packed["columns"]]
+        values, lengths, ids = packed["values"], packed["lengths"], packed["ids"]
+    column = {name: values[i] for i, name in enumerate(names)}
+    wanted = [name for table in MODALITIES.values() for name in table]
+    if missing := [name for name in (*wanted, "SepsisLabel", "Unit1") if name not in column]:
+        raise ConfigError(f"{path}: columns are missing: {', '.join(missing)}")
+    lengths = lengths.astype(np.int64)
+    first = np.cumsum(lengths) - lengths
+    unit = np.select([column["Unit1"][first] == 1, column["Unit2"][first] == 1], [1, 2], 0)
+    return Stays(
+        tuple(str(i) for i in ids),
+        lengths,
+        {name: _columns(name, table, column) for name, table in MODALITIES.items()},
+        column["SepsisLabel"] > 0,
+        unit.astype(np.int64),
+        column["ICULOS"].astype(np.int64),
+    )
+
+
+def _open(path: Path) -> Path | io.BytesIO:
+    """The npz as something NumPy opens."""
+    if path.is_dir():
+        inside = sorted(path.rglob(NAME))
+        if not inside:
+            raise ConfigError(f"no {NAME} in {path}")
+        return inside[0]
+    if not path.is_file():
+        raise ConfigError(f"no CinC 2019 data: {path} is absent (set VIGIL_DATA)")
+    if path.suffix == ".npz":
+        return path
+    with tarfile.open(path) as packed:
+        for member in packed:
+            if member.name.endswith(f"/{NAME}"):
+                stream = packed.extractfile(member)
+                assert stream is not None
+                return io.BytesIO(stream.read())
+    raise ConfigError(f"no {NAME} in {path}")
+
+
+def _columns(modality: str, table: dict[str, str], column: dict[str, Floats32]) -> Floats32:
+    """Columns of one modality in the concepts' units; what cannot be a measurement is NaN."""
+    out = []
+    for name, concept in zip(table, features(modality), strict=True):
+        value = column[name] * np.float32(_FACTOR.get(name, 1.0))
+        out.append(np.where((value >= concept.lo) & (value <= concept.hi), value, np.nan))
+    return np.stack(out, axis=1).astype(np.float32)

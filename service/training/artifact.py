@@ -1,0 +1,143 @@
+"""From forests and held-out scores to the artifact's files: calibration, thresholds, provenance."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.evaluation.events import alarms, threshold_at
+from models.evaluation.ranking import auprc, auroc
+from models.evaluation.splits import split_hash
+from models.evaluation.utility import normalised, patient_utility
+from models.families.boosted import BoostedModel, Committee, Forest
+from models.spec import CalibrationSpec, ModelSpec, OperatingPoint, Provenance
+from models.trees import Trees
+from models.weights import files_of
+from service.datasets.cinc2019 import CITATION, LICENCE, Stays
+from service.training import boost
+from service.training import cinc2019 as recipe
+from service.training.committee import SHARES, Lines, calibrate, logits, sigmoid
+from service.training.operating import (
+    MISS,
+    cautious_threshold,
+    conformal,
+    halfwidth,
+    watched_of,
+)
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+COMMAND: Final = "vigil train cinc2019"
+PER_DAY: Final = 0.2  # alarms per patient-day of the second operating point
+NEVER: Final = 1.0  # a probability no score reaches
+ROUNDED: Final = 4  # digits of figures in the spec
+
+
+class Judged(NamedTuple):
+    """Held-out scores of every hour, calibrated."""
+
+    lines: Lines
+    logit: Floats  # [N]
+    prob: Floats  # [N] rounded as scores are
+
+
+def assemble(
+    stays: Stays, forests: dict[str, bytes], held: recipe.Development, seed: int
+) -> dict[str, bytes]:
+    """Files of the artifact by name.
+
+    Parameters
+    ----------
+    stays : Stays
+        What it was trained on.
+    forests : dict of bytes
+        LightGBM's text by member.
+    held : Development
+        Held-out raw logits, and folds.
+    seed : int
+        For the record.
+    """
+    judged = judge(stays, held)
+    model = network(stays, forests, judged.lines)
+    spec = told(model.spec, stays, held.fold, judged, seed)
+    files: dict[str, bytes] = files_of(model, spec)
+    return files
+
+
+def judge(stays: Stays, held: recipe.Development) -> Judged:
+    """Calibration fitted on held-out scores, and these scores calibrated."""
+    lines = calibrate(stays.label, held.raw, recipe.KNOTS)
+    logit = logits(held.raw, lines)
+    return Judged(lines, logit, np.round(sigmoid(logit), ROUNDED))
+
+
+def network(stays: Stays, forests: dict[str, bytes], lines: Lines) -> BoostedModel:
+    """The network with trees, normalisation and calibration in it."""
+    everyone = np.ones(len(stays.lengths), bool)
+    names = recipe.column_names()
+    laid, sizes = {}, {}
+    for member, text in forests.items():
+        laid[member], depth = boost.arrays(boost.load(text), recipe.columns(names, member))
+        trees, nodes = laid[member]["column"].shape
+        sizes[member] = Forest(trees, nodes, depth)
+    model = recipe.fitted(recipe.blank(sizes), stays, everyone)
+    committee = model.head
+    assert isinstance(committee, Committee)
+    committee.joint.take(laid["joint"])
+    for name in committee.members:
+        single = committee.single[name]
+        assert isinstance(single, Trees)
+        single.take(laid[name])
+    committee.set_calibration(lines.whole, lines.alone)
+    with torch.no_grad():
+        committee.weight.copy_(torch.tensor([SHARES[name] for name in recipe.MEMBERS]))
+        committee.nothing.fill_(lines.nothing)
+    return model
+
+
+def told(spec: ModelSpec, stays: Stays, fold: Ints, judged: Judged, seed: int) -> ModelSpec:
+    """The spec with calibration, operating points and provenance."""
+    worth = recipe.worth(stays)
+    threshold = min(cautious_threshold(judged.prob, worth), NEVER)
+    watched = watched_of(stays, np.ones(len(stays.lengths), bool))
+    quiet = min(threshold_at(judged.prob, watched, PER_DAY), NEVER)
+
+    def metrics(at: float) -> dict[str, float]:
+        found = alarms(judged.prob, watched, np.array([at]))
+        rung, true = found.alarms.sum(), found.true.sum()
+        sums = patient_utility(judged.prob >= at, worth, stays.lengths)
+        figures = {
+            "utility": normalised(sums),
+            "alarms_per_day": rung / found.days.sum(),
+            "sensitivity": found.caught.sum() / found.events.sum(),
+            "ppv": true / max(rung, 1),
+        }
+        return {name: round(float(x), ROUNDED) for name, x in figures.items()}
+
+    points = (
+        OperatingPoint("utility", spec.horizons_s[0], threshold, metrics(threshold)),
+        OperatingPoint("0.2_per_day", spec.horizons_s[0], quiet, metrics(quiet)),
+    )
+    width = halfwidth(stays.label, judged.logit, np.repeat(fold, stays.lengths))
+    values = conformal(stays.label, judged.prob)
+    calibration = CalibrationSpec("isotonic", width, 1 - MISS, values)
+    areas: dict[str, tuple[float, ...]] = {
+        "auroc": (round(auroc(stays.label, judged.logit), ROUNDED),),
+        "auprc": (round(auprc(stays.label, judged.logit), ROUNDED),),
+    }
+    training = Provenance(
+        data=CITATION,
+        licence=LICENCE,
+        command=COMMAND,
+        split_hash=split_hash(stays.ids, fold),
+        seed=seed,
+        metrics=areas,
+        notes=f"{len(stays.ids)} stays, {int(stays.septic.sum())} septic; figures are held out",
+    )
+    return msgspec.structs.replace(
+        spec, calibration=calibration, operating=points, training=training
+    )

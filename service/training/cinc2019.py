@@ -1,0 +1,223 @@
+"""The recipe of the default model on CinC 2019: what is grown on which rows, and mixed how.
+
+Everything here is a function of stays and of which of them train; files, folds and progress are
+`service.train`'s. Choices that were made for hospitals nobody here has seen, each with its figure,
+are in `benchmarks/RESULTS-cinc2019.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.evaluation.utility import RowUtility, row_utility
+from models.families.boosted import BoostedConfig, BoostedModel, Forest, build, encoders_of
+from models.spec import FeatureSpec, ModalitySpec, ModelSpec
+from models.training.ragged import carried, vectors
+from service.datasets.cinc2019 import MODALITIES, Stays, features
+from service.training import boost
+from service.training.charting import HABITS, OWN, elsewhere
+from service.training.committee import Raw
+
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Note = Callable[[str], None]
+
+KINDS: Final = {"vitals": "dense", "labs": "event", "static": "static"}
+MAX_AGE_S: Final = {"vitals": 12 * 3600.0, "labs": 72 * 3600.0, "static": 1e9}
+PAIRS: Final = {
+    "vitals": (("hr", "sbp"), ("sbp", "dbp")),
+    "labs": (("bun", "creatinine"),),
+}
+COUNTED: Final = ("vitals",)
+MEMBERS: Final = ("joint", "vitals", "labs")
+GROWN: Final = boost.Recipe(keep=0.2)  # of each copy, other rows in every one
+HOUSES: Final = (1,)  # seeds of made-up houses
+VERSION: Final = "1"
+KNOTS: Final = 24
+HORIZON_S: Final = 6 * 3600.0  # the label begins six hours before onset
+
+
+class Rows(NamedTuple):
+    """Vectors of every hour as charted, and of the training hours as charted elsewhere."""
+
+    train: Bools  # [P]
+    own: Floats32  # [N, W]
+    others: list[Floats32]
+    names: tuple[str, ...]  # [W] "modality.feature.statistic"
+
+
+class Development(NamedTuple):
+    """What is known of patients that trained nothing."""
+
+    raw: Raw
+    fold: Ints  # [P]
+
+
+def modalities() -> tuple[ModalitySpec, ...]:
+    """Inputs of the default model."""
+    return tuple(
+        ModalitySpec(
+            name,
+            cast(Any, KINDS[name]),
+            tuple(FeatureSpec(c.code, c.unit, c.lo, c.hi) for c in features(name)),
+            MAX_AGE_S[name],
+        )
+        for name in MODALITIES
+    )
+
+
+def spec_of(config: BoostedConfig) -> ModelSpec:
+    """The default model's spec, before anything was trained."""
+    import msgspec
+
+    return ModelSpec(
+        name="default",
+        version=VERSION,
+        family="boosted",
+        task="sepsis",
+        horizons_s=(HORIZON_S,),
+        cadence_s=3600.0,
+        warmup_s=2 * 3600.0,
+        modalities=modalities(),
+        config=msgspec.to_builtins(config),
+    )
+
+
+def blank(forests: dict[str, Forest] | None = None) -> BoostedModel:
+    """The network with forests of given sizes, nothing trained."""
+    sizes = forests or dict.fromkeys(MEMBERS, Forest(1, 3, 1))
+    config = BoostedConfig(
+        joint=sizes["joint"],
+        single={name: sizes[name] for name in MEMBERS[1:]},
+        pairs=PAIRS,
+        counts=COUNTED,
+        knots=KNOTS,
+    )
+    return cast(BoostedModel, build(spec_of(config)))
+
+
+def prepare(stays: Stays, train: Bools, houses: tuple[int, ...]) -> Rows:
+    """Normalise by the training stays and lay out every hour.
+
+    Parameters
+    ----------
+    stays : Stays
+        All of them.
+    train : (P,) bool
+        Which of them train.
+    houses : tuple of int
+        Seeds of the made-up houses.
+    """
+    model = fitted(blank(), stays, train)
+    names = {name: tuple(table.values()) for name, table in MODALITIES.items()}
+    own = _laid(model, stays.value, stays.lengths)
+    others = [
+        _laid(model, elsewhere(stays.value, names, stays.lengths, seed), stays.lengths)
+        for seed in houses
+    ]
+    return Rows(train, own, others, column_names())
+
+
+def fitted(model: BoostedModel, stays: Stays, train: Bools) -> BoostedModel:
+    """The model with the normalisation of the training stays."""
+    hours = np.repeat(train, stays.lengths)
+    model.fit_inputs({k: x[hours].astype(np.float64) for k, x in stays.value.items()})
+    return model
+
+
+def _laid(model: BoostedModel, value: dict[str, Floats32], lengths: Ints) -> Floats32:
+    found = vectors(model, carried(value, lengths))
+    return np.concatenate([found[name] for name in MODALITIES], axis=1)
+
+
+def column_names() -> tuple[str, ...]:
+    """What every number of the whole vector is: modality.feature.statistic."""
+    encoders = encoders_of(blank().spec)
+    return tuple(f"{m}.{name}" for m, e in encoders.items() for name in e.names)
+
+
+def columns(names: tuple[str, ...], member: str) -> Ints:
+    """Columns a member of the committee may read: its modality's and the static ones."""
+    wanted = tuple(MODALITIES) if member == "joint" else (member, "static")
+    kept = [i for i, name in enumerate(names) if name.split(".")[0] in wanted]
+    return np.array(kept, np.int64)
+
+
+def worth(stays: Stays) -> RowUtility:
+    """Official utility of every hour."""
+    return row_utility(stays.label, stays.lengths)
+
+
+def grow(rows: Rows, stays: Stays, member: str, seed: int, settings: boost.Recipe = GROWN) -> bytes:
+    """One forest on the training stays, as charted and as charted elsewhere; LightGBM's text."""
+    own = worth(stays)
+    gain = own.alarm - own.quiet
+    hours = np.repeat(rows.train, stays.lengths)
+    septic = np.repeat(stays.septic, stays.lengths)
+    random = np.random.default_rng(seed)
+    at = columns(rows.names, member)
+    parts = []
+    for vector in (rows.own, *rows.others):
+        picked, weight = boost.chosen(septic, settings.keep, random)
+        inside = hours[picked]
+        picked, weight = picked[inside], weight[inside] / (1 + len(rows.others))
+        parts.append((vector[picked][:, at], gain[picked], weight))
+    x, g, w = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return boost.text(boost.grow(x, g, w, settings, seed))
+
+
+def load(text: bytes) -> Any:
+    """A forest from LightGBM's text."""
+    return boost.load(text)
+
+
+def raw(booster: Any, rows: Floats32, names: tuple[str, ...], member: str) -> Floats:
+    """Raw logits of a member for some hours."""
+    return boost.raw(booster, rows[:, columns(names, member)])
+
+
+def there(rows: Floats32, names: tuple[str, ...], member: str) -> Bools:
+    """Whether any value of a member's modality was there; of the joint one, of both."""
+    wanted = MEMBERS[1:] if member == "joint" else (member,)
+    found = np.ones(len(rows), bool)
+    for name in wanted:
+        last = [i for i, n in enumerate(names) if n.startswith(f"{name}.") and n.endswith(".last")]
+        found &= np.isfinite(rows[:, last]).any(axis=1)
+    return found
+
+
+def raw_of(found: dict[str, dict[str, Any]]) -> Raw:
+    """Members' stage files as one thing."""
+    single = {name: found[name]["logit"] for name in MEMBERS[1:]}
+    return Raw(found["joint"]["logit"], single, {n: found[n]["there"] for n in MEMBERS[1:]})
+
+
+def joined(parts: list[Raw], order: Ints) -> Raw:
+    """Folds one after the other, put into the order of the rows."""
+
+    def each(columns: list[NDArray[Any]]) -> Any:
+        return np.concatenate(columns)[order]
+
+    single = {name: each([part.single[name] for part in parts]) for name in MEMBERS[1:]}
+    present = {name: each([part.there[name] for part in parts]) for name in MEMBERS[1:]}
+    return Raw(each([part.joint for part in parts]), single, present)
+
+
+def settings() -> dict[str, Any]:
+    """Everything of the recipe that decides the trees, for the names of stages."""
+    return {
+        "grown": GROWN._asdict(),
+        "houses": HOUSES,
+        "habits": [repr(HABITS), repr(OWN)],
+        "inputs": [m.name + "." + f.name for m in modalities() for f in m.features],
+        "pairs": repr(PAIRS),
+        "counted": COUNTED,
+        "max_age_s": MAX_AGE_S,
+        "version": VERSION,
+    }
