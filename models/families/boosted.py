@@ -10,10 +10,11 @@ threshold means the same whatever is there. Static facts alone say a constant.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.calibration.knots import Knots, Line
@@ -46,6 +47,16 @@ class BoostedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pairs: dict[str, tuple[tuple[str, str], ...]] = {}  # see `RollingEncoder`, by modality
     counts: tuple[str, ...] = ()  # modalities of which it is told how often they were measured
     knots: int = 2  # of the calibration
+
+
+class Grown(NamedTuple):
+    """What training gives a committee: by "joint" and by modality."""
+
+    forests: Mapping[str, Mapping[str, NDArray[Any]]]  # see `Trees.take`
+    shares: Mapping[str, float]  # of the mixed logit
+    whole: Line
+    alone: Mapping[str, Line]
+    nothing: float  # logit where nothing is known
 
 
 class WideNormalizer(Normalizer):
@@ -104,13 +115,21 @@ class Committee(nn.Module):
         logit: Tensor = torch.where(known == len(self.members), every, partly)
         return logit[..., None]
 
-    def set_calibration(self, whole: Line, alone: Mapping[str, Line]) -> None:
-        """Take the calibration of the whole, and of every member where it is alone."""
-        self.whole.take(whole)
+    def take(self, grown: Grown) -> None:
+        """Take what training came to."""
+        forests = {"joint": self.joint, **self.single}
+        for name, forest in forests.items():
+            assert isinstance(forest, Trees)
+            forest.take(grown.forests[name])
+        self.whole.take(grown.whole)
         for name in self.members:
             own = self.alone[name]
             assert isinstance(own, Knots)
-            own.take(alone[name])
+            own.take(grown.alone[name])
+        shares = [grown.shares[name] for name in ("joint", *self.members)]
+        with torch.no_grad():
+            self.weight.copy_(torch.tensor(shares))
+            self.nothing.fill_(grown.nothing)
 
     def mixed(self, joint: Tensor, each: list[Tensor]) -> Tensor:
         """Raw logit [...] where every modality is there."""

@@ -6,16 +6,14 @@ from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from models.evaluation.events import alarms, threshold_at
 from models.evaluation.ranking import auprc, auroc
 from models.evaluation.splits import split_hash
 from models.evaluation.utility import normalised, patient_utility
-from models.families.boosted import BoostedModel, Committee, Forest
+from models.families.boosted import BoostedModel, Committee, Forest, Grown
 from models.spec import CalibrationSpec, ModelSpec, OperatingPoint, Provenance
-from models.trees import Trees
 from models.weights import files_of
 from service.datasets.cinc2019 import CITATION, LICENCE, Stays
 from service.training import boost
@@ -87,15 +85,7 @@ def network(stays: Stays, forests: dict[str, bytes], lines: Lines) -> BoostedMod
     model = recipe.fitted(recipe.blank(sizes), stays, everyone)
     committee = model.head
     assert isinstance(committee, Committee)
-    committee.joint.take(laid["joint"])
-    for name in committee.members:
-        single = committee.single[name]
-        assert isinstance(single, Trees)
-        single.take(laid[name])
-    committee.set_calibration(lines.whole, lines.alone)
-    with torch.no_grad():
-        committee.weight.copy_(torch.tensor([SHARES[name] for name in recipe.MEMBERS]))
-        committee.nothing.fill_(lines.nothing)
+    committee.take(Grown(laid, SHARES, lines.whole, lines.alone, lines.nothing))
     return model
 
 
