@@ -20,6 +20,7 @@ from service.cli import (
     grant_cli,
     keys_cli,
     live_cli,
+    load_cli,
     quiet_cli,
     replay_cli,
     setup_cli,
@@ -64,6 +65,7 @@ setup_cli.add_to(app)
 keys_cli.add_to(app)
 grant_cli.add_to(app)
 train_cli.add_to(app)
+load_cli.add_to(app)
 backtest_cli.add_to(setup_cli.policy_app)
 audit_cli.add_to(app)
 
