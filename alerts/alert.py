@@ -196,6 +196,7 @@ class EvidenceView(msgspec.Struct, frozen=True, gc=False):
     quality: float
     contribution: float
     baseline: float | None
+    explained_by: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET  # care that may have moved it
 
 
 class ShareView(msgspec.Struct, frozen=True, gc=False):

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
+import msgspec
+
 from alerts.alert import (
     AlertRecord,
     ChangeView,
@@ -116,9 +118,10 @@ def evidence_words(item: EvidenceView) -> str:
     own = "" if item.baseline is None else f", own baseline {measured(item.baseline)}"
     value = "" if item.unit.startswith("{") else value  # a coded value: its word is in the label
     points = "1 point" if item.contribution == 1 else f"{number(item.contribution)} points"
+    moved = "" if isinstance(item.explained_by, msgspec.UnsetType) else "; ".join(item.explained_by)
     return (
         f"{item.label}{value}{own} ({points}), measured {span(item.age_s)} ago, "
-        f"{item.source}, quality {number(item.quality)}"
+        f"{item.source}, quality {number(item.quality)}{moved and f'; {moved}'}"
     )
 
 

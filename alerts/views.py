@@ -145,6 +145,7 @@ def evidence_view(item: Evidence) -> EvidenceView:
         quality=round(float(item.quality), DECIMALS),
         contribution=round(float(item.points), DECIMALS),
         baseline=_rounded(item.baseline),
+        explained_by=item.explained_by,
     )
 
 

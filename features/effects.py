@@ -11,8 +11,12 @@ are no dosing advice. A record of medication with value 0 is a stop, and ends th
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 _HOUR_S: Final = 3600.0
 
@@ -239,3 +243,91 @@ def effects_of(text: str) -> tuple[int, ...]:
     ()
     """
     return _of_words(text[:_MOST_LETTERS])
+
+
+_FROM_US: Final = np.array([round(effect.from_s * 1e6) for effect in EFFECTS], np.int64)
+_UNTIL_US: Final = np.array([round(effect.until_s * 1e6) for effect in EFFECTS], np.int64)
+
+
+def at_work(
+    value: NDArray[np.float64], time_us: NDArray[np.int64], end_us: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which effects may move a sign at each row's end.
+
+    Parameters
+    ----------
+    value : (B, E) float64
+        Of the newest dose, columns as `EFFECTS`: above 0 given, 0 stopped, NaN none.
+    time_us : (B, E) int64
+        When that was; 0 = never.
+    end_us : (B,) int64
+        The rows' ends.
+
+    Returns
+    -------
+    (B, E) bool
+        Whether a dose is `from_s` to `until_s` old, both included, and was not stopped.
+    """
+    age_us = end_us[:, None] - time_us
+    working: NDArray[np.bool_] = (value > 0) & (age_us >= _FROM_US) & (age_us <= _UNTIL_US)
+    return working
+
+
+class Explanation(NamedTuple):
+    """What may have moved a sign."""
+
+    line: str  # "antipyretic 90 min before may lower it"
+    since_us: int  # when it was given: what was measured before is not explained by it
+
+
+Explained = Mapping[str, tuple[Explanation, ...]]  # concept code of a sign -> in order of EFFECTS
+
+
+def explanations(
+    value: NDArray[np.float64], time_us: NDArray[np.int64], end_us: NDArray[np.int64]
+) -> list[Explained]:
+    """What may have moved each sign, in words.
+
+    Parameters
+    ----------
+    value, time_us, end_us
+        As for `at_work`; without columns nothing is explained.
+
+    Returns
+    -------
+    list of mapping, length B
+        Empty for a row without an effect at work.
+
+    Examples
+    --------
+    >>> value, time_us = np.full((1, len(EFFECTS)), np.nan), np.zeros((1, len(EFFECTS)), np.int64)
+    >>> value[0, 0], time_us[0, 0] = 1.0, 1
+    >>> explanations(value, time_us, np.array([5_400_000_001]))[0]["temp"][0].line
+    'antipyretic 90 min before may lower it'
+    """
+    found: list[Explained] = [{}] * len(end_us)
+    if not value.size:
+        return found
+    working = at_work(value, time_us, end_us)
+    for row in np.flatnonzero(working.any(axis=1)).tolist():
+        found[row] = _of_row(np.flatnonzero(working[row]), time_us[row], int(end_us[row]))
+    return found
+
+
+def _of_row(numbers: NDArray[np.intp], time_us: NDArray[np.int64], end_us: int) -> Explained:
+    """Explanations of one row by the effects at work."""
+    lines: dict[str, tuple[Explanation, ...]] = {}
+    for number in numbers.tolist():
+        since_us = int(time_us[number])
+        minutes = (end_us - since_us) // 60_000_000
+        for code, sign in EFFECTS[number].moves.items():
+            line = f"{EFFECTS[number].label.lower()} {minutes} min before {_does(code, sign)}"
+            lines[code] = (*lines.get(code, ()), Explanation(line, since_us))
+    return lines
+
+
+def _does(code: str, sign: int) -> str:
+    """What an effect may do to a sign, in words."""
+    if code == "consciousness":
+        return "may dull it"
+    return "may raise it" if sign > 0 else "may lower it"

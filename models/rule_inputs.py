@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,9 +29,11 @@ from features.catalog import CATALOG, FeatureReason
 from features.catalog import INDEX as FEATURE
 from features.concepts import CONCEPTS, word_of
 from features.concepts import INDEX as CONCEPT
+from features.effects import Explained, Explanation, explanations
 from models.score import Evidence
 
 PARAMETERS = ("resp_rate", "spo2", "oxygen", "sbp", "pulse", "consciousness", "temp")
+_SIGNS = tuple("hr" if p == "pulse" else p for p in PARAMETERS)  # concept codes of the parameters
 
 # A wearable's skin reads below core temperature. Only a reading that charts as 35.1-42.0 °C is
 # taken for core; a lower one says nothing about hypothermia and the charted value is used.
@@ -97,6 +100,7 @@ class Inputs(NamedTuple):
     quality: NDArray[np.float64]  # [B, 7] 0-1
     member: NDArray[np.int64]  # [B, 7] column of the pool of sources
     spo2_scale: NDArray[np.float64]  # [B] NaN = not prescribed
+    explained: list[Explained]  # [B] care that may have moved a sign, by its concept code
 
 
 def select(batch: AlignedBatch) -> Inputs:
@@ -139,6 +143,7 @@ def select(batch: AlignedBatch) -> Inputs:
         quality=np.take_along_axis(qualities, member, axis=1),
         member=member,
         spo2_scale=batch.concept_value[:, CONCEPT["spo2_scale"]],
+        explained=explanations(batch.effect_value, batch.effect_time_us, end_us),
     )
 
 
@@ -190,7 +195,9 @@ def evidence(
     member, time_us, scored = inputs.member.tolist(), inputs.time_us.tolist(), points.tolist()
     rows = []
     for row, end in enumerate(end_us):
+        moved = inputs.explained[row]
         columns = zip(
+            _SIGNS,
             present[row],
             member[row],
             shown[row],
@@ -201,8 +208,8 @@ def evidence(
         )
         rows.append(
             tuple(
-                _entry(source, x, t, (end - t) / 1e6, q, n)
-                for p, source, x, t, q, n in columns
+                _explained(_entry(source, x, t, (end - t) / 1e6, q, n), moved.get(sign, ()))
+                for sign, p, source, x, t, q, n in columns
                 if p
             )
         )
@@ -218,6 +225,12 @@ def _entry(
         word = word_of(CONCEPTS[CONCEPT[code]], shown)
         label = f"{label}: {word}" if word else label
     return Evidence(label, code, shown, unit, time_us, age_s, modality, quality, float(points))
+
+
+def _explained(item: Evidence, care: Sequence[Explanation]) -> Evidence:
+    """Evidence with the care before it that may have moved it."""
+    lines = tuple(line for line, since_us in care if since_us <= item.time_us)
+    return msgspec.structs.replace(item, explained_by=lines) if lines else item
 
 
 def _describe() -> list[tuple[str, str, str, str]]:

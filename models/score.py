@@ -26,6 +26,8 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     quality: float  # 0-1
     points: float  # contribution in the scorer's own unit (NEWS2 points, logit)
     baseline: float | None = None  # the patient's own usual value, where it is known
+    # Care that may have moved it ("antipyretic 90 min before may lower it"); absent for none.
+    explained_by: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class RuleScore(msgspec.Struct, frozen=True, gc=False):

@@ -90,6 +90,18 @@ def latched() -> AlertEvent:
     return events[-1]
 
 
+def treated() -> AlertEvent:
+    """A risk whose temperature was lowered by a drug: a fall that is no recovery."""
+    machine, events = AlertMachine(conditions(RISK), "p1"), ()
+    temp = entry("temp", 37.2, label="Temperature", unit="Cel", source="vital", points=0.1)
+    care = ("antipyretic 90 min before may lower it", "corticosteroid 300 min before may lower it")
+    explained = msgspec.structs.replace(temp, explained_by=care)
+    for at_s in range(0, 180, 30):
+        events += machine.on_scores((risk(at_s, 0.6, evidence=(explained,)),))
+    (event,) = events
+    return event
+
+
 def answered() -> AlertEvent:
     """An alert somebody took, with what they said."""
     machine, events = AlertMachine(parse_policy(default_policy_text()), "p1"), ()
@@ -106,6 +118,7 @@ SCENES: dict[str, Callable[[], AlertEvent]] = {
     "updated_fusion": revised,
     "raised_personal_limit": personal,
     "latched_news2": latched,
+    "raised_treated": treated,
     "acknowledged_news2": answered,
 }
 
