@@ -17,6 +17,7 @@ from service.cli import (
     backtest_cli,
     data_cli,
     deliver_cli,
+    evaluate_cli,
     grant_cli,
     keys_cli,
     live_cli,
@@ -60,6 +61,7 @@ quiet_cli.add_to(alert_options.alert_app)
 subscribe_cli.add_to(app)
 deliver_cli.add_to(app)
 replay_cli.add_to(app)
+evaluate_cli.add_to(app)
 data_cli.add_to(app)
 setup_cli.add_to(app)
 keys_cli.add_to(app)
