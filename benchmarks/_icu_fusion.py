@@ -80,10 +80,12 @@ def histories(stays: Stays) -> Histories:
     age["static"] = np.zeros_like(value["static"])
     fresh["static"] = np.zeros_like(value["static"])
     fresh["static"][:, 0] = ~np.isnan(static)
-    tensors = [{n: torch.from_numpy(x) for n, x in each.items()} for each in (value, age, fresh)]
+    held, old, new = (
+        {n: torch.from_numpy(x) for n, x in each.items()} for each in (value, age, fresh)
+    )
     quality = {n: torch.from_numpy((~np.isnan(x)).astype(np.float32)) for n, x in value.items()}
     time_us = torch.from_numpy(np.tile(_START_US + _HOUR_US * np.arange(HOURS), (count, 1)))
-    seq = SequenceBatch(time_us, torch.full((count,), HOURS), *tensors, quality)
+    seq = SequenceBatch(time_us, torch.full((count,), HOURS), held, old, new, quality)
     label = np.repeat(stays.died[:, None, None], HOURS, axis=1).astype(np.float32)
     weight = EARLY * (np.arange(HOURS, dtype=np.float32) / (HOURS - 1)) ** 2
     weight[-1] = 1.0
