@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from alerts.alert import Kind, Phase, Priority
 from alerts.commands import OUTCOMES
 from streams.processor import Output
+from streams.records import CANARY
 
 # From seconds (a tick) to the hours after which nobody answers any more.
 _ALERT_BUCKETS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400)
@@ -69,6 +70,8 @@ class AlertMetrics:
         """Take one event of an alert; one that cannot be read is counted by its phase only."""
         if phase not in (Phase.RAISED, Phase.ACKNOWLEDGED, Phase.FEEDBACK):
             return
+        if output.key == CANARY:
+            return  # it would flatter the figures
         try:
             said = msgspec.json.decode(output.value, type=_Said)
         except msgspec.DecodeError:

@@ -125,6 +125,7 @@ class WatchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fleet_patients: int = 5  # 0: outages of many devices are not looked for
     fleet_share: float = 0.5
     fleet_within_s: float = 120.0
+    canary_s: float = 60.0  # 0: no canary patient
     http_host: str = "127.0.0.1"
     http_port: int = 9466  # 0: any free port, -1: no HTTP
 
@@ -353,6 +354,10 @@ def _check(config: Config, place: str) -> None:
         (0 <= config.watch.fleet_patients <= 100_000, "watch.fleet_patients must be 0 to 100000"),
         (0 <= config.watch.fleet_share <= 1, "watch.fleet_share must be 0 to 1"),
         (1 <= config.watch.fleet_within_s <= 3600, "watch.fleet_within_s must be 1 to 3600"),
+        (
+            config.watch.canary_s == 0 or 10 <= config.watch.canary_s <= 3600,
+            "watch.canary_s must be 10 to 3600, or 0 for none",
+        ),
         (-1 <= config.watch.http_port <= 65_535, "watch.http_port must be -1 to 65535"),
         (
             _NAME.fullmatch(config.kafka.prefix) is not None,

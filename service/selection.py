@@ -10,6 +10,7 @@ import msgspec
 from alerts.alert import AlertEvent, AlertRecord, Kind, Phase, Priority
 from alerts.words import nearest
 from streams.errors import ConfigError
+from streams.records import CANARY
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -38,6 +39,7 @@ class Selection(msgspec.Struct, frozen=True):
         """Say whether some step of the occurrence could be wanted as it stands."""
         return (
             _in(record.subject, self.patients)
+            and (record.subject != CANARY or CANARY in self.patients)  # nobody to call anyone for
             and _in(record.priority, self.priorities)
             and _in(record.kind, self.kinds)
             and self._of_condition(record.condition.code)

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, Gauge, start_http_server
 from alerts.alert import AlertEvent, AlertRecord
 from service import logs
 from service.alert_desk import messages
+from service.canary import Canary
 from service.config import Config
 from service.deliver_host import latest_states
 from service.fleet import OUTAGE, FleetRules, FleetWatch, Outage
@@ -37,11 +38,12 @@ from service.receipts import (
     parse_receipt,
 )
 from service.topics import require_topics
+from streams.codec import encode
 from streams.errors import BrokerError, ConfigError
 from streams.io.kafka_follow import Follower
-from streams.io.kafka_log import LogWriter, Stored
+from streams.io.kafka_log import LogWriter, Message, Stored
 from streams.partition import partition_of
-from streams.records import ANYONE, AlertCommand
+from streams.records import ANYONE, CANARY, AlertCommand, Chunk, DeviceStatus, SignalBundle
 from streams.topics import topic_name
 
 HEARTBEAT: Final = f"{CONDITION}:heartbeat"
@@ -71,6 +73,7 @@ class Watch:
         within_us = round(watch.fleet_within_s * 1e6)
         self.fleet = FleetWatch(FleetRules(watch.fleet_patients, watch.fleet_share, within_us))
         self._partitions = config.kafka.partitions
+        self.canary = Canary(round(watch.canary_s * 1e6), time.time_ns() // 1000)
         self._patients: dict[str, int] = {}  # seen with a score, when
         self._shorts = {topic_name(short, prefix): short for short in TOPICS}
 
@@ -103,7 +106,9 @@ class Watch:
         return len(self._patients)
 
     def _hear(self, short: str, row: Stored, now_us: int) -> list[AlertCommand]:
-        if short == "scores":
+        if row.key == CANARY.encode():
+            self._hear_canary(short, row, now_us)
+        elif short == "scores":
             if row.key and len(self._patients) < MAX_PATIENTS:
                 self._patients[row.key.decode()] = now_us
         elif short == "alerts":
@@ -118,6 +123,12 @@ class Watch:
             changes = self.beats.beat(parse_heartbeat(row.value), max(row.append_us, 0))
             return [c for change in changes for c in self._monitoring(change, now_us)]
         return []
+
+    def _hear_canary(self, short: str, row: Stored, now_us: int) -> None:
+        if short == "scores":
+            self.canary.heard_score(row.append_us)
+        elif short == "alerts":
+            self.canary.heard_alert(row.append_us, now_us)
 
     def _told(self, now_us: int) -> list[Lapse]:
         lapses = self.receipts.lapses(now_us)
@@ -172,6 +183,7 @@ async def _run(config: Config, figures: Figures) -> None:
         Follower(kafka.broker, topics, start_us) as follower,
     ):
         logs.hear_clients()
+        sings = config.watch.canary_s > 0
         lags = asyncio.create_task(watch_lags(config, figures.behind))
         while not stopping.is_set():
             rows = await _polled(follower)
@@ -180,8 +192,21 @@ async def _run(config: Config, figures: Figures) -> None:
             if not rows:  # what is on the log already has been heard
                 commands += watch.tick(now_us)
             await writer.send_all([m for c in commands for m in messages(config, sign(c), now_us)])
+            if sings:
+                await writer.send_all(_song(config, watch.canary.due(now_us), now_us))
             figures.show(watch, now_us)
         lags.cancel()
+        if sings:
+            now_us = time.time_ns() // 1000
+            await writer.send_all(_song(config, watch.canary.farewell(now_us), now_us))
+
+
+def _song(config: Config, records: Sequence[Chunk | DeviceStatus], now_us: int) -> list[Message]:
+    """The canary's records for its place on the log."""
+    topic = topic_name("in", config.kafka.prefix)
+    where = partition_of(CANARY, config.kafka.partitions)
+    bundled = [SignalBundle((r,)) if isinstance(r, Chunk) else r for r in records]
+    return [Message(topic, where, now_us, CANARY.encode(), encode(record)) for record in bundled]
 
 
 async def _polled(follower: Follower) -> list[Stored]:
@@ -235,6 +260,16 @@ class Figures:
         self._patients = Gauge(
             "vigil_monitored_patients", "Patients with a score in the last hour.", registry=registry
         )
+        self._canary = Gauge(
+            "vigil_canary_age_seconds",
+            "Since an alert and a score of the canary patient were last caused.",
+            registry=registry,
+        )
+        self._trip = Gauge(
+            "vigil_canary_round_trip_seconds",
+            "From the canary's last record to its alert, as seen by the watch.",
+            registry=registry,
+        )
 
     def behind(self, group: str, records: int) -> None:
         """A group is so many records behind."""
@@ -247,6 +282,8 @@ class Figures:
         self._waiting.set(watch.receipts.waiting())
         self._silent.set(watch.fleet.silent())
         self._patients.set(watch.patients())
+        self._canary.set(watch.canary.age_s(now_us))
+        self._trip.set(watch.canary.round_trip_s or 0.0)
         age_s = watch.beats.age_s(now_us)
         self._age.set(-1.0 if age_s is None else age_s)
         self._live.set(watch.beats.live(now_us))

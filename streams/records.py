@@ -13,6 +13,7 @@ import msgspec
 
 SCHEMA_VERSION = 1
 MISSING_SAMPLE = -32768  # the int16 that means "no sample here", as in WFDB format 16
+CANARY = "vigil-canary"  # patient who does not exist and proves that alerts come (`service.canary`)
 ANYONE = "*"  # patient of a command that every patient of every partition hears
 
 
