@@ -34,6 +34,9 @@ class Unit(NamedTuple):
     factor: float
     offset: float
     dims: tuple[int, ...]
+    crossed: frozenset[str] = (
+        frozenset()
+    )  # dimensions above and below the line: ug/kg/min is no /min
 
     @property
     def is_number(self) -> bool:
@@ -138,8 +141,8 @@ def parse(text: str) -> Unit | None:
 
     Examples
     --------
-    >>> parse("kg.m/s2"), parse("furlong")
-    (Unit(factor=1000.0, offset=0.0, dims=(1, 1, -2, 0, 0, 0, 0, 0, 0)), None)
+    >>> parse("mg/dL").factor, parse("ug/kg/min").crossed, parse("furlong")
+    (10.0, frozenset({'m'}), None)
     """
     text = text.strip().replace("\u00b5", "u").replace("\u03bc", "u")
     if not text or len(text) > MAX_UNIT_CHARS:
@@ -213,7 +216,8 @@ def _simple(token: re.Match[str]) -> Unit | None:
 def _power(unit: Unit, exponent: int) -> Unit | None:
     if unit.offset:
         return None
-    return Unit(unit.factor**exponent, 0.0, tuple(d * exponent for d in unit.dims))
+    dims = tuple(d * exponent for d in unit.dims)
+    return Unit(unit.factor**exponent, 0.0, dims, unit.crossed)
 
 
 def _times(left: Unit, right: Unit, sign: int) -> Unit | None:
@@ -223,7 +227,10 @@ def _times(left: Unit, right: Unit, sign: int) -> Unit | None:
     dims = tuple(a + sign * b for a, b in zip(left.dims, right.dims, strict=True))
     if max(map(abs, dims)) > _MAX_EXPONENT:
         return None
-    return Unit(left.factor * right.factor**sign, 0.0, dims)
+    pairs = zip(_NAMES, left.dims, right.dims, strict=True)
+    met = {name for name, a, b in pairs if a * sign * b < 0}
+    crossed = left.crossed | right.crossed | met
+    return Unit(left.factor * right.factor**sign, 0.0, dims, crossed)
 
 
 def rule(
@@ -248,7 +255,7 @@ def rule(
     True
     """
     unit, wanted = (_reduced(one, molar_mass, charge) for one in (unit, wanted))
-    if unit.dims != wanted.dims:
+    if unit.dims != wanted.dims or unit.crossed != wanted.crossed:
         return None
     return (
         _clean(unit.factor / wanted.factor),
@@ -276,7 +283,7 @@ def _reduced(unit: Unit, molar_mass: float, charge: int) -> Unit:
         factor *= molar_mass ** dims[_AMOUNT]
         dims[_MASS] += dims[_AMOUNT]
         dims[_AMOUNT] = 0
-    return Unit(factor, unit.offset, tuple(dims))
+    return Unit(factor, unit.offset, tuple(dims), unit.crossed)
 
 
 def read_spellings(spellings: Mapping[str, str]) -> dict[str, Unit]:

@@ -1,4 +1,4 @@
-"""Units: the grammar, the traps, and 10,000 random conversions against pint."""
+"""Units: the grammar, the traps of charts, and what is refused."""
 
 from __future__ import annotations
 
@@ -136,6 +136,9 @@ def test_a_trap_is_read_as_the_chart_means_it(code: str, unit: str, factor: floa
         ("gcs", "%"),
         ("temp", "Cel/h"),
         ("crp", "mmol/L"),
+        ("hr", "ug/kg/min"),  # kilograms of the patient cancel nothing
+        ("norepinephrine", "/min"),
+        ("spo2", "mg/g"),
         ("hr", ""),
     ],
 )
