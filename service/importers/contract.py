@@ -29,6 +29,7 @@ class Job:
     path: Path
     zone: ZoneInfo | None = None
     delay_s: float | None = None
+    patient_id: str = ""  # whose it is, for sources that name nobody
     base_us: int | Mapping[str, int] | None = None
     rows: int = 0
     skipped: Counter[str] = field(default_factory=Counter)

@@ -18,7 +18,7 @@ from streams.errors import SourceError
 HEAD_BYTES: Final = 4_096
 MAX_GROWTH: Final = 400  # unpacked bytes per packed byte; CSV of a chart packs about 10 to 1
 MAX_LINE_BYTES: Final = 16 * 2**20  # of line-delimited formats
-MAX_DOCUMENT_BYTES: Final = 256 * 2**20  # of a format that has to be read whole
+MAX_DOCUMENT_BYTES: Final = 64 * 2**20  # of a format that has to be read whole
 _MIN_BOUND: Final = 64 * 2**20
 _BROKEN = (OSError, EOFError, zlib.error)
 

@@ -106,3 +106,19 @@ def hl7_us(text: str, local: ZoneInfo | None = None) -> int | None:
         shift = timedelta(minutes=minutes if offset[0] == "+" else -minutes)
         return as_us((naive - shift).replace(tzinfo=UTC))
     return None if local is None else as_us(naive.replace(tzinfo=local))
+
+
+_VERSION_EPOCH_US: Final = 946_684_800 * SECOND_US  # 2000-01-01
+
+
+def version_at(known_us: int) -> int:
+    """Version number for a source without one: seconds since 2000 of when this wording was known.
+
+    A later wording of the same fact is a higher version, the same one read again the same.
+
+    Examples
+    --------
+    >>> version_at(946_684_805_000_000)
+    5
+    """
+    return max(0, (known_us - _VERSION_EPOCH_US) // SECOND_US)
