@@ -10,7 +10,7 @@ from features.concepts import CONCEPTS, Concept
 _HEAD: Final = """# Clinical concepts
 
 Generated from `features/concepts.toml` by `features.concepts_doc.render`; a test compares. Do not
-edit. How a fact gets here: [clinical events as CSV](events-csv.md).
+edit. How a fact gets here: [importers](importers.md), [CSV](events-csv.md).
 
 A fact is taken under its code, an alias or a LOINC code, in any case, and is converted to the unit
 shown: UCUM and the usual spellings (`mmHg`, `bpm`, `°F`, `mcg/min`) are read, `K/uL` is thousands

@@ -13,10 +13,13 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple, TextIO
+
+import msgspec
 
 from features import concepts
 from service.csv_records import CsvRecord, read_records
+from service.importers import files
+from service.importers.fact import CAN_WAIT, RULES, EventError, Fact
 from streams import codec
 from streams.errors import SourceError
 from streams.records import ClinicalEvent, Reason
@@ -32,30 +35,14 @@ _INTEGER = re.compile(r"\d{1,18}", re.ASCII)
 _SECONDS = re.compile(r"\+\d{1,10}(\.\d{1,6})?", re.ASCII)
 _TEXT_LIMITS = {"unit": codec.MAX_UNIT_BYTES, "text": codec.MAX_TEXT_BYTES}
 
-_RULES = {
-    Reason.UNKNOWN_CONCEPT: ("code", "no such clinical concept, alias or LOINC code"),
-    Reason.BAD_UNIT: ("unit", "not a unit this concept can be converted from"),
-    Reason.IMPLAUSIBLE: ("value", "outside what can be a measurement of this concept"),
-    Reason.BAD_FIELD: ("value", "this concept needs a number, or a word it knows in `text`"),
-}
-
 Base = int | Mapping[str, int] | None
-
-
-class EventError(NamedTuple):
-    """One row that was refused. Carries the place and the rule, never the patient's data."""
-
-    file: str
-    line: int
-    column: str  # empty: the row as a whole
-    rule: str
-    reason: Reason
 
 
 class _Refused(Exception):  # noqa: N818 - internal: ends the reading of one row
     def __init__(self, column: str, rule: str, reason: Reason) -> None:
         super().__init__(rule)
         self.column, self.rule, self.reason = column, rule, reason
+        self.fact: Fact | None = None
 
 
 def parse_events(path: str | Path, base_us: Base = None) -> Iterator[ClinicalEvent | EventError]:
@@ -88,7 +75,7 @@ def parse_events(path: str | Path, base_us: Base = None) -> Iterator[ClinicalEve
     For that number a digest of every row is kept, about 100 bytes; nothing else grows.
     """
     name = str(path)
-    with _opened(path) as handle:
+    with files.text(Path(path)) as handle:
         records = read_records(handle)
         header = _header(name, next(records, None))
         rows = _Rows(header, base_us)
@@ -96,14 +83,10 @@ def parse_events(path: str | Path, base_us: Base = None) -> Iterator[ClinicalEve
             try:
                 yield rows.event(record)
             except _Refused as fault:
-                yield EventError(name, record.line, fault.column, fault.rule, fault.reason)
-
-
-def _opened(path: str | Path) -> TextIO:
-    try:
-        return Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="")
-    except OSError as fault:
-        raise SourceError(f"{path}: cannot be read: {fault.strerror}") from None
+                fact = fault.fact and msgspec.structs.replace(
+                    fault.fact, file=name, line=record.line
+                )
+                yield EventError(name, record.line, fault.column, fault.rule, fault.reason, fact)
 
 
 def _header(name: str, record: CsvRecord | None) -> list[str]:
@@ -136,24 +119,24 @@ class _Rows:
     def event(self, record: CsvRecord) -> ClinicalEvent:
         """Give the event of one record, or raise `_Refused`."""
         row = self._row(record)
-        patient_id = row["patient_id"]
         event_time_us = self._time(row, "event_time", Reason.BAD_TIME)
         known_time_us = self._time(row, "known_time", Reason.NO_KNOWN_TIME)
-        status = row.get("status") or "final"
-        code, value, unit, text = _concept(row, status)
-        event = ClinicalEvent(
+        fact = Fact(
+            file="",
+            line=0,
             event_id=row.get("event_id") or self._id(row, event_time_us),
             version=_version(row.get("version", "")),
-            status=status,
-            patient_id=patient_id,
-            code=code,
-            value=value,
-            unit=unit,
-            text=text,
+            status=row.get("status") or "final",
+            patient_id=row["patient_id"],
+            codings=(f"vigil|{row['code']}",),
+            value=_value(row),
+            unit=row["unit"],
+            text=row["text"],
             event_time_us=event_time_us,
             known_time_us=known_time_us,
             source=row["source"],
         )
+        event = _event(fact, row["code"])
         refused = codec.admit(event, 0, 0, 0).rejected
         if refused:
             raise _Refused("", refused[0].detail, refused[0].reason)
@@ -226,22 +209,38 @@ def _check_text(column: str, field: str) -> None:
         raise _Refused(column, "contains a NUL character", Reason.BAD_FIELD)
 
 
-def _concept(row: Mapping[str, str], status: str) -> tuple[str, float | None, str, str]:
-    """Code, value, unit and text in the concept's own terms."""
+def _value(row: Mapping[str, str]) -> float | None:
+    """Number of a row, None where it is empty."""
     written = row["value"]
     if written and not _NUMBER.fullmatch(written):
         rule = "must be a plain number with a decimal point, or empty"
         raise _Refused("value", rule, Reason.BAD_FIELD)
-    value = float(written) if written else None
-    if status == "cancelled" and value is None:
-        concept = concepts.find(row["code"])
-        if concept is not None:  # a cancellation only has to name what it removes
-            return concept.code, None, concept.unit, row["text"]
-    normal = concepts.normalise(row["code"], value, row["unit"], row["text"])
-    if isinstance(normal, Reason):
-        column, rule = _RULES[normal]
-        raise _Refused(column, rule, normal)
-    return normal
+    return float(written) if written else None
+
+
+def _event(fact: Fact, code: str) -> ClinicalEvent:
+    """Event of a row in the concept's own terms."""
+    concept = concepts.find(code)
+    if fact.status == "cancelled" and fact.value is None and concept is not None:
+        # A cancellation only has to name what it removes.
+        made: tuple[str, float | None, str, str] = (concept.code, None, concept.unit, fact.text)
+    else:
+        normal = concepts.normalise(code, fact.value, fact.unit, fact.text)
+        if isinstance(normal, Reason):
+            refused = _Refused(*RULES[normal], normal)
+            refused.fact = fact if normal in CAN_WAIT else None
+            raise refused
+        made = normal
+    return ClinicalEvent(
+        fact.event_id,
+        fact.version,
+        fact.status,
+        fact.patient_id,
+        *made,
+        fact.event_time_us,
+        fact.known_time_us,
+        fact.source,
+    )
 
 
 def _version(text: str) -> int:

@@ -6,29 +6,17 @@ database to the log (`service.event_feed`).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
-from service.event_csv import Base, EventError, parse_events
+from service.event_csv import Base
+from service.importers import csv_events
+from service.importers.contract import Job
+from service.importers.fact import EventError
+from service.importers.run import ImportReport, import_source
 from streams.io.store import Store
-from streams.io.store_rows import BATCH_ROWS, StoredEvent
-from streams.records import ClinicalEvent
-
-_KEPT_IDS = 20
-
-
-class ImportReport(NamedTuple):
-    """What an import did, row by row: `rows` = inserted + present + changed + refused."""
-
-    rows: int
-    inserted: int
-    present: int  # stored already, the same in every field
-    changed: int  # stored already under the same id and version, with other content: not written
-    changed_ids: tuple[str, ...]  # the first of them
-    refused: dict[str, int]  # reason -> rows
+from streams.io.store_rows import StoredEvent
 
 
 def import_events(
@@ -63,37 +51,8 @@ def import_events(
     StoreError
         The database went away; the batches before are stored, importing again completes it.
     """
-    totals: Counter[str] = Counter()
-    refused: Counter[str] = Counter()
-    changed_ids: list[str] = []
-    batch: list[ClinicalEvent] = []
-
-    def flush() -> None:
-        written = store.store_events(batch)
-        totals["inserted"] += written.new
-        totals["changed"] += len(written.changed)
-        changed_ids.extend(written.changed[: _KEPT_IDS - len(changed_ids)])
-        batch.clear()
-
-    for row in parse_events(path, base_us):
-        totals["rows"] += 1
-        if isinstance(row, EventError):
-            refused[row.reason.value] += 1
-            on_error(row)
-            continue
-        batch.append(row)
-        if len(batch) == BATCH_ROWS:
-            flush()
-    flush()
-    known = totals["inserted"] + totals["changed"] + sum(refused.values())
-    return ImportReport(
-        totals["rows"],
-        totals["inserted"],
-        totals["rows"] - known,
-        totals["changed"],
-        tuple(changed_ids),
-        dict(sorted(refused.items())),
-    )
+    job = Job(Path(path), base_us=base_us)
+    return import_source(store, csv_events.IMPORTER, job, on_error)
 
 
 def listed(stored: StoredEvent) -> dict[str, object]:

@@ -18,8 +18,9 @@ from features.catalog import catalog_hash
 from service.build import build_engine, load_policy
 from service.config import Config
 from service.embedded import numbered, run
-from service.event_csv import EventError, parse_events
+from service.event_csv import parse_events
 from service.history import Known, KnownEvent, history, patients_of, spec_for
+from service.importers.fact import EventError
 from service.progress import SILENT, Watcher
 from service.results import Collector, Results
 from streams.errors import SourceError

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.cli import import_cli
 from service.cli.common import (
     EXIT_REFUSED,
     AsJson,
@@ -31,50 +32,10 @@ events_app = typer.Typer(
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
+    import_cli.add_to(events_app)
     app.add_typer(events_app, name="events", rich_help_panel="Data")
     app.command("ingest", rich_help_panel="Data")(ingest)
     app.command("sink", rich_help_panel="Live")(sink)
-
-
-@events_app.command("import")
-def import_events(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV file of events.")],
-    config_file: ConfigFile = None,
-    as_json: AsJson = False,
-) -> int:
-    """Import a CSV of clinical events; importing it again changes nothing.
-
-    Columns: patient_id,event_time,known_time,code,value,unit,text,source.
-    Times are ISO 8601 with a zone. A bad row is told with its line and its
-    reason, the others go in. Exit code 1: some rows were refused.
-
-    Example: vigil events import labs.csv
-    """
-    from service import event_store
-
-    config = configured(config_file)
-
-    def refuse(error: Any) -> None:
-        warn(f"refused: {error.file}: line {error.line}: {error.column or 'row'}: {error.rule}")
-
-    with open_store(config) as store:
-        store.migrate()
-        report = event_store.import_events(store, file, on_error=refuse)
-    if report.changed:
-        shown = ", ".join(report.changed_ids[:3])
-        warn(
-            f"refused: {file}: {report.changed} rows differ from what is stored under the same id "
-            f"and version ({shown}); a correction needs a higher version"
-        )
-    if as_json:
-        say(report._asdict())
-    else:
-        refused = sum(report.refused.values())
-        tell(
-            f"{report.rows} rows: {report.inserted} new, {report.present} known already, "
-            f"{report.changed} changed and not written, {refused} refused"
-        )
-    return EXIT_REFUSED if report.refused or report.changed else 0
 
 
 @events_app.command("list")

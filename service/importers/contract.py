@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from service.importers.fact import EventError, Fact
-from streams.io.store_rows import SourcedEvent
+from streams.records import ClinicalEvent
 
-Item = Fact | SourcedEvent | EventError
+Item = Fact | ClinicalEvent | EventError
 MAX_SKIPPED_KINDS: Final = 5_000  # kinds counted by name; the rest under one
 
 
@@ -31,6 +31,7 @@ class Job:
     delay_s: float | None = None
     patient_id: str = ""  # whose it is, for sources that name nobody
     base_us: int | Mapping[str, int] | None = None
+    checkpoint: Path | None = None  # where to note how far the import is, and to go on from
     rows: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
 

@@ -23,7 +23,7 @@ OWN: Final = "vigil"  # system of Vigil's own codes and aliases
 # What a person can repair by saying what a code or a unit means.
 CAN_WAIT: Final = frozenset({Reason.UNKNOWN_CONCEPT, Reason.BAD_UNIT})
 
-_RULES: Final = {
+RULES: Final = {  # reason -> column and rule, for people
     Reason.UNKNOWN_CONCEPT: ("code", "no such clinical concept, alias or code"),
     Reason.BAD_UNIT: ("unit", "not a unit this concept can be converted from"),
     Reason.IMPLAUSIBLE: ("value", "outside what can be a measurement of this concept"),
@@ -168,7 +168,7 @@ MAX_REMEMBERED: Final = 65_536  # codings; they come from outside
 
 
 def _refused(fact: Fact, reason: Reason) -> EventError:
-    column, rule = _RULES[reason]
+    column, rule = RULES[reason]
     kept = fact if reason in CAN_WAIT else None
     return EventError(fact.file, fact.line, column, rule, reason, kept)
 

@@ -60,7 +60,9 @@ def read(job: Job) -> Iterator[Item]:
         try:
             resource = msgspec.json.decode(raw)
         except _DECODE_ERRORS as fault:
-            yield _error(job, line, f"is not JSON that can be read: {fault}"[:200], Reason.UNDECODABLE)
+            yield _error(
+                job, line, f"is not JSON that can be read: {fault}"[:200], Reason.UNDECODABLE
+            )
             continue
         yield from _facts(job, line, resource)
 

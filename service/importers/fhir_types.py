@@ -120,7 +120,7 @@ def request(resource: Resource, job: Job) -> Iterator[Part]:
 
 
 def _drug(resource: Resource, base: dict[str, Any], value: float | None, unit: str) -> Fact:
-    drug = resource.get("medicationCodeableConcept", {})
+    drug: Resource = resource.get("medicationCodeableConcept") or {}
     text = _words(drug) or str(resource.get("medicationReference", {}).get("display", ""))
     codings = (*_codings(drug), "vigil|medication")
     return Fact(**base, codings=codings, value=value, unit=unit, text=text)
@@ -159,7 +159,9 @@ def document(resource: Resource, job: Job) -> Iterator[Part]:
     attachment = resource["content"][0]["attachment"]
     kind = str(attachment.get("contentType", "")).split(";")[0].strip()
     if kind != "text/plain" or "data" not in attachment:
-        raise NotAFact(f"attachment {kind[:40]} {'inside' if 'data' in attachment else 'elsewhere'}")
+        raise NotAFact(
+            f"attachment {kind[:40]} {'inside' if 'data' in attachment else 'elsewhere'}"
+        )
     data = attachment["data"]
     if len(data) > _MAX_BASE64:
         raise NotAFact(f"the note is over {MAX_TEXT_BYTES} bytes", Reason.BAD_LENGTH, "content")
@@ -241,7 +243,8 @@ def _base(
 
 
 def _subject(resource: Resource, job: Job) -> str:
-    reference = resource.get("subject", resource.get("patient", {})).get("reference", "")
+    whose: Resource = resource.get("subject") or resource.get("patient") or {}
+    reference = whose.get("reference", "")
     found = str(reference).rstrip("/").rsplit("/", 1)[-1].removeprefix("urn:uuid:")
     if not (found or job.patient_id):
         raise NotAFact("names no patient", Reason.BAD_FIELD, "subject")
@@ -267,7 +270,7 @@ def _us(text: Any, job: Job, column: str) -> int:
 
 
 def _codings(code: Any) -> tuple[str, ...]:
-    """ "system|code" of a CodeableConcept, terminologies first."""
+    """Codings of a CodeableConcept as "system|code", terminologies first."""
     found = [
         f"{SYSTEMS.get(one.get('system', ''), one.get('system', ''))}|{one['code']}"
         for one in (code or {}).get("coding", ())

@@ -146,6 +146,7 @@ def document(path: Path) -> bytes:
         data = handle.read(MAX_DOCUMENT_BYTES + 1)
     if len(data) > MAX_DOCUMENT_BYTES:
         raise SourceError(
-            f"{path}: over {MAX_DOCUMENT_BYTES >> 20} MiB in one document; export one record per line"
+            f"{path}: over {MAX_DOCUMENT_BYTES >> 20} MiB in one document; "
+            "export one record per line"
         )
     return data

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import msgspec
+
 from service.importers import files
 from service.importers.contract import Importer, Item, Job
 from service.importers.fact import EventError, Fact
@@ -107,15 +109,9 @@ def _facts(job: Job, line: int, raw: list[bytes]) -> Iterator[Item]:
         return
     for part in parts:
         if isinstance(part, Fact):
-            yield _placed(part, str(job.path), line)
+            yield msgspec.structs.replace(part, file=str(job.path), line=line)
         else:
             yield part._replace(file=str(job.path), line=line)
-
-
-def _placed(fact: Fact, file: str, line: int) -> Fact:
-    import msgspec
-
-    return msgspec.structs.replace(fact, file=file, line=line)
 
 
 def _decoded(raw: list[bytes]) -> list[str]:

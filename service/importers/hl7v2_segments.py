@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from service.importers.contract import Job
 from service.importers.fact import EventError, Fact
 from service.importers.times import DAY_US, hl7_us, version_at
@@ -55,7 +57,7 @@ class Message(NamedTuple):
             raise Refused("does not begin with MSH", Reason.UNDECODABLE, "MSH")
         field, component, repeat, escape = head[3], head[4], head[5], head[6]
         rows = [("MSH", field, *head[4:].split(field))]
-        rows += [tuple(segment.split(field)) for segment in segments[1:]]  # type: ignore[misc]
+        rows += [tuple(segment.split(field)) for segment in segments[1:]]
         return cls(field, component, repeat, escape, tuple(tuple(row) for row in rows))
 
     def of(self, name: str) -> tuple[str, ...]:
@@ -128,7 +130,9 @@ def _results(
             continue
         yield _result(message, row, Fact(
             file="", line=0,
-            event_id=f"{origin}:{message.get(order, 3)}:{message.get(row, 3)}:{message.get(row, 4)}",
+            event_id=":".join(
+                (origin, message.get(order, 3), message.get(row, 3), message.get(row, 4))
+            ),
             version=version_at(known_us),
             status=_STATUS[status],
             patient_id=patient,
@@ -142,8 +146,6 @@ def _results(
 
 def _result(message: Message, row: Sequence[str], fact: Fact) -> Fact | EventError:
     """The fact with the value of its OBX."""
-    import msgspec
-
     kind = message.get(row, 2)
     if fact.status == "cancelled":
         return fact
@@ -210,8 +212,6 @@ def _movement(
 
 
 def _person(message: Message, job: Job, base: Fact) -> Iterator[Fact]:
-    import msgspec
-
     person = message.of("PID")
     sex = message.get(person, 8).upper()
     if sex in ("M", "F"):

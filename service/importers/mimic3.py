@@ -1,14 +1,14 @@
 """A folder of MIMIC-III tables (CSV, packed or not) as facts.
 
-Times are those of the de-identified hospital clock, read as UTC and moved back by whole weeks,
-about 100 years, into the years a log may have: within a patient nothing changes. A fact is known
+Times are those of the de-identified hospital clock, read as UTC and moved by whole weeks, so that
+every patient's first stay begins in January 2020: within a patient nothing changes. A fact is known
 at its store time, never before its event time; tables without one have a declared delay
 (`mimic3.toml`). Rows a later row rewrote, and rows the chart itself calls errors, are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -155,7 +155,7 @@ class _Table:
     time_column = "charttime"
 
     def __init__(
-        self, clock: _Clock, items: dict[str, Item], names: dict[str, str], job: Job
+        self, clock: _Clock, items: Mapping[str, Item], names: Mapping[str, str], job: Job
     ) -> None:
         self.clock = clock
         self.items = items
@@ -230,7 +230,9 @@ class _Measured(_Table):
             return
         written = row.get("value").strip()
         if written in item.leave:
-            self.job.skip(f"{row.table}: {item.concept} {written or 'empty'}: no place on the scale")
+            self.job.skip(
+                f"{row.table}: {item.concept} {written or 'empty'}: no place on the scale"
+            )
             return
         if item.words:
             yield self.fact(row, item, None, "", item.words.get(written, written))

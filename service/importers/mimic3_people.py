@@ -7,7 +7,7 @@ written as 90 here with the text ">89"), "admissions", "transfers", "diagnoses_i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from service.importers.contract import Item, Job
@@ -17,11 +17,10 @@ from service.importers.times import DAY_US, iso_us
 
 _UTC: Final = ZoneInfo("UTC")
 _WEEK_US: Final = 7 * DAY_US
-# Whole weeks keep the day of the week. The data set's years are 2100 to 2209, the log's 2000 to
-# 2099: a patient seen up to 2198 is moved by 100 years, a later one by 110.
-_USUAL_US: Final = 5_218 * _WEEK_US
-_LATE_US: Final = 5_740 * _WEEK_US
-_LATE_FROM_US: Final = 7_226_582_400 * 1_000_000  # 2199-01-01
+# De-identified years lie between 2100 and 2209 and mean nothing between patients. Every patient is
+# moved by whole weeks, which keeps the day of the week, so that the first stay begins in the week
+# of this Monday: inside the years a log may have, and in few partitions of the store.
+BASE_US: Final = 1_578_268_800 * 1_000_000  # 2020-01-06
 _YEAR_US: Final = 365.25 * DAY_US
 _OLDEST: Final = 89.0
 
@@ -29,11 +28,12 @@ _OLDEST: Final = 89.0
 def people(job: Job) -> tuple[dict[str, int], list[Item]]:
     """Shift of every patient, µs, and facts about them: sex, age, stays, diagnoses."""
     stays = list(rows_of(job.path, "admissions"))
-    last: dict[str, int] = {}
+    first: dict[str, int] = {}
     for stay in stays:
-        ends_us = iso_us(stay["dischtime"], _UTC) or iso_us(stay["admittime"], _UTC) or 0
-        last[stay["subject_id"]] = max(last.get(stay["subject_id"], 0), ends_us)
-    shift_us = {s: _LATE_US if end >= _LATE_FROM_US else _USUAL_US for s, end in last.items()}
+        begins_us = iso_us(stay["admittime"], _UTC)
+        if begins_us is not None:
+            first[stay["subject_id"]] = min(first.get(stay["subject_id"], begins_us), begins_us)
+    shift_us = {subject: _whole_weeks(at_us - BASE_US) for subject, at_us in first.items()}
     persons = {row["subject_id"]: row for row in rows_of(job.path, "patients")}
     job.rows += len(stays) + len(persons)
     facts: list[Item] = []
@@ -42,6 +42,11 @@ def people(job: Job) -> tuple[dict[str, int], list[Item]]:
     facts += _moves(job, shift_us)
     facts += _diagnoses(job, stays, shift_us)
     return shift_us, facts
+
+
+def _whole_weeks(span_us: int) -> int:
+    """Longest whole number of weeks in a span."""
+    return span_us // _WEEK_US * _WEEK_US
 
 
 def _of_stay(
@@ -62,7 +67,9 @@ def _of_stay(
         yield _fact(f"{key}:age", subject, "age_years", at_us, line, value=age, unit="a", text=text)
     if person.get("gender", ""):
         yield _fact(f"{key}:sex", subject, "sex", at_us, line, text=person["gender"])
-    yield _fact(f"{key}:in", subject, "encounter", at_us, line, text=f"admitted {stay['admission_type']}")
+    yield _fact(
+        f"{key}:in", subject, "encounter", at_us, line, text=f"admitted {stay['admission_type']}"
+    )
     if stay.get("diagnosis", "").strip():
         yield _fact(f"{key}:diagnosis", subject, "diagnosis", at_us, line, text=stay["diagnosis"])
     left = iso_us(stay.get("dischtime", ""), _UTC)
@@ -85,9 +92,7 @@ def _moves(job: Job, shift_us: dict[str, int]) -> Iterator[Fact]:
         yield _fact(key, subject, "encounter", at - shift_us[subject], line, text=f"on {unit}")
 
 
-def _diagnoses(
-    job: Job, stays: list[dict[str, str]], shift_us: dict[str, int]
-) -> Iterator[Fact]:
+def _diagnoses(job: Job, stays: list[dict[str, str]], shift_us: dict[str, int]) -> Iterator[Fact]:
     """Coded diagnoses: written for billing after the stay, so known from its end."""
     ends = {stay["hadm_id"]: iso_us(stay["dischtime"], _UTC) for stay in stays}
     titles = {row["icd9_code"]: row["long_title"] for row in rows_of(job.path, "d_icd_diagnoses")}
@@ -102,17 +107,8 @@ def _diagnoses(
         yield _fact(key, subject, "diagnosis", at - shift_us[subject], line, text=text)
 
 
-def _fact(
-    key: str,
-    subject: str,
-    concept: str,
-    at_us: int,
-    line: int,
-    *,
-    value: float | None = None,
-    unit: str = "",
-    text: str = "",
-) -> Fact:
+def _fact(key: str, subject: str, concept: str, at_us: int, line: int, **what: Any) -> Fact:
+    """Fact true and known at the same moment; `what` is its value, unit, text."""
     table = key.split(":")[1]
     return Fact(
         file=f"{table}.csv",
@@ -122,8 +118,6 @@ def _fact(
         codings=(f"vigil|{concept}",),
         event_time_us=at_us,
         known_time_us=at_us,
-        value=value,
-        unit=unit,
-        text=text,
         source=f"mimic3:{table}",
+        **what,
     )

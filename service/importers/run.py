@@ -22,6 +22,7 @@ from streams.errors import ConfigError
 from streams.io.store import Store
 from streams.io.store_quarantine import QuarantineRecord
 from streams.io.store_rows import BATCH_ROWS, SourcedEvent
+from streams.records import ClinicalEvent
 
 KEPT_IDS: Final = 20
 _FINGERPRINT_BYTES: Final = 65_536
@@ -115,8 +116,6 @@ def import_source(
     job: Job,
     on_error: OnError,
     terms: Terms | None = None,
-    *,
-    checkpoint: Path | None = None,
     watcher: Watcher = SILENT,
 ) -> ImportReport:
     """Import a source into the store; importing it again changes nothing.
@@ -128,13 +127,11 @@ def import_source(
     importer : Importer
         Of the source's format.
     job : Job
-        What to read; counts what was read.
+        What to read; counts what was read. Its checkpoint is removed at the end.
     on_error : callable
         Told of every refused row; the others go on.
     terms : Terms or None
         What codes and units mean; None: what the table of concepts knows.
-    checkpoint : Path or None
-        Where to note how far the import is, and to go on from. Removed at the end.
     watcher : Watcher
         Told of the rows read.
 
@@ -153,7 +150,7 @@ def import_source(
     StoreError
         The database went away; the batches before are stored, importing again completes it.
     """
-    notes = CheckpointFile(checkpoint, importer.name, fingerprint(job.path))
+    notes = CheckpointFile(job.checkpoint, importer.name, fingerprint(job.path))
     state = notes.read()
     batch = _Batch(store, state, on_error)
     meaning = terms or Terms()
@@ -183,7 +180,7 @@ class _Batch:
         self._store = store
         self._state = state
         self._on_error = on_error
-        self._events: list[SourcedEvent] = []
+        self._events: list[ClinicalEvent | SourcedEvent] = []
         self._waiting: list[QuarantineRecord] = []
         self._refused: Counter[str] = Counter()
         self._items = 0
@@ -197,7 +194,7 @@ class _Batch:
         """One item of the importer."""
         self._items += 1
         made = terms.event(item) if isinstance(item, Fact) else item
-        if isinstance(made, SourcedEvent):
+        if not isinstance(made, EventError):
             self._events.append(made)
             return
         self._refused[made.reason.value] += 1

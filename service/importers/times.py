@@ -74,8 +74,8 @@ def day_first_us(text: str, local: ZoneInfo) -> int | None:
     try:
         day, month, rest = text.strip().split("/")
         year, _, clock = rest.partition(" ")
-        parts = [int(part) for part in clock.split(":")] if clock.strip() else []
-        moment = datetime(int(year), int(month), int(day), *parts, tzinfo=local)
+        hour, minute, second = ([int(part) for part in clock.split(":") if part] + [0, 0, 0])[:3]
+        moment = datetime(int(year), int(month), int(day), hour, minute, second, tzinfo=local)
     except (ValueError, TypeError):
         return None
     return as_us(moment)
@@ -97,7 +97,13 @@ def hl7_us(text: str, local: ZoneInfo | None = None) -> int | None:
     micro = int((fraction or "").ljust(6, "0"))
     try:
         naive = datetime(  # noqa: DTZ001 - the zone follows
-            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), micro
+            int(year),
+            int(month),
+            int(day),
+            int(hour or 0),
+            int(minute or 0),
+            int(second or 0),
+            micro,
         )
     except ValueError:
         return None

@@ -140,6 +140,16 @@ class Quarantine:
         """
         return [WaitingGroup(*row) for row in self._line.rows("read the quarantine", query)]
 
+    def meanings(self) -> list[tuple[str, str, str, str]]:
+        """What people said so far: (coding, unit, concept, its unit), the newest word on each."""
+        query = """
+            SELECT DISTINCT ON (coding, unit) coding, unit, mapped_concept, mapped_unit
+            FROM event_quarantine WHERE mapped_concept <> '' OR mapped_unit <> ''
+            ORDER BY coding, unit, decided_at DESC
+        """
+        found = self._line.rows("read the meanings", query)
+        return [(str(a), str(b), str(c), str(d)) for a, b, c, d in found]
+
     def map(self, which: Selection, concept: str, unit: str, who: str) -> int:
         """Say what waiting rows are; they wait on until they are released. How many.
 
