@@ -43,7 +43,8 @@ def replay(  # noqa: PLR0913 - one parameter per option
         list[Path],
         typer.Argument(
             metavar="SOURCE...",
-            help="File, folder or tar: WFDB, EDF, Parquet, CSV, Empatica E4, BIDMC.",
+            help="File, folder or tar: WFDB, EDF, Parquet, CSV, Empatica E4, BIDMC; or "
+            "kafka://TOPIC?from=TIME&to=TIME.",
         ),
     ],
     events: Annotated[
@@ -84,8 +85,7 @@ def replay(  # noqa: PLR0913 - one parameter per option
     scorers(load_policy(config.policy))
     writable(out)
     with progress() as watcher:
-        inputs = _inputs(sources, events, config, watcher)
-        done = _run(inputs, config, runner, workers, watcher)
+        inputs, done = _replayed(sources, events, config, (runner, workers), watcher)
         watcher.stage("writing results", None)
         write(done.results, out, done.run)
         write_report(done, inputs, out)
@@ -97,6 +97,21 @@ def replay(  # noqa: PLR0913 - one parameter per option
     else:
         _show(summary)
     return EXIT_REFUSED if inputs.faults or done.results.dead else 0
+
+
+def _replayed(
+    sources: list[Path], events: str, config: Any, where: tuple[Runner, int], watcher: Any
+) -> tuple[Inputs, Replayed]:
+    from service.replay_log import NO_FILES, log_source, replay_log
+    from streams.errors import ConfigError
+
+    logs = [log for source in sources if (log := log_source(str(source))) is not None]
+    if not logs:
+        inputs = _inputs(sources, events, config, watcher)
+        return inputs, _run(inputs, config, *where, watcher)
+    if len(sources) > 1 or events or where[0] is not Runner.EMBEDDED:
+        raise ConfigError("a Kafka log is replayed alone, in this process, with its own events")
+    return NO_FILES, replay_log(logs[0], config, watcher)
 
 
 def _inputs(sources: list[Path], events: str, config: Any, watcher: Any) -> Inputs:

@@ -141,6 +141,33 @@ async def read_since(
     return [made for _, made in sorted(kept, key=lambda item: item[0])]
 
 
+async def read_between(
+    bootstrap: str, topic: str, from_us: int, to_us: int
+) -> AsyncIterator[Stored]:
+    """Records of a topic with append time in `[from_us, to_us)`, by partition in offset order.
+
+    The broker finds the start by its own timestamps, which are in whole milliseconds.
+
+    Raises
+    ------
+    BrokerError
+        If the broker is away or the topic does not exist.
+    """
+    consumer = open_consumer(bootstrap)
+    await start_client(consumer, bootstrap)
+    try:
+        parts = await partitions_of_topic(consumer, topic)
+        found = await consumer.offsets_for_times(dict.fromkeys(parts, max(0, from_us) // 1000))
+        starts = {part: at.offset for part, at in found.items() if at is not None}
+        async for row in read_range(consumer, starts, starts):
+            if from_us <= row.append_us < to_us:
+                yield row
+    except KafkaError as error:
+        raise BrokerError(f"Kafka at {bootstrap}: cannot read {topic}: {error!r}") from error
+    finally:
+        await stop_client(consumer)
+
+
 async def partitions_of_topic(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
     """The partitions of a topic, ascending.
 

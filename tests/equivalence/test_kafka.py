@@ -14,10 +14,13 @@ from service.config import Config, KafkaConfig
 from service.history import Known
 from service.replay import Inputs, Replayed, entries, load, replay_embedded
 from service.replay_kafka import Workers, collect, finish, replay_kafka
+from service.replay_log import LogSource, log_source, replay_log
 from service.results import Results
+from streams.errors import SourceError
 from streams.io.ingest import ingest
 from streams.io.kafka_log import LogWriter
 from streams.records import ANYONE, AlertCommand
+from streams.topics import topic_name
 
 pytestmark = [pytest.mark.broker, pytest.mark.data, pytest.mark.slow]
 
@@ -148,3 +151,21 @@ async def _killed(
         workers.stop()
     collector = await collect(config.kafka.bootstrap, config.kafka.prefix)
     return collector.results(), kills
+
+
+def test_the_log_itself_replayed_leaves_the_bytes_of_the_embedded_run(
+    inputs: Inputs, config: Config, embedded: Replayed, kafka_prefix: str
+) -> None:
+    async def play() -> None:
+        async with LogWriter(config.kafka.bootstrap) as writer:
+            await ingest(entries(inputs, PARTITIONS), writer, prefix=kafka_prefix)
+
+    asyncio.run(play())
+    topic = topic_name("in", kafka_prefix)
+    source = log_source(f"kafka://{topic}?from=2000-01-01T00:00:00Z")
+    assert source is not None
+    through = replay_log(source, config)
+    assert through.results.digests == embedded.results.digests
+    assert through.run["patients"] == len({r.patient_id for r in inputs.recordings})
+    with pytest.raises(SourceError, match="no record"):
+        replay_log(LogSource(topic, 0, 946_684_800_000_000), config)
