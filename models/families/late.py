@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from models.calibration.module import calibrator_of
+from models.encoders.conv import Conv
 from models.encoders.gru_d import GruD
 from models.encoders.point import Point
 from models.fusers.opinions import LateRule, Opinions
@@ -27,7 +28,7 @@ from models.late.weighted import WeightedLogit
 from models.linear import example_spec
 from models.losses import WeightedBCE
 from models.parts import Encoder
-from models.spec import ModelSpec
+from models.spec import ModalitySpec, ModelSpec
 from models.tensors import LossDict, SequenceBatch, Target
 
 
@@ -41,6 +42,7 @@ class LateConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trend: bool = True
     quality: bool = True  # signal quality as an input: a member may know that it cannot see
     prior: float = 0.0
+    channels: dict[str, int] = {}  # modalities of waveforms, and how many signals each has
 
 
 class LateModel(ComposedModel):
@@ -84,14 +86,7 @@ def build(spec: ModelSpec) -> ComposedModel:
         If the rule is made for another number of modalities.
     """
     config = msgspec.convert(spec.config, LateConfig)
-    encoders: dict[str, Encoder] = {}
-    for m in spec.modalities:
-        if m.kind == "static":
-            encoders[m.name] = Point(m, config.static_width)
-        else:
-            encoders[m.name] = GruD(
-                m, config.width, config.dropout, trend=config.trend, quality=config.quality
-            )
+    encoders = {m.name: _member(m, config) for m in spec.modalities}
     horizons = len(spec.horizons_s)
     widths = {name: encoder.width for name, encoder in encoders.items()}
     fuser = Opinions(widths, horizons, config.rule, config.prior)
@@ -99,6 +94,15 @@ def build(spec: ModelSpec) -> ComposedModel:
     calibrator = calibrator_of(spec.calibration, horizons)
     parts = Parts(encoders, fuser, nn.Identity(), calibrator, WeightedBCE())
     return LateModel(spec, parts, fuser)
+
+
+def _member(modality: ModalitySpec, config: LateConfig) -> Encoder:
+    """Encoder of one member."""
+    if modality.name in config.channels:
+        return Conv(modality, config.width, config.channels[modality.name])
+    if modality.kind == "static":
+        return Point(modality, config.static_width)
+    return GruD(modality, config.width, config.dropout, trend=config.trend, quality=config.quality)
 
 
 _EXAMPLES: Final[dict[str, LateRule]] = {

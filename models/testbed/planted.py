@@ -108,6 +108,18 @@ def without(planted: Histories, modality: str) -> SequenceBatch:
     return planted.seq._replace(value=value)
 
 
+def only(planted: Planted, modality: str) -> Planted:
+    """The same patients with one modality and no other: what a specialist is trained on."""
+    seq = planted.histories.seq
+    alone = seq._replace(
+        value={modality: seq.value[modality]},
+        age_s={modality: seq.age_s[modality]},
+        fresh={modality: seq.fresh[modality]},
+        quality={modality: seq.quality[modality]},
+    )
+    return planted._replace(histories=planted.histories._replace(seq=alone))
+
+
 def _slow(rng: np.random.Generator, patients: int, steps: int) -> Floats:
     """A factor of unit variance that changes slowly, [B, T]."""
     factor = np.empty((patients, steps))
