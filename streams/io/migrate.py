@@ -19,7 +19,7 @@ from streams.io import store_rows
 if TYPE_CHECKING:
     from streams.io.timescale import Connection
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 _NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
 

@@ -199,14 +199,9 @@ INSERT_EVENTS_SQL = f"""
 """
 
 CHANGED_SQL = f"""
-    SELECT DISTINCT s.event_id FROM {EVENTS.stage} s
-    JOIN event_feed f USING (event_id, version)
-    JOIN clinical_events e
-        ON e.event_id = f.event_id AND e.version = f.version AND e.event_time = f.event_time
-    WHERE (s.status, s.patient_id, s.concept, s.value, s.unit, s.text, s.event_time,
-            s.known_time, s.source)
-        IS DISTINCT FROM (e.status, e.patient_id, e.concept, e.value, e.unit, e.text,
-            e.event_time, e.known_time, e.source)
+    SELECT DISTINCT s.event_id FROM {EVENTS.stage} s JOIN event_feed f USING (event_id, version)
+    WHERE f.content <> vigil_content(s.status, s.patient_id, s.concept, s.value, s.unit, s.text,
+        s.event_time, s.known_time, s.source)
     ORDER BY s.event_id
 """
 
