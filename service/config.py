@@ -23,6 +23,7 @@ from service.receipts import check_consumer
 from streams.clock import TimingSpec
 from streams.errors import ConfigError
 from streams.io.broker import MECHANISMS, PROTOCOLS, Broker, Security
+from streams.io.upkeep import TABLES, Keep
 
 
 class KafkaConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +75,23 @@ class DatabaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     dsn: str = "postgresql://vigil@127.0.0.1:25432/vigil"
     password_file: str = ""
+
+
+class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Days that rows stay in the database, 0: for ever; in force from the next `vigil init`."""
+
+    clinical_events_days: float = 0.0
+    features_days: float = 0.0
+    scores_days: float = 0.0
+    alerts_days: float = 0.0
+    event_quarantine_days: float = 0.0  # those decided on; what waits is kept
+    compress_days: float = 0.0  # features and scores older than this, where the edition can
+
+    @property
+    def keep(self) -> Keep:
+        """As the store takes it."""
+        days = tuple((table, float(getattr(self, f"{table}_days"))) for table in TABLES)
+        return Keep(days, self.compress_days).checked()
 
 
 class FeedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -135,6 +153,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kafka: KafkaConfig = KafkaConfig()
     database: DatabaseConfig = DatabaseConfig()
+    retention: RetentionConfig = RetentionConfig()
     feed: FeedConfig = FeedConfig()
     worker: WorkerConfig = WorkerConfig()
     timing: TimingConfig = TimingConfig()
@@ -376,6 +395,7 @@ def _check(config: Config, place: str) -> None:
         if not ok:
             raise ConfigError(f"{place}: {rule}")
     config.timing_spec  # noqa: B018 - raises ConfigError itself
+    config.retention.keep  # noqa: B018 - as well
     for name, spec in config.deliver.items():
         check_emitter(check_consumer(name), spec)
     for consumer in config.watch.consumers:

@@ -15,6 +15,7 @@ from service.importers import csv_events
 from service.importers.contract import Job
 from service.importers.fact import EventError
 from service.importers.run import ImportReport, import_source
+from streams.errors import ConfigError
 from streams.io.store import Store
 from streams.io.store_rows import StoredEvent
 
@@ -77,6 +78,28 @@ def listed(stored: StoredEvent) -> dict[str, object]:
         "partition": None if published is None else published.partition,
         "offset": None if published is None else published.offset,
     }
+
+
+def known_time_us(text: str) -> int:
+    """µs UTC of a time people typed.
+
+    Raises
+    ------
+    ConfigError
+        It is not ISO 8601, or has no zone.
+
+    Examples
+    --------
+    >>> known_time_us("2024-03-01T11:00:00+01:00")
+    1709287200000000
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ConfigError(f"{text!r} is not ISO 8601 with a zone, such as 2024-03-01T10:00:00Z")
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _iso(time_us: int) -> str:

@@ -12,12 +12,13 @@ from service.config import Config
 from service.feed import sleeping, wait_for_schema
 from service.sink import Message, Sink, run_sink
 from service.topics import require_topics
-from streams.errors import BrokerError
+from streams.errors import BrokerError, StoreError
 from streams.io.kafka_group import GroupConsumer
 from streams.io.store import Store
 from streams.records import Reason
 from streams.topics import topic_name
 
+UPKEEP_S = 3600.0  # between looks at what is older than it is kept
 SINK_TOPICS = ("features", "scores", "alerts")
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,29 @@ async def _run(config: Config, stopping: threading.Event) -> None:
         sink = Sink(store, _refused)
         async with GroupConsumer(kafka.broker, f"{kafka.group}-sink", topics) as consumer:
             logs.hear_clients()
-            await run_sink(_Polled(consumer), sink, stopping.is_set)
+            tidying = asyncio.create_task(_tidy(config, stopping))
+            try:
+                await run_sink(_Polled(consumer), sink, stopping.is_set)
+            finally:
+                tidying.cancel()
+
+
+async def _tidy(config: Config, stopping: threading.Event) -> None:
+    """Drop what is old, now and then, on a connection of its own: no row waits for it."""
+    while True:
+        try:
+            dropped = await asyncio.to_thread(_drop_old, config, stopping)
+            for table, count in dropped.items():
+                if count:
+                    log.warning("dropped what is older than it is kept: %s %d", table, count)
+        except StoreError as fault:
+            log.warning("upkeep waits: %s", fault)
+        await asyncio.sleep(UPKEEP_S)
+
+
+def _drop_old(config: Config, stopping: threading.Event) -> dict[str, int]:
+    with Store(config.database_dsn(), sleep=sleeping(stopping)) as store:
+        return store.upkeep()
 
 
 class _Polled:

@@ -36,26 +36,42 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(events_app, name="events", rich_help_panel="Data")
     app.command("ingest", rich_help_panel="Data")(ingest)
     app.command("sink", rich_help_panel="Live")(sink)
+    app.command("upkeep", rich_help_panel="Data")(upkeep)
 
 
 @events_app.command("list")
 def list_events(
     patient: Annotated[str, typer.Option("--patient", help="Only this patient.")] = "",
+    known_at: Annotated[
+        str, typer.Option("--known-at", help="As known then: ISO 8601 with a zone.")
+    ] = "",
+    as_used: Annotated[
+        bool, typer.Option("--as-used", help="With --known-at: as the engine could know it.")
+    ] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 100,
     config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List stored events in the order they became known.
 
-    Example: vigil events list --patient p1 --json
+    With --known-at, only what was known then: the newest version of each
+    event at that time, by patient and event time, cancelled ones left out.
+
+    Example: vigil events list --patient p1 --known-at 2024-03-01T10:00:00Z
     """
     from itertools import islice
 
-    from service.event_store import listed
+    from service.event_store import known_time_us, listed
     from streams.codec import MAX_TIME_US
 
+    patients = [patient] if patient else None
+    known_us = known_time_us(known_at) if known_at else None
     with open_store(configured(config_file)) as store:
-        stored = store.stored_events([patient] if patient else None, 0, MAX_TIME_US)
+        stored = (
+            store.stored_events(patients, 0, MAX_TIME_US)
+            if known_us is None
+            else store.known_at(known_us, patients, as_used=as_used)
+        )
         rows = [listed(event) for event in islice(stored, limit)]
     if as_json:
         say(rows)
@@ -175,3 +191,22 @@ def sink(config_file: ConfigFile = None) -> None:
     from service.sink_host import run
 
     run(configured(config_file))
+
+
+def upkeep(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Drop from the database what is older than `[retention]` keeps it, once.
+
+    `vigil sink` does the same every hour. What `vigil init` was told last
+    counts, not the file of this call: only the owner decides what goes.
+
+    Example: vigil upkeep --json
+    """
+    with open_store(configured(config_file)) as store:
+        dropped = store.upkeep()
+    if as_json:
+        say(dropped)
+        return
+    for table, count in dropped.items():
+        tell(f"{table}: {count} dropped")
+    if not dropped:
+        tell("nothing is dropped: every table is kept for ever")

@@ -87,7 +87,8 @@ def import_events(  # noqa: PLR0913 - one parameter per option
     importers = [registry.named(form) if form else registry.detect(path) for path in files]
     reports = []
     with open_store(configured(config_file)) as store, progress() as watcher:
-        store.migrate()
+        if not store.ready():
+            store.migrate()
         for importer, job in zip(importers, jobs, strict=True):
             terms = terms_of(store)
             reports.append(import_source(store, importer, job, _Told(), terms, watcher))

@@ -62,7 +62,7 @@ def init(
         tell(f"topics: {len(created)} created under {kafka.prefix}.*, the others were there")
     if database:
         with open_store(config) as store:
-            edition = store.migrate()
+            edition = store.migrate(keep=config.retention.keep)
         if not as_json:
             tell(f"database: schema ready on {edition}")
     if as_json:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from streams.errors import StoreError
 from streams.io import store_rows
+from streams.io.upkeep import Keep, hourly_sql, policy_sql, retention_sql
 
 if TYPE_CHECKING:
     from streams.io.timescale import Connection
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 7
 _NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
 
@@ -59,6 +60,7 @@ def migrations() -> tuple[Migration, ...]:
 def migrate(
     connection: Connection,
     extension: bool = True,
+    keep: Keep | None = None,
     steps: Sequence[Migration] | None = None,
 ) -> str:
     """Bring the schema to this build's version; running it again changes nothing.
@@ -69,6 +71,8 @@ def migrate(
         In autocommit mode, of a role that may create tables.
     extension : bool
         Create the timescaledb extension first where this server and role can.
+    keep : Keep or None
+        How long rows are kept from now on; None: as before.
     steps : sequence of Migration, or None
         Instead of this build's own.
 
@@ -85,7 +89,8 @@ def migrate(
     Notes
     -----
     All new steps are one transaction under a lock: two at once apply each step once, and one
-    that fails leaves the schema as it was.
+    that fails leaves the schema as it was. Roles and rights (`roles.sql`) are brought up to date
+    every time.
     """
     wanted = migrations() if steps is None else tuple(steps)
     with connection.transaction():
@@ -98,7 +103,23 @@ def migrate(
             if step.version not in applied:
                 connection.execute(step.sql.encode())
                 _record(connection, step)
-        return str(value(connection, store_rows.EDITION_SQL))
+        edition = str(value(connection, store_rows.EDITION_SQL))
+        if steps is None:
+            for line in _settings(edition, keep):
+                connection.execute(line.encode())
+            connection.execute(_text("roles.sql").encode())
+        return edition
+
+
+def _settings(edition: str, keep: Keep | None) -> tuple[str, ...]:
+    """What depends on the edition and the configuration, not on the version."""
+    if keep is None:
+        return hourly_sql(edition)
+    return (*hourly_sql(edition), *retention_sql(keep), *policy_sql(edition, keep))
+
+
+def _text(name: str) -> str:
+    return resources.files("streams.io").joinpath(name).read_text(encoding="utf-8")
 
 
 def _applied(connection: Connection, wanted: Sequence[Migration]) -> set[int]:

@@ -12,7 +12,7 @@ from typing import Self
 
 from streams.errors import ConfigError
 from streams.io import store_rows
-from streams.io.migrate import migrate
+from streams.io.migrate import SCHEMA_VERSION, migrate
 from streams.io.store_feed import FeedQueue
 from streams.io.store_people import People
 from streams.io.store_quarantine import Quarantine
@@ -25,6 +25,7 @@ from streams.io.store_rows import (
     StoredEvent,
 )
 from streams.io.timescale import Connection, Line, Micros, RefusedRows, RetrySpec
+from streams.io.upkeep import Keep
 from streams.records import ClinicalEvent
 
 
@@ -75,9 +76,21 @@ class Store:
         """Server, port and database, for messages: never user secrets."""
         return self._line.where()
 
-    def migrate(self, extension: bool = True) -> str:
+    def migrate(self, extension: bool = True, keep: Keep | None = None) -> str:
         """Create or complete the schema; give the edition, see `migrate.migrate`."""
-        return self._line.run("migrate", lambda connection: migrate(connection, extension))
+        return self._line.run(
+            "migrate",
+            lambda connection: migrate(
+                connection, extension, None if keep is None else keep.checked()
+            ),
+        )
+
+    def ready(self) -> bool:
+        """Whether the schema is this build's: a login that may not migrate need not."""
+        query = "SELECT to_regclass('schema_version') IS NOT NULL"
+        if not self._line.rows("look for the schema", query)[0][0]:
+            return False
+        return self.schema_version() == SCHEMA_VERSION
 
     def edition(self) -> str:
         """Say "timescale-apache", "timescale-community" or "postgresql"."""
@@ -200,6 +213,51 @@ class Store:
     def wait_for_events(self, timeout_s: float) -> bool:
         """Wait until someone inserts events (True) or `timeout_s` passes (False)."""
         return self._line.heard(store_rows.EVENTS_CHANNEL, timeout_s)
+
+    def known_at(
+        self,
+        known_us: int,
+        patient_ids: Sequence[str] | None = None,
+        concepts: Sequence[str] | None = None,
+        *,
+        as_used: bool = False,
+    ) -> Iterator[StoredEvent]:
+        """Every event as it was known at `known_us`: its newest version then, unless cancelled.
+
+        Parameters
+        ----------
+        known_us : int
+            µs UTC; a row known at exactly this time counts.
+        patient_ids, concepts : sequence of str or None
+            Of whom and of what; None means all.
+        as_used : bool
+            Known to the engine: also on the log by then.
+
+        Yields
+        ------
+        StoredEvent
+            By patient, event time and id, in bounded memory.
+        """
+        asked = {
+            "known": Micros(known_us),
+            "patients": None if patient_ids is None else list(patient_ids),
+            "concepts": None if concepts is None else list(concepts),
+            "used": as_used,
+        }
+        reader = self._line.second()
+        try:
+            for row in reader.stream("read what was known", store_rows.KNOWN_SQL, asked):
+                yield store_rows.stored_event(row)
+        finally:
+            reader.close()
+
+    def upkeep(self) -> dict[str, int]:
+        """Drop what is older than `vigil init` was told to keep it; chunks or rows, by table.
+
+        The timer of editions without background policies; harmless where there are some.
+        """
+        query = "SELECT table_name, dropped FROM vigil_upkeep()"
+        return dict(self._line.rows("drop what is old", query))
 
     def drop_before(self, table: str, before_us: int) -> int:
         """Drop whole chunks or partitions of `table` that end by `before_us`; returns how many.

@@ -220,6 +220,11 @@ HISTORY_SQL = f"""
     ORDER BY effective_us, log_partition NULLS LAST, log_offset, event_id, version
 """
 
+KNOWN_SQL = """
+    SELECT * FROM vigil_known(%(known)s, %(patients)s::text[], %(concepts)s::text[], %(used)s)
+    ORDER BY patient_id, event_time, event_id
+"""
+
 EDITION_SQL = """
     SELECT CASE
         WHEN NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')
