@@ -43,6 +43,7 @@ class AlignedBatch(NamedTuple):
     concept_time_us: NDArray[np.int64]  # [B, C], 0 = missing
     effect_value: NDArray[np.float64] = _NO_EFFECTS  # [B, E] above 0: given; 0: stopped
     effect_time_us: NDArray[np.int64] = _NO_EFFECT_TIMES  # [B, E] of the newest dose; 0 = none
+    stores: tuple[AsOf, ...] = ()  # [B] of the rows' patients, for what only some models ask
 
 
 def align(batch: FeatureBatch, stores: Sequence[AsOf]) -> AlignedBatch:
@@ -67,10 +68,10 @@ def align(batch: FeatureBatch, stores: Sequence[AsOf]) -> AlignedBatch:
     """
     end_us = np.array([window.end_us for window in batch.windows], dtype=np.int64)
     known_us = np.array([window.known_us for window in batch.windows], dtype=np.int64)
-    return attach(batch, facts_at(stores, end_us, known_us))
+    return attach(batch, facts_at(stores, end_us, known_us), stores)
 
 
-def attach(batch: FeatureBatch, facts: FactsAt) -> AlignedBatch:
+def attach(batch: FeatureBatch, facts: FactsAt, stores: Sequence[AsOf] = ()) -> AlignedBatch:
     """Feature rows with facts already asked for, at the moment each window became due.
 
     Parameters
@@ -79,6 +80,8 @@ def attach(batch: FeatureBatch, facts: FactsAt) -> AlignedBatch:
         B rows.
     facts : FactsAt
         What `facts_at` returned, a row each.
+    stores : sequence of AsOf, length B
+        Those that were asked, for notes and histories of facts (`features.notes`).
 
     Returns
     -------
@@ -100,4 +103,5 @@ def attach(batch: FeatureBatch, facts: FactsAt) -> AlignedBatch:
         facts.time_us[:, :N_CONCEPTS],
         facts.value[:, N_CONCEPTS:],
         facts.time_us[:, N_CONCEPTS:],
+        tuple(stores),
     )

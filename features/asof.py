@@ -19,18 +19,30 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.facts import MAX_AGE_US, N_CONCEPTS, TRACK, TRACKS, Fact, admit
+from features.facts import (
+    MAX_AGE_US,
+    N_CONCEPTS,
+    NOTE,
+    NOTE_EMBEDDING,
+    TRACK,
+    TRACKS,
+    Fact,
+    admit,
+)
 from features.track import NEVER, Track
+from features.vectors import Vector
 from streams.errors import SnapshotMismatch
 from streams.records import ClinicalEvent, Reason
 
-STATE_VERSION: Final = 2
+STATE_VERSION: Final = 3
 
 _N: Final = len(TRACKS)
+_MAX_AGE: Final = tuple(MAX_AGE_US.tolist())
 _NO_VALUE: Final = array("d", [float("nan")] * _N)
 _NO_TIME: Final = array("q", [0] * _N)
 _PACK: Final = 1024  # tracks; an event's place is version * _PACK + track
 assert _N < _PACK
+_NO_ROWS: Final = Track()
 
 
 class AsOf:
@@ -53,11 +65,12 @@ class AsOf:
     True
     """
 
-    __slots__ = ("_now_known", "_now_us", "_now_value", "_places", "_tracks")
+    __slots__ = ("_now_known", "_now_us", "_now_value", "_places", "_tracks", "_vectors")
 
     def __init__(self) -> None:
         self._tracks: dict[int, Track] = {}
         self._places: dict[str, int | list[int]] = {}  # event_id -> where its rows are
+        self._vectors: dict[tuple[str, int], Vector] = {}  # of notes, by event and version
         self._now_value = array("d", _NO_VALUE)  # per track: of the row that holds in the end
         self._now_us = array("q", _NO_TIME)
         self._now_known = array("q", _NO_TIME)  # from when everything about the track is known
@@ -86,9 +99,9 @@ class AsOf:
 
     def add(self, fact: Fact) -> None:
         """Take one fact that is already admitted; a version that is there changes nothing."""
-        number, time_us, known_us, value, event_id, version, also = fact
+        number, time_us, known_us, value, event_id, version, also, vector = fact
         places = self._places
-        if event_id in places or also or value != value or time_us < self._now_us[number]:
+        if event_id in places or also or vector or value != value or time_us < self._now_us[number]:
             self._add_any(fact)
             return
         places[event_id] = version * _PACK + number
@@ -133,10 +146,33 @@ class AsOf:
         """Rows of one track, None when it has none; not to be changed."""
         return self._tracks.get(number)
 
+    def vector(
+        self, number: int, t_us: int, known_us: int, encoder: str
+    ) -> tuple[int, Vector] | None:
+        """Event time and vector of the note in force on a track, if that encoder made it."""
+        track = self._tracks.get(number, _NO_ROWS)
+        row = track.find(t_us, known_us)
+        if row < 0 or t_us - track.times[row] > _MAX_AGE[number]:
+            return None
+        vector = self._vectors[track.ids[row], track.versions[row]]
+        return (track.times[row], vector) if vector.encoder == encoder else None
+
+    def noted(self, t_us: int, known_us: int) -> tuple[tuple[str, int] | None, ...]:
+        """Event and version of the note in force, and of the vector of one."""
+        found = []
+        for number in (NOTE, NOTE_EMBEDDING):
+            track = self._tracks.get(number)
+            row = -1 if track is None else track.find(t_us, known_us)
+            found.append(
+                None if track is None or row < 0 else (track.ids[row], track.versions[row])
+            )
+        return tuple(found)
+
     def to_state(self) -> dict[str, Any]:
         """Everything, as msgspec can encode it; what holds now is worked out again."""
         tracks = {TRACKS[number]: track.to_state() for number, track in self._tracks.items()}
-        return {"version": STATE_VERSION, "tracks": tracks}
+        vectors = [[*key, *vector] for key, vector in self._vectors.items()]
+        return {"version": STATE_VERSION, "tracks": tracks, "vectors": vectors}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> AsOf:
@@ -158,6 +194,8 @@ class AsOf:
             for event_id, version in zip(track.ids, track.versions, strict=True):
                 store._place(event_id, version, number)
             store._settle(number, track)
+        for event_id, version, *vector in state["vectors"]:
+            store._vectors[event_id, version] = Vector(*vector)
         return store
 
     def _add_any(self, fact: Fact) -> None:
@@ -165,6 +203,8 @@ class AsOf:
         places = _listed(self._places.get(fact.event_id, []))
         if any(place // _PACK == fact.version for place in places):
             return
+        if fact.vector is not None:
+            self._vectors[fact.event_id, fact.version] = fact.vector
         dead_us = self._superseded(fact, places)
         for number, value in ((fact.track, fact.value), *fact.also):
             track = self._tracks.setdefault(number, Track())
@@ -208,8 +248,16 @@ class AsOf:
             places = self._places.pop(event_id, 0)
             if not isinstance(places, int):
                 self._keep(event_id, places, number, track)
+        if number in (NOTE, NOTE_EMBEDDING):
+            self._keep_vectors()
         if self._now_us[number] <= track.lost_us:
             self._settle(number, track)
+
+    def _keep_vectors(self) -> None:
+        """Forget vectors whose row is gone."""
+        tracks = [self._tracks[n] for n in (NOTE, NOTE_EMBEDDING) if n in self._tracks]
+        there = {key for t in tracks for key in zip(t.ids, t.versions, strict=True)}
+        self._vectors = {key: v for key, v in self._vectors.items() if key in there}
 
     def _keep(self, event_id: str, places: list[int], number: int, track: Track) -> None:
         """Keep of an event's places those that still have a row."""

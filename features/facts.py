@@ -15,6 +15,7 @@ import numpy as np
 
 from features.concepts import CONCEPTS, INDEX, Concept, find, normalise
 from features.effects import EFFECTS, OXYGEN_ABOVE, OXYGEN_THERAPY, effects_of
+from features.vectors import Vector, of_note, received
 from streams.records import ClinicalEvent, Reason
 
 FUTURE_TOLERANCE_US: Final = 3600 * 1_000_000  # a wrong clock at the source, not an early entry
@@ -29,6 +30,9 @@ MAX_AGE_US: Final = np.array(
     dtype=np.int64,
 )
 CANCELLED: Final = float("nan")  # the value of a row that only takes another one away
+
+_NOTES: Final = ("note", "note_embedding")
+NOTE, NOTE_EMBEDDING = (INDEX[code] for code in _NOTES)
 
 _FINAL, _CANCEL = "final", "cancelled"
 _STATUSES: Final = (_FINAL, "corrected", _CANCEL)
@@ -46,6 +50,7 @@ class Fact(NamedTuple):
     event_id: str
     version: int
     also: tuple[tuple[int, float], ...] = ()  # further tracks the same row is on, value there
+    vector: Vector | None = None  # what stands for a note; its text goes no further than `admit`
 
 
 def admit(event: ClinicalEvent, append_us: int) -> Fact | Reason:
@@ -72,32 +77,43 @@ def admit(event: ClinicalEvent, append_us: int) -> Fact | Reason:
     True
     """
     known_us = event.known_time_us
-    if known_us <= 0:
-        return Reason.NO_KNOWN_TIME
-    if known_us < append_us:
+    if known_us < append_us and known_us > 0:
         known_us = append_us
-    time_us = event.event_time_us
-    if time_us > known_us + FUTURE_TOLERANCE_US:
-        return Reason.FUTURE
-    if time_us < 0:
-        return Reason.BAD_TIME
-    status = event.status
-    if status not in _STATUSES:
-        return Reason.BAD_FIELD
-    if status == _CANCEL:
+    fault = _untimely(event, known_us)
+    if fault is not None:
+        return fault
+    if event.status == _CANCEL:
         concept = find(event.code)
         if concept is None:
             return Reason.UNKNOWN_CONCEPT
         track = INDEX[concept.code]
-        return Fact(track, time_us, known_us, CANCELLED, event.event_id, event.version)
+        return Fact(track, event.event_time_us, known_us, CANCELLED, event.event_id, event.version)
     normal = normalise(event.code, event.value, event.unit, event.text)
     if isinstance(normal, Reason):
         return normal
     track = INDEX[normal.code]
-    if track not in _LOOKED_AT:
-        return Fact(track, time_us, known_us, normal.value, event.event_id, event.version)
-    value, also = _explained(CONCEPTS[track], event, normal.value)
-    return Fact(track, time_us, known_us, value, event.event_id, event.version, also)
+    fact = Fact(track, event.event_time_us, known_us, normal.value, event.event_id, event.version)
+    return fact if track not in _LOOKED_AT else _looked_at(fact, event)
+
+
+def _untimely(event: ClinicalEvent, known_us: int) -> Reason | None:
+    """What is wrong with the times or the status of an event."""
+    if known_us <= 0:
+        return Reason.NO_KNOWN_TIME
+    if event.event_time_us > known_us + FUTURE_TOLERANCE_US:
+        return Reason.FUTURE
+    if event.event_time_us < 0:
+        return Reason.BAD_TIME
+    return None if event.status in _STATUSES else Reason.BAD_FIELD
+
+
+def _looked_at(fact: Fact, event: ClinicalEvent) -> Fact | Reason:
+    """Fact of a concept whose text matters, or that may explain a change of others."""
+    if fact.track not in (NOTE, NOTE_EMBEDDING):
+        value, also = _explained(CONCEPTS[fact.track], event, fact.value)
+        return fact._replace(value=value, also=also)
+    vector = of_note(event.text) if fact.track == NOTE else received(event.unit, event.text)
+    return vector if isinstance(vector, Reason) else fact._replace(vector=vector)
 
 
 def _explained(
@@ -111,9 +127,7 @@ def _explained(
     return given, tuple((N_CONCEPTS + i, float(given > 0)) for i in named)
 
 
-_LOOKED_AT: Final = frozenset(
-    INDEX[code] for code in (*_MEDICATION, *(c for c in OXYGEN_ABOVE if c in INDEX))
-)
+_LOOKED_AT: Final = frozenset(INDEX[code] for code in (*_MEDICATION, *OXYGEN_ABOVE, *_NOTES))
 
 
 def refusal(event: ClinicalEvent, append_us: int) -> Reason | None:

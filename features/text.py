@@ -101,4 +101,5 @@ def basis() -> NDArray[np.float64]:
     """(4096, 32) what one occurrence in a bucket adds; inverse document frequency included."""
     data = files("features").joinpath(_BASIS).read_bytes()
     with np.load(io.BytesIO(data), allow_pickle=False) as kept:
-        return kept["weights"].astype(np.float64) * kept["scale"].astype(np.float64)
+        table: NDArray[np.float64] = np.multiply(kept["weights"], kept["scale"], dtype=np.float64)
+    return table

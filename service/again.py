@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from features.align import AlignedBatch, FeatureBatch, attach
-from features.asof import FactsAt, facts_at
+from features.asof import AsOf, FactsAt, facts_at
 from features.intervals import Ints
 from models.score import Score, Scorer
 from service.patient import Cause, Patient
@@ -60,11 +60,12 @@ def score_again(cases: Sequence[Again], scorers: Sequence[Scorer]) -> Iterator[R
     end_us = _ints([case.kept.window.end_us for case in cases])
     before = facts_at(stores, end_us, _ints([case.kept.window.known_us for case in cases]))
     after = facts_at(stores, end_us, _ints([case.now_us for case in cases]))
-    moved = [i for i in range(len(cases)) if _differ(before, after, i)]
+    moved = [i for i, case in enumerate(cases) if _differ(before, after, i) or _renoted(case)]
     told: dict[int, list[Score]] = {}
     if moved:
-        old = _aligned([cases[i].kept for i in moved], _rows(before, moved))
-        new = _aligned([_next(cases[i]) for i in moved], _rows(after, moved))
+        owners = [stores[i] for i in moved]
+        old = _aligned([cases[i].kept for i in moved], _rows(before, moved), owners)
+        new = _aligned([_next(cases[i]) for i in moved], _rows(after, moved), owners)
         for scorer in scorers:
             words = zip(moved, scorer.score(old), scorer.score(new), strict=True)
             for i, was, now in words:
@@ -95,11 +96,18 @@ def _differ(before: FactsAt, after: FactsAt, i: int) -> bool:
     return bool(value != after.value[i].tobytes() or time_us != after.time_us[i].tobytes())
 
 
+def _renoted(case: Again) -> bool:
+    """Whether another version of a note, or another note of the same time, stands now."""
+    window, store = case.kept.window, case.patient.asof
+    was = store.noted(window.end_us, window.known_us)
+    return was != store.noted(window.end_us, case.now_us)
+
+
 def _rows(facts: FactsAt, at: Sequence[int]) -> FactsAt:
     return FactsAt(facts.value[at], facts.time_us[at])
 
 
-def _aligned(rows: Sequence[Kept], facts: FactsAt) -> AlignedBatch:
+def _aligned(rows: Sequence[Kept], facts: FactsAt, stores: Sequence[AsOf]) -> AlignedBatch:
     """Kept windows as scorers take them."""
     batch = FeatureBatch(
         tuple(row.window for row in rows),
@@ -109,7 +117,7 @@ def _aligned(rows: Sequence[Kept], facts: FactsAt) -> AlignedBatch:
         np.stack([row.n for row in rows]),
         np.stack([row.reason for row in rows]),
     )
-    return attach(batch, facts)
+    return attach(batch, facts, stores)
 
 
 def _ints(numbers: Sequence[int]) -> Ints:

@@ -14,6 +14,7 @@ from alerts.envelope import alert_value, cloud_event_headers, state_value
 from features.align import FeatureBatch
 from features.catalog import CATALOG, FeatureReason
 from models.score import Score
+from service.withheld import without_notes
 from streams.processor import Output
 from streams.records import LogRecord, Rejected
 
@@ -106,13 +107,13 @@ def alert_outputs(event: AlertEvent, caused: Caused) -> tuple[Output, Output]:
 
 
 def dead_letter(record: LogRecord, rejected: Rejected, caused: Caused) -> Output:
-    """A refusal as a message; nothing but the original bytes names the patient."""
+    """A refusal as a message; only the original bytes name the patient, without words of notes."""
     letter = DeadLetter(
         rejected.reason.value,
         rejected.detail,
         record.partition,
         record.offset,
         rejected.index,
-        base64.b64encode(rejected.original).decode(),
+        base64.b64encode(without_notes(rejected.original)).decode(),
     )
     return Output("dlq", f"{record.partition}:{record.offset}", *caused, _JSON.encode(letter))

@@ -15,7 +15,7 @@ import numpy as np
 
 from alerts.alert import AlertEvent
 from alerts.commands import Refused
-from features.align import FeatureBatch, attach
+from features.align import AlignedBatch, FeatureBatch, attach
 from features.analyse import analyse
 from features.analysis.motion import analyse_motion
 from features.asof import FactsAt, facts_at
@@ -241,7 +241,8 @@ def _windows(
     scored = [i for i, (_, window) in enumerate(rows) if window.name == SCORED_WINDOW]
     chosen = [owners[i] for i in scored]
     taken = _take(batch, scored)
-    scores = _scores(taken, _rows_of(facts, scored), judges)
+    stores = [patient.asof for patient, _ in chosen]
+    scores = _scores(attach(taken, _rows_of(facts, scored), stores), judges)
     for i, ((patient, op), own) in enumerate(zip(chosen, scores, strict=True)):
         _judge(patient, op, own, (partition[patient.patient_id], op.pages), out)
         kept = patient.recent.keep(taken, i, pages=op.pages)
@@ -267,11 +268,10 @@ def _rows_of(facts: FactsAt, at: Sequence[int] | Ints) -> FactsAt:
     return FactsAt(facts.value[at], facts.time_us[at])
 
 
-def _scores(batch: FeatureBatch, facts: FactsAt, judges: _Judges) -> list[list[Score]]:
+def _scores(aligned: AlignedBatch, judges: _Judges) -> list[list[Score]]:
     """Per row, the word of every scorer, in the scorers' order."""
-    if not batch.windows:
+    if not aligned.features.windows:
         return []
-    aligned = attach(batch, facts)
     said = []
     for scorer in judges.scorers:
         with judges.timed(scorer.name):
