@@ -62,6 +62,9 @@ BUILTIN: Final[dict[Group, dict[str, str]]] = {
     },
     "losses": {
         "bce": "models.losses:WeightedBCE",
+        "hazard": "models.heads.hazard:HazardLoss",
+        "ranking": "models.training.losses:Ranking",
+        "utility": "models.training.losses:ExpectedUtility",
     },
 }
 

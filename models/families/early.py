@@ -14,8 +14,8 @@ from models.fusers.concat import Concat
 from models.fusion_model import ComposedModel, Parts, state_of
 from models.heads.event import EventHead
 from models.linear import example_spec
-from models.losses import WeightedBCE
 from models.parts import Encoder
+from models.registry import load
 from models.spec import ModelSpec
 
 EARLY = "fusion.early"
@@ -26,6 +26,7 @@ class EarlyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     hidden: int = 128
     dropout: tuple[float, float] = (0.1, 0.3)
+    loss: str = "bce"  # a registered loss
 
 
 def build(spec: ModelSpec) -> ComposedModel:
@@ -43,7 +44,9 @@ def build(spec: ModelSpec) -> ComposedModel:
     head = EventHead(fuser.width, horizons, config.hidden, config.dropout)
     spec = msgspec.structs.replace(spec, state=state_of(spec, encoders))
     calibrator = calibrator_of(spec.calibration, horizons)
-    return ComposedModel(spec, Parts(encoders, fuser, head, calibrator, WeightedBCE()))
+    return ComposedModel(
+        spec, Parts(encoders, fuser, head, calibrator, load("losses", config.loss)())
+    )
 
 
 def example() -> ModelSpec:

@@ -6,6 +6,8 @@ loss, so that each must be of use by itself.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from models.calibration.module import calibrator_of
@@ -16,9 +18,10 @@ from models.fusers.gated import Gated
 from models.fusers.progressive import Progressive
 from models.fusion_model import ComposedModel, Parts, state_of
 from models.heads.event import EventHead, LinearHead
+from models.heads.hazard import HazardHead
 from models.linear import example_spec
-from models.losses import WeightedBCE
 from models.parts import Encoder, Fuser
+from models.registry import load
 from models.spec import ModelSpec
 
 PROGRESSIVE = "fusion.progressive"
@@ -36,6 +39,8 @@ class GatedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head_dropout: tuple[float, float] = (0.3, 0.2)
     trend: bool = True  # change and deviation from the patient's own start as inputs
     quality: bool = False  # signal quality as inputs: for wearables, not for charted values
+    head: Literal["event", "hazard"] = "event"  # "hazard": horizons are ends of intervals
+    loss: str = "bce"  # a registered loss, of the trunk and of every modality's own head
     order: tuple[tuple[str, ...], ...] = ()  # stages, `fusion.progressive` only; () = as listed
     node_width: int = 64  # `fusion.progressive` only
 
@@ -57,6 +62,8 @@ def build(spec: ModelSpec) -> ComposedModel:
     ------
     msgspec.ValidationError
         If `spec.config` is not a `GatedConfig`.
+    ConfigError
+        If there is no such loss.
     ValueError
         If the stages of a progressive fusion do not name every modality once.
     """
@@ -67,10 +74,13 @@ def build(spec: ModelSpec) -> ComposedModel:
     own = {
         m.name: LinearHead(config.width, horizons) for m in spec.modalities if m.kind != "static"
     }
-    head = EventHead(fuser.width, horizons, config.hidden, config.head_dropout)
+    make_head = HazardHead if config.head == "hazard" else EventHead
+    head = make_head(fuser.width, horizons, config.hidden, config.head_dropout)
     spec = msgspec.structs.replace(spec, state=state_of(spec, encoders))
     calibrator = calibrator_of(spec.calibration, horizons)
-    return ComposedModel(spec, Parts(encoders, fuser, head, calibrator, WeightedBCE(), own))
+    return ComposedModel(
+        spec, Parts(encoders, fuser, head, calibrator, load("losses", config.loss)(), own)
+    )
 
 
 def _fuser(spec: ModelSpec, config: GatedConfig, widths: dict[str, int]) -> Fuser:
