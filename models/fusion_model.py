@@ -234,7 +234,7 @@ class ComposedModel(nn.Module):
             return worth[coalition]
 
         exact = modalities <= EXACT_SHARES
-        shares = _shapley(value, modalities) if exact else _two_orders(value, modalities)
+        shares = shapley(value, modalities) if exact else _two_orders(value, modalities)
         return torch.stack(shares, dim=-1)
 
 
@@ -247,7 +247,7 @@ def state_of(spec: ModelSpec, encoders: Mapping[str, Encoder]) -> dict[str, tupl
     return shapes
 
 
-def _shapley(value: Callable[[int], Tensor], players: int) -> list[Tensor]:
+def shapley(value: Callable[[int], Tensor], players: int) -> list[Tensor]:
     """Shapley value of each player; `value` of a coalition given as bits.
 
     Source: Shapley (1953), A value for n-person games; exact, 2**players coalitions.

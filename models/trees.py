@@ -1,19 +1,24 @@
 """Boosted trees as arrays: scored by torch in a fixed number of steps, no library, no code inside.
 
-A node asks whether one number of the vector is at most a threshold; what is not known (NaN) goes
-the way the node says. A leaf points at itself, so that all trees take the same number of steps.
-Not here: growing trees (`service.training.boost`).
+A node asks whether one number of the vector is above a threshold: no leads to one node, yes to the
+one behind it. What is not known (NaN) is far below or far above everything, as the node prefers. A
+leaf leads to itself, so that all trees take the same number of steps. Not here: growing trees
+(`service.training.boost`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+FAR: Final = 3.0e38  # beyond every number; a threshold here asks whether one is known
+_UNKNOWN: Final = 3.2e38
+LEAF: Final = 3.4e38  # nothing is above
 
 
 class Trees(nn.Module):
@@ -34,12 +39,10 @@ class Trees(nn.Module):
         If a size is below 1.
     """
 
-    column: Tensor  # [trees, nodes] int64: which number is asked about
-    threshold: Tensor
-    unknown_left: Tensor  # int64, 1 = NaN goes left
-    left: Tensor  # int64: the node next
-    right: Tensor
-    value: Tensor  # of a leaf
+    column: Tensor  # [trees, nodes] int64: number asked about; + width where unknown is above
+    threshold: Tensor  # [trees, nodes] float32
+    after: Tensor  # [trees, nodes] int64: node if not above
+    value: Tensor  # [trees, nodes] float32, of a leaf
 
     def __init__(self, trees: int, nodes: int, depth: int, width: int) -> None:
         super().__init__()
@@ -50,11 +53,10 @@ class Trees(nn.Module):
         self.width = width
         at = torch.arange(nodes).expand(trees, nodes)
         inner = 2 * at + 2 < nodes
-        self.register_buffer("column", torch.randint(0, width, (trees, nodes)))
-        self.register_buffer("threshold", torch.randn(trees, nodes))
-        self.register_buffer("unknown_left", torch.randint(0, 2, (trees, nodes)))
-        self.register_buffer("left", torch.where(inner, 2 * at + 1, at))
-        self.register_buffer("right", torch.where(inner, 2 * at + 2, at))
+        threshold = torch.where(inner, torch.randn(trees, nodes), LEAF)
+        self.register_buffer("column", torch.randint(0, 2 * width, (trees, nodes)))
+        self.register_buffer("threshold", threshold)
+        self.register_buffer("after", torch.where(inner, 2 * at + 1, at))
         self.register_buffer("value", 0.1 * torch.randn(trees, nodes))
 
     def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -65,19 +67,18 @@ class Trees(nn.Module):
     def forward(self, vector: Tensor) -> Tensor:
         """Sum of the leaves [...] for vectors [..., W]; a row's bits do not depend on others."""
         rows = vector.reshape(-1, self.width)
+        unknown = torch.isnan(rows)
+        below = torch.where(unknown, -_UNKNOWN, rows)
+        rows = torch.cat([below, torch.where(unknown, _UNKNOWN, rows)], dim=1)
         trees, nodes = self.shape
         first = torch.arange(trees, device=rows.device) * nodes  # each tree's place in the table
-        column = self.column.clamp(0, self.width - 1).reshape(-1)
-        threshold, unknown = self.threshold.reshape(-1), self.unknown_left.reshape(-1) > 0
-        left, right = (
-            (first[:, None] + way.clamp(0, nodes - 1)).reshape(-1)
-            for way in (self.left, self.right)
-        )
+        column = self.column.clamp(0, 2 * self.width - 1).reshape(-1)
+        after = (first[:, None] + self.after.clamp(0, nodes - 1)).reshape(-1)
+        threshold = self.threshold.reshape(-1)
         at = first.expand(rows.shape[0], trees)
         for _ in range(self.depth):
-            asked = torch.gather(rows, 1, column[at])
-            goes = (asked <= threshold[at]) | (torch.isnan(asked) & unknown[at])
-            at = torch.where(goes, left[at], right[at])
+            above = torch.gather(rows, 1, column[at]) > threshold[at]
+            at = after[at] + above.to(torch.int64)
         return halves_sum(self.value.reshape(-1)[at]).reshape(vector.shape[:-1])
 
 

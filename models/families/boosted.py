@@ -19,11 +19,12 @@ from torch import Tensor, nn
 
 from models.calibration.knots import Knots, Line
 from models.encoders.rolling import RollingEncoder
-from models.fusion_model import ComposedModel, Parts, state_of
+from models.fusion_model import ComposedModel, Parts, shapley, state_of
 from models.linear import example_spec
 from models.losses import WeightedBCE
 from models.parts import Encoder, Normalizer
 from models.spec import ModelSpec
+from models.tensors import ModelScore
 from models.trees import Trees
 
 FAMILY: Final = "boosted"
@@ -102,18 +103,26 @@ class Committee(nn.Module):
 
     def forward(self, fused: Tensor) -> Tensor:
         """See `models.parts.Head`; [..., 1], calibrated."""
+        return self.blended(*self.opinions(fused))[..., None]
+
+    def opinions(self, fused: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+        """Raw logits of the joint forest and of each member, and which members are there."""
         vector, flags = fused[..., : -len(self.names)], fused[..., -len(self.names) :]
         each = [self.single[name](vector) for name in self.members]
         there = torch.stack([flags[..., self.names.index(n)] for n in self.members], dim=-1)
+        return self.joint(vector), each, there
+
+    def blended(self, joint: Tensor, each: list[Tensor], there: Tensor) -> Tensor:
+        """Calibrated logit [...] when the members of `there` [..., members] are heard."""
         known = there.sum(dim=-1)
         alone = torch.stack(
             [self.alone[n](x) for n, x in zip(self.members, each, strict=True)], dim=-1
         )
         some = (alone * there).sum(dim=-1) / known.clamp(min=1.0)
         partly = torch.where(known > 0, some, self.nothing)
-        every = self.whole(self.mixed(self.joint(vector), each))
+        every = self.whole(self.mixed(joint, each))
         logit: Tensor = torch.where(known == len(self.members), every, partly)
-        return logit[..., None]
+        return logit
 
     def take(self, grown: Grown) -> None:
         """Take what training came to."""
@@ -140,14 +149,48 @@ class Committee(nn.Module):
 
 
 class BoostedModel(ComposedModel):
-    """A composed model whose absent modalities are unknown, not a learned embedding."""
+    """A composed model whose absent modalities are unknown, not a learned embedding.
 
-    def __init__(self, spec: ModelSpec, parts: Parts) -> None:
+    Shares are Shapley values over the modalities that change with time, for which every forest is
+    asked once. Static facts are context of both and have a share of 0.
+    """
+
+    def __init__(self, spec: ModelSpec, parts: Parts, committee: Committee) -> None:
         super().__init__(spec, parts)
         for absent in self.absent.values():  # `Columns` writes NaN in its place
             absent.requires_grad_(requires_grad=False)
             absent.zero_()
         self.normalizers = nn.ModuleDict({m.name: WideNormalizer(m) for m in spec.modalities})
+        self._committee = [committee]  # the head, typed; in a list so that it is registered once
+
+    @property
+    def committee(self) -> Committee:
+        """The head."""
+        return self._committee[0]
+
+    def _said(self, vectors: Mapping[str, Tensor], present: Tensor, *, explain: bool) -> ModelScore:
+        there = {n: present[..., i].to(torch.float32) for i, n in enumerate(self.names)}
+        fused = self.fuser(dict(vectors), there)
+        joint, each, heard = self.committee.opinions(fused)
+        logit = self.committee.blended(joint, each, heard)
+        share = torch.full(present.shape, torch.nan, device=logit.device)
+        if explain:
+            members = self.committee.members
+            worth = {(1 << len(members)) - 1: logit}
+
+            def value(coalition: int) -> Tensor:
+                if coalition not in worth:
+                    flags = [float(coalition >> i & 1) for i in range(len(members))]
+                    only = heard * torch.tensor(flags, device=heard.device)
+                    worth[coalition] = self.committee.blended(joint, each, only)
+                return worth[coalition]
+
+            found = dict(zip(members, shapley(value, len(members)), strict=True))
+            nothing = torch.zeros_like(logit)
+            share = torch.stack([found.get(name, nothing) for name in self.names], dim=-1)
+        logit = logit[..., None]
+        std = torch.full_like(logit, torch.nan)
+        return ModelScore(torch.sigmoid(logit), logit, std, share, present)
 
 
 def encoders_of(spec: ModelSpec) -> dict[str, RollingEncoder]:
@@ -165,7 +208,7 @@ def encoders_of(spec: ModelSpec) -> dict[str, RollingEncoder]:
     }
 
 
-def build(spec: ModelSpec) -> ComposedModel:
+def build(spec: ModelSpec) -> BoostedModel:
     """The network of a spec, with random trees.
 
     Raises
@@ -184,7 +227,7 @@ def build(spec: ModelSpec) -> ComposedModel:
     committee = Committee(config, spec, fuser.width - len(own))
     spec = msgspec.structs.replace(spec, state=state_of(spec, encoders))
     parts = Parts(encoders, fuser, committee, nn.Identity(), WeightedBCE())
-    return BoostedModel(spec, parts)
+    return BoostedModel(spec, parts, committee)
 
 
 def example() -> ModelSpec:

@@ -12,7 +12,7 @@ from models.evaluation.events import alarms, threshold_at
 from models.evaluation.ranking import auprc, auroc
 from models.evaluation.splits import split_hash
 from models.evaluation.utility import normalised, patient_utility
-from models.families.boosted import BoostedModel, Committee, Forest, Grown
+from models.families.boosted import BoostedModel, Forest, Grown
 from models.spec import CalibrationSpec, ModelSpec, OperatingPoint, Provenance
 from models.weights import files_of
 from service.datasets.cinc2019 import CITATION, LICENCE, Stays
@@ -79,13 +79,13 @@ def network(stays: Stays, forests: dict[str, bytes], lines: Lines) -> BoostedMod
     names = recipe.column_names()
     laid, sizes = {}, {}
     for member, text in forests.items():
-        laid[member], depth = boost.arrays(boost.load(text), recipe.columns(names, member))
+        laid[member], depth = boost.arrays(
+            boost.load(text), recipe.columns(names, member), len(names)
+        )
         trees, nodes = laid[member]["column"].shape
         sizes[member] = Forest(trees, nodes, depth)
     model = recipe.fitted(recipe.blank(sizes), stays, everyone)
-    committee = model.head
-    assert isinstance(committee, Committee)
-    committee.take(Grown(laid, SHARES, lines.whole, lines.alone, lines.nothing))
+    model.committee.take(Grown(laid, SHARES, lines.whole, lines.alone, lines.nothing))
     return model
 
 

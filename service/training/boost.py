@@ -12,13 +12,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.trees import FAR, LEAF
+
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Arrays = dict[str, NDArray[Any]]
 LEAST_WEIGHT: Final = 1e-3
-_FAR: Final = 3e38
 
 
 class Recipe(NamedTuple):
@@ -104,7 +105,7 @@ def raw(booster: Any, vector: Floats32) -> Floats:
     return found
 
 
-def arrays(booster: Any, columns: Ints) -> tuple[Arrays, int]:
+def arrays(booster: Any, columns: Ints, width: int) -> tuple[Arrays, int]:
     """A booster as the buffers of `models.trees.Trees`, and its depth.
 
     Parameters
@@ -113,22 +114,20 @@ def arrays(booster: Any, columns: Ints) -> tuple[Arrays, int]:
         Grown on float32 vectors.
     columns : (w,) int64
         Place of each of its columns in the whole vector.
+    width : int
+        Numbers in the whole vector.
     """
     trees = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
     nodes = max(_count(root) for root in trees)
     shape = (len(trees), nodes)
-    itself = np.broadcast_to(np.arange(nodes), shape)
     out: Arrays = {
         "column": np.zeros(shape, np.int64),
-        "threshold": np.zeros(shape, np.float32),
-        "unknown_left": np.zeros(shape, np.int64),
-        "left": itself.copy(),
-        "right": itself.copy(),
+        "threshold": np.full(shape, LEAF, np.float32),
+        "after": np.broadcast_to(np.arange(nodes), shape).copy(),
         "value": np.zeros(shape, np.float32),
     }
-    depth = max(
-        _lay(root, {k: x[i] for k, x in out.items()}, columns) for i, root in enumerate(trees)
-    )
+    of = (columns, width)
+    depth = max(_lay(root, {k: x[i] for k, x in out.items()}, of) for i, root in enumerate(trees))
     return out, max(depth, 1)
 
 
@@ -139,8 +138,9 @@ def _count(node: dict[str, Any]) -> int:
     return 1 + _count(node["left_child"]) + _count(node["right_child"])
 
 
-def _lay(root: dict[str, Any], row: Arrays, columns: Ints) -> int:
+def _lay(root: dict[str, Any], row: Arrays, of: tuple[Ints, int]) -> int:
     """Write one tree into its row, breadth first; returns its depth."""
+    columns, width = of
     waiting, used, deepest = [(root, 0, 0)], 1, 0
     while waiting:
         node, at, depth = waiting.pop(0)
@@ -151,10 +151,9 @@ def _lay(root: dict[str, Any], row: Arrays, columns: Ints) -> int:
         unknown_left = node["default_left"]
         if node["missing_type"] == "None":  # never missing in training: LightGBM reads 0
             unknown_left = node["threshold"] >= 0
-        row["column"][at] = columns[node["split_feature"]]
+        row["column"][at] = columns[node["split_feature"]] + (0 if unknown_left else width)
         row["threshold"][at] = _at_most(float(node["threshold"]))
-        row["unknown_left"][at] = int(unknown_left)
-        row["left"][at], row["right"][at] = used, used + 1
+        row["after"][at] = used
         waiting += [
             (node["left_child"], used, depth + 1),
             (node["right_child"], used + 1, depth + 1),
@@ -165,5 +164,5 @@ def _lay(root: dict[str, Any], row: Arrays, columns: Ints) -> int:
 
 def _at_most(threshold: float) -> np.float32:
     """Largest float32 that is not above a threshold: the same answers for float32 numbers."""
-    near = np.float32(np.clip(threshold, -_FAR, _FAR))  # "known or not" is asked beyond
+    near = np.float32(np.clip(threshold, -FAR, FAR))  # "known or not" is asked beyond
     return np.nextafter(near, np.float32(-np.inf)) if float(near) > threshold else near

@@ -99,7 +99,7 @@ def blank(forests: dict[str, Forest] | None = None) -> BoostedModel:
         counts=COUNTED,
         knots=KNOTS,
     )
-    return cast(BoostedModel, build(spec_of(config)))
+    return build(spec_of(config))
 
 
 def prepare(stays: Stays, train: Bools, houses: tuple[int, ...]) -> Rows:

@@ -24,7 +24,7 @@ def _grown(missing: float = 0.2):
 @pytest.mark.parametrize("missing", [0.0, 0.2])
 def test_arrays_give_the_logits_of_the_booster(missing: float) -> None:
     booster, x = _grown(missing)
-    arrays, depth = boost.arrays(booster, np.arange(6))
+    arrays, depth = boost.arrays(booster, np.arange(6), 6)
     trees = Trees(*arrays["column"].shape, depth, 6)
     trees.take(arrays)
     x[::7, 4] = np.nan  # never missing in training, perhaps
@@ -43,7 +43,7 @@ def test_a_threshold_between_two_float32_numbers_divides_them_as_before() -> Non
 def test_columns_are_those_of_the_whole_vector() -> None:
     booster, x = _grown()
     places = np.array([9, 3, 5, 0, 1, 7])
-    arrays, depth = boost.arrays(booster, places)
+    arrays, depth = boost.arrays(booster, places, 10)
     trees = Trees(*arrays["column"].shape, depth, 10)
     trees.take(arrays)
     whole = np.full((len(x), 10), 123.0, np.float32)
