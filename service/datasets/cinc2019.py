@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ Floats32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-NAME: Final = "setA.npz"
+ANY: Final = "set*.npz"
 LICENCE: Final = "CC BY 4.0"
 CITATION: Final = "PhysioNet/CinC Challenge 2019 set A, doi:10.13026/v64v-d857"
 LABEL_LEAD_H: Final = 6.0
@@ -147,9 +147,9 @@ def load(path: Path) -> Stays:
 def _open(path: Path) -> Path | io.BytesIO:
     """The npz as something NumPy opens."""
     if path.is_dir():
-        inside = sorted(path.rglob(NAME))
+        inside = sorted(path.rglob(ANY))
         if not inside:
-            raise ConfigError(f"no {NAME} in {path}")
+            raise ConfigError(f"no {ANY} in {path}")
         return inside[0]
     if not path.is_file():
         raise ConfigError(f"no CinC 2019 data: {path} is absent (set VIGIL_DATA)")
@@ -157,11 +157,11 @@ def _open(path: Path) -> Path | io.BytesIO:
         return path
     with tarfile.open(path) as packed:
         for member in packed:
-            if member.name.endswith(f"/{NAME}"):
+            if PurePath(member.name).match(ANY):
                 stream = packed.extractfile(member)
                 assert stream is not None
                 return io.BytesIO(stream.read())
-    raise ConfigError(f"no {NAME} in {path}")
+    raise ConfigError(f"no {ANY} in {path}")
 
 
 def _columns(modality: str, table: dict[str, str], column: dict[str, Floats32]) -> Floats32:

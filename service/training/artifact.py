@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Final, NamedTuple
 
 import msgspec
@@ -62,8 +63,16 @@ def assemble(
     judged = judge(stays, held)
     model = network(stays, forests, judged.lines)
     spec = told(model.spec, stays, held.fold, judged, seed)
-    files: dict[str, bytes] = files_of(model, spec)
-    return files
+    return files_of(model, spec, graph(model))
+
+
+def graph(model: BoostedModel) -> bytes:
+    """The network as an ONNX graph; empty without the extra `export`, and then torch scores."""
+    if find_spec("onnx") is None or find_spec("onnxscript") is None:
+        return b""
+    from models.export import to_onnx
+
+    return to_onnx(model.eval())
 
 
 def judge(stays: Stays, held: recipe.Development) -> Judged:

@@ -66,5 +66,5 @@ def test_neither_the_hour_of_the_stay_nor_the_unit_is_an_input() -> None:
 def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="absent"):
         cinc2019.load(tmp_path / "nothing.npz")
-    with pytest.raises(ConfigError, match=r"no setA\.npz"):
+    with pytest.raises(ConfigError, match="no set"):
         cinc2019.load(tmp_path)
