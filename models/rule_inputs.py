@@ -121,7 +121,7 @@ def select(batch: AlignedBatch) -> Inputs:
     ok = features.reason[:, _FEATURE_COLUMNS] == FeatureReason.OK
     measured = np.where(ok, features.value[:, _FEATURE_COLUMNS], np.nan)
     quality = features.quality[:, _FEATURE_COLUMNS].astype(np.float64)
-    measured[:, _TEMP] = _core_temperature(measured[:, _TEMP], quality[:, _TEMP])
+    measured[:, _TEMP] = core_temperature(measured[:, _TEMP], quality[:, _TEMP])
     charted = batch.concept_value[:, _CONCEPT_COLUMNS]
     charted_us = batch.concept_time_us[:, _CONCEPT_COLUMNS]
     end_us = np.array([window.end_us for window in features.windows], dtype=np.int64)
@@ -147,7 +147,7 @@ def select(batch: AlignedBatch) -> Inputs:
     )
 
 
-def _core_temperature(
+def core_temperature(
     temp_c: NDArray[np.float64], quality: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Wearable temperature where it may stand for core temperature, else NaN."""

@@ -6,9 +6,11 @@ a `Score` per sample out, with uncertainty, share per modality and presence.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from features.align import AlignedBatch
 
@@ -62,11 +64,19 @@ class Score(msgspec.Struct, frozen=True, gc=False):
     std: float | None  # epistemic uncertainty; None for rules
     calibrated: bool
     horizon_s: float  # 0: now
-    share: dict[str, float]  # modality -> additive share of `value`
+    share: dict[str, float]  # modality -> additive share of `value`; of its logit for models
     present: dict[str, bool]  # modality -> was anything fresh there
     completeness: float  # 0-1, share of the scorer's inputs that were there
     news2: RuleScore | None
     evidence: tuple[Evidence, ...]
+    cold: bool | UnsetType = UNSET  # of models with state: not yet warmed up on this patient
+
+
+class Word(NamedTuple):
+    """What a model has to say of one row: a score, and what went wrong, "" if nothing did."""
+
+    score: Score
+    fault: str
 
 
 class Scorer(Protocol):
@@ -77,4 +87,31 @@ class Scorer(Protocol):
 
     def score(self, batch: AlignedBatch) -> list[Score]:
         """One `Score` per row of `batch`, in its order; rows never influence each other."""
+        ...
+
+
+class StatefulScorer(Protocol):
+    """A model with state per patient, in one or more versions, that may fail.
+
+    The engine decides which version speaks for a patient and keeps what `memory_of` gives in the
+    patient's snapshot; the state itself stays with the scorer.
+    """
+
+    name: str
+    versions: tuple[str, ...]  # digests; the first speaks unless the log says otherwise
+
+    def words(self, batch: AlignedBatch, chosen: Sequence[str]) -> list[Word]:
+        """One `Word` per row, by the version chosen for it. Never raises for what it meets."""
+        ...
+
+    def memory_of(self, patient_id: str) -> dict[str, bytes]:
+        """State by version, for the patient's snapshot."""
+        ...
+
+    def remember(self, patient_id: str, memory: dict[str, bytes]) -> None:
+        """Take over what `memory_of` gave; state of a version that is not here is dropped."""
+        ...
+
+    def forget(self, patient_id: str) -> None:
+        """Let a patient go."""
         ...

@@ -1,0 +1,161 @@
+"""Aligned rows as a model's packed rows: what is worn first, then what was charted.
+
+An input is fresh when it became true within the model's last cadence: a pure function of the row,
+so training tables that hold only values and ages can say the same. Torch-free. Not here: which
+source serves which name (`models.schema`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.align import AlignedBatch
+from features.catalog import CATALOG, FeatureReason
+from features.catalog import INDEX as FEATURE
+from features.concepts import CONCEPTS, word_of
+from models import rule_scores
+from models.layout import Layout
+from models.rule_inputs import WEARABLE, core_temperature
+from models.schema import Source, misfits, source_of
+from models.score import Evidence
+from models.spec import ModelSpec
+from streams.errors import CheckpointMismatch
+
+VALUE, AGE, FRESH, QUALITY = range(4)  # planes of a packed row
+RULE: Final = "rule"  # source of evidence that is itself a score
+_DECIMALS = 4
+_TEMP = FEATURE["temp_mean_c"]
+
+
+class Rows(NamedTuple):
+    """Inputs of N rows."""
+
+    packed: NDArray[np.float32]  # [N, 4, D]: value (NaN = missing), age_s, fresh, quality
+    value: NDArray[np.float64]  # [N, D] as shown to people
+    age_s: NDArray[np.float64]  # [N, D]
+    quality: NDArray[np.float64]  # [N, D]
+    member: NDArray[np.int64]  # [N, D] which source served it; -1 = none
+
+
+class Feed:
+    """Fills a model's inputs from aligned rows.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Its features are concept codes, catalogue features or rule scores.
+
+    Raises
+    ------
+    CheckpointMismatch
+        If nothing here measures one of them, or in another unit.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        wrong = misfits(spec.modalities)
+        if wrong:
+            raise CheckpointMismatch(f"inputs cannot be served: {'; '.join(wrong[:3])}")
+        sources = [source_of(f.name) for f in Layout.of(spec).features]
+        self._sources: list[Source] = [source for source in sources if source is not None]
+        self._cadence_s = spec.cadence_s
+        self._max_age_s = np.array(
+            [m.max_age_s for m in spec.modalities for _ in m.features], dtype=np.float64
+        )
+        self._rules = sorted({s.rule for s in self._sources if s.rule})
+        self._described = [_described(source) for source in self._sources]
+
+    def rows(self, batch: AlignedBatch) -> Rows:
+        """Inputs of every row; a row's do not depend on its neighbours."""
+        n, d = len(batch.features.windows), len(self._sources)
+        value, age_s, quality = np.full((n, d), np.nan), np.zeros((n, d)), np.zeros((n, d))
+        member = np.full((n, d), -1, dtype=np.int64)
+        scores = {rule: rule_scores.total(rule, batch) for rule in self._rules}
+        end_us = np.array([w.end_us for w in batch.features.windows], dtype=np.int64)
+        for column, source in enumerate(self._sources):
+            for place, (x, age, good) in enumerate(_candidates(source, batch, scores, end_us)):
+                take = (member[:, column] < 0) & np.isfinite(x) & (age <= self._max_age_s[column])
+                value[take, column], age_s[take, column] = x[take], age[take]
+                quality[take, column], member[take, column] = good[take], place
+        packed = np.empty((n, 4, d), dtype=np.float32)
+        packed[:, VALUE], packed[:, AGE], packed[:, QUALITY] = value, age_s, quality
+        packed[:, FRESH] = (member >= 0) & (age_s < self._cadence_s)
+        return Rows(packed, value, age_s, quality, member)
+
+    def evidence(
+        self, rows: Rows, row: int, end_us: int, points: NDArray[np.float32]
+    ) -> tuple[Evidence, ...]:
+        """Inputs of one row that were there, with what each added to the logit [D]."""
+        there = np.flatnonzero(rows.member[row] >= 0).tolist()
+        columns = (rows.member, rows.value, rows.age_s, rows.quality)
+        added = points.tolist()
+        member, value, age_s, quality = (column[row].tolist() for column in columns)
+        return tuple(
+            _evidence(
+                self._described[j][member[j]], value[j], age_s[j], quality[j], end_us, added[j]
+            )
+            for j in there
+        )
+
+
+_Described = tuple[str, str, str, str, int]  # label, code, unit, source, concept or -1
+
+
+def _described(source: Source) -> list[_Described]:
+    """What people are shown of each candidate, best first."""
+    found: list[_Described] = [
+        (CATALOG[i].label, CATALOG[i].name, CATALOG[i].unit, WEARABLE, -1) for i in source.features
+    ]
+    if source.concept >= 0:
+        c = CONCEPTS[source.concept]
+        found.append((c.label, c.code, c.unit, c.modality, source.concept if c.words else -1))
+    if source.rule:
+        found.append((source.rule, source.rule, source.unit, RULE, -1))
+    return found
+
+
+def _candidates(
+    source: Source,
+    batch: AlignedBatch,
+    scores: dict[str, NDArray[np.float64]],
+    end_us: NDArray[np.int64],
+) -> Sequence[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]:
+    """Value, age and quality [N] of each candidate of an input, best first."""
+    features, n = batch.features, len(end_us)
+    found = []
+    for i in source.features:
+        good = features.quality[:, i].astype(np.float64)
+        x = np.where(features.reason[:, i] == FeatureReason.OK, features.value[:, i], np.nan)
+        if i == _TEMP and source.concept >= 0:
+            x = core_temperature(x, good)
+        found.append((x, np.zeros(n), good))
+    if source.concept >= 0:
+        age_s = (end_us - batch.concept_time_us[:, source.concept]) / 1e6
+        found.append((batch.concept_value[:, source.concept], age_s, np.ones(n)))
+    if source.rule:
+        found.append((scores[source.rule], np.zeros(n), np.ones(n)))
+    return found
+
+
+def _evidence(
+    described: _Described, value: float, age_s: float, quality: float, end_us: int, points: float
+) -> Evidence:
+    """One input as people see it."""
+    label, code, unit, source, worded = described
+    if worded >= 0:
+        word = word_of(CONCEPTS[worded], value)
+        label = f"{label}: {word}" if word else label
+    return Evidence(
+        label,
+        code,
+        round(value, _DECIMALS),
+        unit,
+        end_us - round(age_s * 1e6),
+        age_s,
+        source,
+        round(quality, _DECIMALS),
+        round(points, _DECIMALS) + 0.0,
+    )
