@@ -374,7 +374,7 @@ def dedup_key(tenant: str, subject: str, condition: str) -> str:
     return "|".join(escape(part) for part in (tenant, subject, condition))
 
 
-def occurrence_id(key: str, policy_id: str, onset_us: int) -> str:
+def occurrence_id(key: str, policy_id: str, onset_us: int, model: str = "") -> str:
     """UUID (version 5) of an occurrence: the same input log gives the same id for ever.
 
     Parameters
@@ -385,13 +385,16 @@ def occurrence_id(key: str, policy_id: str, onset_us: int) -> str:
         Id of the policy that raised it.
     onset_us : int
         Event time at which the condition began, µs UTC.
+    model : str
+        Digest of the model that raised it; empty for rules.
 
     Examples
     --------
     >>> occurrence_id("t1|p1|deterioration", "ward-default", 0)
     '383b8f0f-c952-5ef4-b7c0-8c7f918abbf9'
     """
-    return str(uuid.uuid5(NAMESPACE, f"{key}|{escape(policy_id)}|{onset_us}"))
+    by = f"|{escape(model)}" if model else ""
+    return str(uuid.uuid5(NAMESPACE, f"{key}|{escape(policy_id)}|{onset_us}{by}"))
 
 
 def escape(part: str) -> str:

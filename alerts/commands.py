@@ -63,6 +63,7 @@ ASKS: Final[dict[str, Ask]] = {
     "lost": Ask(None, reason=True, broadcast=True),
     "regained": Ask(None, broadcast=True),
     "locate": Ask(None),
+    "use_model": Ask(None, reason=True, broadcast=True),
 }
 CLOSE_ALL: Final = ("discharge", "withdraw_consent")  # name the patient, not an occurrence
 

@@ -30,6 +30,7 @@ from alerts.technical import (
     device_loss,
     device_moment,
     fault_loss,
+    model_loss,
     silence_loss,
     worn_codes,
 )
@@ -285,6 +286,30 @@ class AlertMachine:
         """Report that the patient is watched again."""
         loss = fault_loss("", now_us)
         moment, words = device_moment(now_us), "Monitoring runs again"
+        return self._settled(self._technical.regain(loss.code, loss.source, moment, words), now_us)
+
+    def on_model(self, name: str, why: str, since_us: int, now_us: int) -> Events:
+        """Report whether a model had a word; saying the same again is free.
+
+        Parameters
+        ----------
+        name : str
+            The model's.
+        why : str
+            Why it had none, the same in every run; empty: it had one.
+        since_us : int
+            End of the window it was asked about.
+        now_us : int
+            When it was asked.
+        """
+        loss = model_loss(name, why, since_us)
+        known = loss.source in self._technical.lost.get(loss.code, ())
+        if known == bool(why):
+            return ()
+        moment = device_moment(now_us)
+        if why:
+            return self._settled(self._technical.lose(loss, moment), now_us)
+        words = f"{name} gives scores again"
         return self._settled(self._technical.regain(loss.code, loss.source, moment, words), now_us)
 
     def _lose(self, loss: Loss, now_us: int) -> Events:

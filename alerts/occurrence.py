@@ -134,7 +134,10 @@ def begin(
     subject, labels = who
     key = alert.dedup_key(policy.tenant, subject, start.code)
     demands = policy.priorities[start.priority]
-    identity = alert.occurrence_id(key, policy.ref.id, start.onset_us)
+    model = fields.get("model")
+    identity = alert.occurrence_id(
+        key, policy.ref.id, start.onset_us, (model and model.digest) or ""
+    )
     held: Held = fields.pop("held", Held())
     record = AlertRecord(
         occurrence_id=identity,

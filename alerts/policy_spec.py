@@ -13,7 +13,14 @@ import msgspec
 from alerts.alert import Priority
 
 FIELDS = ("lower", "value", "upper", "input")
-TECHNICAL = ("no_data", "lead_off", "monitoring_lost", "delivery_lost", "device_fleet_outage")
+TECHNICAL = (
+    "no_data",
+    "lead_off",
+    "monitoring_lost",
+    "model_lost",
+    "delivery_lost",
+    "device_fleet_outage",
+)
 LABELS = ("subject", "ward", "kind", "condition", "modality")
 
 

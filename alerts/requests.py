@@ -1,7 +1,7 @@
 """Commands about no single alert: silences, maintenance, losses a service tells of, whereabouts.
 
 `occurrence_id` of such a command is its target: matchers of a silence, the id of the silence to
-end, the code of a loss, or the patient's labels. Not here: what silences hold back
+end, the code of a loss, the patient's labels, or "model@version". Not here: what silences hold back
 (`alerts.suppress`).
 """
 
@@ -131,6 +131,11 @@ def _locate(technical_: Technical, command: AlertCommand, now_us: int) -> Answer
     return technical_.ledger.locate(Labels(**found), _now(now_us))
 
 
+def _use_model(technical_: Technical, command: AlertCommand, now_us: int) -> Answer:
+    """Change nothing about alerts: which model scores is the engine's."""
+    return ()
+
+
 def _now(now_us: int) -> Moment:
     """Return when a command is carried out."""
     return Moment(now_us, now_us, trigger=Trigger.COMMAND)
@@ -143,4 +148,5 @@ _DO: Final[dict[str, Callable[[Technical, AlertCommand, int], Answer]]] = {
     "lost": _lost,
     "regained": _regained,
     "locate": _locate,
+    "use_model": _use_model,
 }

@@ -19,6 +19,7 @@ from streams.records import DeviceStatus
 NO_DATA: Final = "no_data"
 LEAD_OFF: Final = "lead_off"
 MONITORING_LOST: Final = "monitoring_lost"
+MODEL_LOST: Final = "model_lost"
 LOOSE: Final = {"lead_off": "is off the skin", "not_worn": "is not worn"}
 SWITCHED_OFF: Final = ("off", "unlinked")
 WORN: Final = "worn"
@@ -149,6 +150,18 @@ def fault_loss(reason: str, since_us: int) -> Loss:
     """Return the loss of monitoring itself."""
     finding = f"This patient is not watched since {clock(since_us)}: {reason}"
     return Loss(MONITORING_LOST, MONITORING_LOST, "engine", since_us, finding, "")
+
+
+def model_loss(name: str, why: str, since_us: int) -> Loss:
+    """Return the loss of a model's score; the rules watch on.
+
+    Examples
+    --------
+    >>> model_loss("default", "failed", 0).finding
+    'No score of default since 1970-01-01 00:00:00 UTC: failed; the rules watch on'
+    """
+    finding = f"No score of {name} since {clock(since_us)}: {why}; the rules watch on"
+    return Loss(MODEL_LOST, f"{MODEL_LOST}:{name}", name, since_us, finding, "", takes=False)
 
 
 def told_loss(code: str, service: str, since_us: int, words: str) -> Loss:

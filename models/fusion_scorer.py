@@ -93,6 +93,12 @@ class FusionScorer:
             self._usual([i for i in wave if i not in words], rows, windows, words)
         return [words[i] for i in range(len(windows))]
 
+    def changed(self, old: AlignedBatch, new: AlignedBatch) -> list[int]:
+        """Rows of which an input differs."""
+        before, after = self.feed.rows(old).packed, self.feed.rows(new).packed
+        pairs = zip(before, after, strict=True)
+        return [i for i, (was, now) in enumerate(pairs) if was.tobytes() != now.tobytes()]
+
     def advance(self, batch: AlignedBatch) -> None:
         """Take rows in without a word: a version that is not asked keeps warm."""
         windows = batch.features.windows

@@ -104,6 +104,12 @@ class StatefulScorer(Protocol):
         """One `Word` per row, by the version chosen for it. Never raises for what it meets."""
         ...
 
+    def words_again(
+        self, old: AlignedBatch, new: AlignedBatch, chosen: Sequence[str]
+    ) -> list[Word | None]:
+        """Words on rows scored before whose facts were `old`; None where no input changed."""
+        ...
+
     def memory_of(self, patient_id: str) -> dict[str, bytes]:
         """State by version, for the patient's snapshot."""
         ...

@@ -29,12 +29,17 @@ class Seat:
         Its versions, the first speaks by default. None at all: the model could not be loaded, and
         every row is told so.
     absent : str
-        Why there is none.
+        Why there is none, for alerts: nothing that differs between machines.
+    detail : str
+        Why in full, for people who run it.
     """
 
-    def __init__(self, name: str, scorers: Sequence[FusionScorer], absent: str = "") -> None:
+    def __init__(
+        self, name: str, scorers: Sequence[FusionScorer], absent: str = "", detail: str = ""
+    ) -> None:
         self.name = name
         self.absent = "" if scorers else absent or "not loaded"
+        self.detail = detail
         self._scorers = {scorer.model.rpartition("/")[2]: scorer for scorer in scorers}
         self.versions = tuple(self._scorers)
 
@@ -54,6 +59,21 @@ class Seat:
             if rows:
                 words.update(zip(rows, self._asked(scorer, take(batch, rows)), strict=True))
         return [words[i] for i in range(len(windows))]
+
+    def words_again(
+        self, old: AlignedBatch, new: AlignedBatch, chosen: Sequence[str]
+    ) -> list[Word | None]:
+        """See `models.score.StatefulScorer`."""
+        changed: set[int] = set()
+        for scorer in self._scorers.values():
+            changed.update(scorer.changed(old, new))
+        rows = sorted(changed)
+        found: list[Word | None] = [None] * len(chosen)
+        if rows:
+            words = self.words(take(new, rows), [chosen[i] for i in rows])
+            for i, word in zip(rows, words, strict=True):
+                found[i] = word if word.score.value is not None else None
+        return found
 
     @property
     def last_fault(self) -> str:
@@ -109,6 +129,9 @@ def take(batch: AlignedBatch, rows: Sequence[int]) -> AlignedBatch:
         ),
         batch.concept_value[at],
         batch.concept_time_us[at],
+        batch.effect_value[at] if len(batch.effect_value) else batch.effect_value,
+        batch.effect_time_us[at] if len(batch.effect_time_us) else batch.effect_time_us,
+        tuple(batch.stores[i] for i in rows) if batch.stores else (),
     )
 
 

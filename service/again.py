@@ -16,7 +16,7 @@ import numpy as np
 from features.align import AlignedBatch, FeatureBatch, attach
 from features.asof import AsOf, FactsAt, facts_at
 from features.intervals import Ints
-from models.score import Score, Scorer
+from models.score import Score, Scorer, StatefulScorer
 from service.patient import Cause, Patient
 from service.recent import Kept
 
@@ -37,7 +37,9 @@ class Revised(NamedTuple):
     scores: list[Score]
 
 
-def score_again(cases: Sequence[Again], scorers: Sequence[Scorer]) -> Iterator[Revised]:
+def score_again(
+    cases: Sequence[Again], scorers: Sequence[Scorer], seats: Sequence[StatefulScorer] = ()
+) -> Iterator[Revised]:
     """New words on windows whose facts changed.
 
     Parameters
@@ -46,6 +48,8 @@ def score_again(cases: Sequence[Again], scorers: Sequence[Scorer]) -> Iterator[R
         In order; each window once.
     scorers : sequence of Scorer
         Those of the engine.
+    seats : sequence of StatefulScorer
+        Its models, asked only where an input of theirs changed: asking moves state.
 
     Yields
     ------
@@ -71,6 +75,11 @@ def score_again(cases: Sequence[Again], scorers: Sequence[Scorer]) -> Iterator[R
             for i, was, now in words:
                 if not _alike(was, now):
                     told.setdefault(i, []).append(now)
+        for seat in seats:
+            chosen = [cases[i].patient.models.get(seat.name, "") for i in moved]
+            for i, word in zip(moved, seat.words_again(old, new, chosen), strict=True):
+                if word is not None:
+                    told.setdefault(i, []).append(word.score)
     for i, case in enumerate(cases):
         known = case.kept.window._replace(known_us=case.now_us)
         kept = _next(case) if i in told else case.kept._replace(window=known)

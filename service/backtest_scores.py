@@ -105,7 +105,10 @@ class ScoreTable(NamedTuple):
             present=_MAP.decode(self._text("present", row) or "{}"),
             news2=self.rule(row),
             evidence=self.evidence(row),
-            **numbers,
+            value=numbers["value"],
+            lower=numbers["lower"],
+            upper=numbers["upper"],
+            std=numbers["std"],
         )
 
     def _text(self, name: str, row: int) -> str | None:

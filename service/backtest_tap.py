@@ -14,8 +14,8 @@ from alerts.commands import Refused
 from alerts.ledger import Events
 from alerts.machine import AlertMachine
 from alerts.policy import Policy
-from models.score import Score, Scorer
-from service.build import load_policy, scorers
+from models.score import Score
+from service.build import judges_of, load_policy
 from service.config import Config
 from service.embedded import numbered, run
 from service.engine import Engine
@@ -23,6 +23,7 @@ from service.outputs import Caused, alert_outputs
 from service.patient import Patient
 from service.replay import Inputs, entries
 from service.results import Collector
+from service.settle import Judges
 from streams.records import AlertCommand, DeviceStatus
 
 
@@ -71,6 +72,13 @@ class Tap(AlertMachine):
         self.calls.append(Call("on_signal_back", (signal, device_id, now_us)))
         return super().on_signal_back(signal, device_id, now_us)
 
+    def on_model(self, name: str, why: str, since_us: int, now_us: int) -> Events:
+        """Keep what changes anything, then do."""
+        events = super().on_model(name, why, since_us, now_us)
+        if events:
+            self.calls.append(Call("on_model", (name, why, since_us, now_us)))
+        return events
+
     def on_device_status(self, status: DeviceStatus, recorded_us: int) -> Events:
         """Keep, then do."""
         self.calls.append(Call("on_device_status", (status, recorded_us)))
@@ -83,7 +91,7 @@ _ALWAYS: tuple[Any, ...] = ("tapped",)
 class TappedEngine(Engine):
     """The live engine with a tap on every patient's machine."""
 
-    def __init__(self, policy: Policy, judges: Sequence[Scorer], config: Config) -> None:
+    def __init__(self, policy: Policy, judges: Judges, config: Config) -> None:
         super().__init__(policy, judges, config.timing_spec, config.kafka.partitions)
         self.taps: dict[str, Tap] = {}
 
@@ -110,7 +118,7 @@ def tapped(
         What is to be tried: the features they name are shown too.
     """
     policy = load_policy(config.policy)
-    engine = TappedEngine(policy, scorers(policy, *policies), config)
+    engine = TappedEngine(policy, judges_of(config, policy, *policies), config)
     for _ in run(engine, numbered(entries(inputs, config.kafka.partitions))):
         pass
     return {patient: tap.calls for patient, tap in engine.taps.items()}

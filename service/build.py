@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from alerts.policy import Policy, default_policy_text, parse_policy
@@ -10,9 +11,10 @@ from models.columns import ColumnScorer
 from models.limits import LimitsScorer
 from models.news2 import News2Scorer
 from models.score import Scorer
+from service.artifacts import open_seats
 from service.config import Config
 from service.engine import Engine
-from service.settle import Timed, untimed
+from service.settle import Judges, Timed, untimed
 from streams.errors import ConfigError
 from streams.signing import Keyring
 
@@ -39,10 +41,11 @@ def load_policy(path: str) -> Policy:
         raise ConfigError(f"policy {path}: {error}") from error
 
 
-def scorers(*policies: Policy) -> tuple[Scorer, ...]:
+def scorers(*policies: Policy, models: Collection[str] = ()) -> tuple[Scorer, ...]:
     """Who scores every window, in this order, so that these policies can be applied.
 
-    Features that a policy names are shown to it (`source = "columns.input"`).
+    Features that a policy names are shown to it (`source = "columns.input"`); `models` are names
+    that a policy may read beside, whether or not the model is there.
 
     Raises
     ------
@@ -51,7 +54,7 @@ def scorers(*policies: Policy) -> tuple[Scorer, ...]:
         condition could never be raised.
     """
     always: tuple[Scorer, ...] = (News2Scorer(), LimitsScorer())
-    names = [*(scorer.name for scorer in always), ColumnScorer.name]
+    names = [*(scorer.name for scorer in always), ColumnScorer.name, *models]
     shown: dict[str, None] = {}
     for spec in (spec for policy in policies for spec in policy.conditions.values()):
         if spec.scorer not in names:
@@ -64,6 +67,23 @@ def scorers(*policies: Policy) -> tuple[Scorer, ...]:
     return (*always, ColumnScorer(tuple(shown))) if shown else always
 
 
+def model_names(config: Config) -> tuple[str, ...]:
+    """Names of configured models, that policies may read."""
+    return tuple(dict.fromkeys(model.name for model in config.models))
+
+
+def judges_of(config: Config, *policies: Policy, timed: Timed = untimed) -> Judges:
+    """Rules and models, so that these policies can be applied.
+
+    Raises
+    ------
+    ConfigError
+        As `scorers`. A model that cannot be opened raises nothing: its seat stays empty.
+    """
+    rules = scorers(*policies, models=model_names(config))
+    return Judges(rules, open_seats(config), timed)
+
+
 def build_engine(config: Config, timed: Timed = untimed, keyring: Keyring | None = None) -> Engine:
     """An engine with the rule scorers, the configured policy and waiting rules.
 
@@ -71,5 +91,5 @@ def build_engine(config: Config, timed: Timed = untimed, keyring: Keyring | None
     live worker's: what is replayed from files was put together by who asks for the replay.
     """
     policy = load_policy(config.policy)
-    judges = scorers(policy)
-    return Engine(policy, judges, config.timing_spec, config.kafka.partitions, timed, keyring)
+    judges = judges_of(config, policy, timed=timed)
+    return Engine(policy, judges, config.timing_spec, config.kafka.partitions, keyring)

@@ -148,6 +148,14 @@ class WatchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http_port: int = 9466  # 0: any free port, -1: no HTTP
 
 
+class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model that scores beside the rules. Several of one name are its versions, in order."""
+
+    name: str = "default"  # as policies read it: source = "NAME.value"
+    artifact: str = "default"  # folder, or name of a shipped one
+    device: str = "cpu"  # cpu, auto (a GPU where there is one), cuda, torch
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole configuration."""
 
@@ -160,6 +168,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: KeysConfig = KeysConfig()
     watch: WatchConfig = WatchConfig()
     deliver: dict[str, AnySpec] = {}
+    models: tuple[ModelConfig, ...] = (ModelConfig(),)  # empty: rules only
     audit_dir: str = ".vigil/audit"  # where notification logs and the log of actions are kept
     policy: str = ""  # path of a policy file; empty: the default policy
 
@@ -199,11 +208,20 @@ def to_toml(tree: Mapping[str, Any]) -> str:
     [kafka]
     partitions = 64
     """
-    lines = [f"{k} = {_toml(v)}" for k, v in tree.items() if not isinstance(v, dict)]
+    lines = [f"{k} = {_toml(v)}" for k, v in tree.items() if _plain(v)]
     for section, values in tree.items():
         if isinstance(values, dict):
             lines += _section(section, values)
+        elif not _plain(values):
+            for table in values:
+                lines += ["", f"[[{section}]]", *(f"{k} = {_toml(v)}" for k, v in table.items())]
     return "\n".join(lines)
+
+
+def _plain(value: object) -> bool:
+    """Whether a value stands on a line of its own: no table, no array of tables."""
+    tables = isinstance(value, list | tuple) and bool(value) and isinstance(value[0], dict)
+    return not (tables or isinstance(value, dict))
 
 
 def _section(path: str, values: Mapping[str, Any]) -> list[str]:
@@ -237,6 +255,8 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "VIGIL_SIGN_AS": ("keys", "sign_as"),
 }
 
+_DEVICES = ("cpu", "auto", "cuda", "torch")
+_RULES = ("news2", "limits", "columns", "mews", "qsofa", "sirs", "shock_index")
 _NAME = re.compile(r"[A-Za-z0-9.-]{1,200}")
 _GROUP = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _SERVER = re.compile(r"\s*[^\s:,]+:\d{1,5}\s*|\s*\[[0-9A-Fa-f:.]+\]:\d{1,5}\s*")
@@ -317,6 +337,9 @@ def _convert(tree: dict[str, Any], place: str) -> Config:
     for section, value in tree.items():
         if section == "deliver" and isinstance(value, dict):
             _known_emitters(value, place)
+        elif section == "models" and isinstance(value, list):
+            for table in value:
+                _known(table if isinstance(table, dict) else {}, ModelConfig, place, "models.")
         elif isinstance(value, dict):
             _known(value, type(getattr(Config(), section)), place, f"{section}.")
     try:
@@ -394,6 +417,14 @@ def _check(config: Config, place: str) -> None:
     for ok, rule in rules:
         if not ok:
             raise ConfigError(f"{place}: {rule}")
+    for model in config.models:
+        if not _NAME.fullmatch(model.name) or model.name in _RULES:
+            raise ConfigError(
+                f"{place}: models.name must be letters, digits, dots and dashes, "
+                f"and none of {', '.join(_RULES)}"
+            )
+        if model.device not in _DEVICES:
+            raise ConfigError(f"{place}: models.device must be one of {', '.join(_DEVICES)}")
     config.timing_spec  # noqa: B018 - raises ConfigError itself
     config.retention.keep  # noqa: B018 - as well
     for name, spec in config.deliver.items():

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from service.build import load_policy, scorers
+from service.artifacts import open_seats
+from service.build import load_policy, model_names, scorers
 from service.config import Config, redact_dsn
 from service.keys import load_ring
 from service.topics import require_topics
@@ -40,6 +41,7 @@ def examine(config: Config) -> list[Finding]:
     """Run every check; none of them raises."""
     checks: tuple[tuple[str, Callable[[Config], str], str], ...] = (
         ("policy", _policy, "correct the file `policy` names, or leave the key out"),
+        ("models", _models, "correct [[models]], or leave the table out; the rules go on"),
         ("keys", _keys, "correct the file `keys.file` names; vigil keys new makes keys"),
         ("broker", _broker, "deploy/services up kafka, or set VIGIL_KAFKA to host:port"),
         ("topics", _topics, "vigil init, once the broker answers"),
@@ -60,8 +62,17 @@ def _run(name: str, check: Callable[[Config], str], remedy: str, config: Config)
 
 def _policy(config: Config) -> str:
     policy = load_policy(config.policy)
-    scorers(policy)
+    scorers(policy, models=model_names(config))
     return f"{policy.ref.id} {policy.ref.version}"
+
+
+def _models(config: Config) -> str:
+    """Open every configured model, as a worker would."""
+    seats = open_seats(config)
+    empty = [f"{seat.name}: {seat.detail or seat.absent}" for seat in seats if not seat.versions]
+    if empty:
+        raise _CheckError("; ".join(empty))
+    return ", ".join(f"{s.name} {'/'.join(s.versions)}" for s in seats) or "none: rules only"
 
 
 def _keys(config: Config) -> str:

@@ -14,10 +14,9 @@ from alerts.machine import AlertMachine
 from alerts.policy import Policy
 from features.facts import admit
 from features.signals import CONTEXT_S
-from models.score import Scorer
 from service.outputs import Caused, dead_letter
 from service.patient import Patient
-from service.settle import Emitted, RefusedCommand, Timed, settle, untimed
+from service.settle import USE_MODEL, Emitted, Judges, RefusedCommand, settle
 from service.snapshot import pack, unpack
 from streams.clock import TimingSpec
 from streams.codec import encode, kind_of
@@ -48,14 +47,13 @@ class Engine:
     ----------
     policy : Policy
         When to alert.
-    scorers : sequence of Scorer
-        Asked in this order about every 60 s window.
+    judges : Judges
+        Rules and models, asked in this order about every 60 s window. Results do not depend on
+        what times them.
     timing : TimingSpec
         How long to wait for data.
     partitions : int
         Partition count of the input topic; a record on a wrong partition is refused.
-    timed : callable
-        Gives a context around each step, for a host that measures; results do not depend on it.
     keyring : Keyring or None
         Whose signatures commands and ticks must bear; None or empty: none is asked for.
     """
@@ -63,17 +61,15 @@ class Engine:
     def __init__(
         self,
         policy: Policy,
-        scorers: Sequence[Scorer],
+        judges: Judges,
         timing: TimingSpec,
         partitions: int,
-        timed: Timed = untimed,
         keyring: Keyring | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()  # for metrics: records, rejects, duplicates
         self._policy = policy
-        self._scorers = tuple(scorers)
+        self._judges = judges
         self._timing = timing.checked()
-        self._timed = timed
         self._keyring = keyring or {}
         self._future_us = timing.waits.future_us
         self._partitions = partitions
@@ -92,7 +88,7 @@ class Engine:
         """Apply records in order; see `streams.processor.Processor`."""
         for index, record in enumerate(records):
             self._route(index, record)
-        settled = settle(list(self._touched.values()), self._scorers, self._timed)
+        settled = settle(list(self._touched.values()), self._judges)
         for refused in settled.refused:
             self._refuse_command(records[refused.at], refused)
         emitted = [*self._said, *settled.emitted]
@@ -107,19 +103,29 @@ class Engine:
         changed.sort(key=lambda patient: patient.patient_id == ANYONE)
         for patient in changed:
             patient.dirty = False
-        return [(p.patient_id, p.frontier, pack(p)) for p in changed]
+        return [(p.patient_id, p.frontier, pack(p, self._memories(p.patient_id))) for p in changed]
 
     def restore(self, partition: int, patient_id: str, state: bytes) -> int:
         """Load one patient; see `streams.processor.Processor`."""
-        patient = unpack(state, self._timing, CONTEXT_US, self._policy)
+        patient, memories = unpack(state, self._timing, CONTEXT_US, self._policy)
         if patient.patient_id != patient_id:
             raise SnapshotMismatch("stored engine state is not of the patient it is stored under")
         self._patients.setdefault(partition, {})[patient_id] = patient
+        for seat in self._judges.seats:
+            seat.forget(patient_id)
+            seat.remember(patient_id, memories.get(seat.name, {}))
         return patient.frontier
 
     def drop(self, partition: int) -> None:
         """Forget a partition; see `streams.processor.Processor`."""
-        self._patients.pop(partition, None)
+        for patient_id in self._patients.pop(partition, {}):
+            for seat in self._judges.seats:
+                seat.forget(patient_id)
+
+    def _memories(self, patient_id: str) -> dict[str, dict[str, bytes]]:
+        """What every model keeps of a patient, by model and version."""
+        found = {seat.name: seat.memory_of(patient_id) for seat in self._judges.seats}
+        return {name: memory for name, memory in found.items() if memory}
 
     def patients(self) -> int:
         """How many patients are in memory."""
@@ -163,12 +169,30 @@ class Engine:
         assert isinstance(record.record, AlertCommand)
         if not self._authorised(index, record, record.record, record.record.patient_id):
             return
+        if record.record.action == USE_MODEL and not self._offers(record.record.occurrence_id):
+            self._refuse_unknown_model(index, record, record.record)
+            return
         if record.record.patient_id == ANYONE:
             self._broadcast(index, record, record.record)
             return
         patient = self._admit(index, record, record.record.patient_id)
         if patient is not None:
             patient.on_command(index, record.record, record.append_us)
+
+    def _offers(self, target: str) -> bool:
+        """Whether "name@version" is a model that is loaded here."""
+        return any(
+            target == f"{seat.name}@{version}"
+            for seat in self._judges.seats
+            for version in seat.versions
+        )
+
+    def _refuse_unknown_model(self, index: int, record: LogRecord, command: AlertCommand) -> None:
+        there = [f"{s.name}@{v}" for s in self._judges.seats for v in s.versions]
+        detail = f"no such model here; loaded: {', '.join(there) or 'none'}"
+        original = record.value or encode(command)
+        rejected = Rejected(Reason.BAD_COMMAND, detail, 0, original, command.patient_id)
+        self._refuse(index, record, rejected)
 
     def _broadcast(self, index: int, record: LogRecord, command: AlertCommand) -> None:
         """Let every patient of the partition hear a command, and who stands for all before them.
@@ -196,7 +220,7 @@ class Engine:
         force. Every partition has one; they say the same, so that of one partition speaks.
         """
         self._touched.pop(ANYONE)
-        settled = settle([(everyone, record.partition)], ())
+        settled = settle([(everyone, record.partition)], Judges())
         for refused in settled.refused:
             self._refuse_command(record, refused)
         if record.partition == partition_of(ANYONE, self._partitions):
@@ -285,6 +309,7 @@ class Engine:
             standing = None if everyone is None else everyone.machine.standing()
             machine = AlertMachine(self._policy, patient_id, standing=standing)
             patient = Patient(patient_id, self._timing, CONTEXT_US, machine)
+            patient.models = {} if everyone is None else dict(everyone.models)
             own[patient_id] = patient
         return patient
 

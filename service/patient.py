@@ -133,6 +133,7 @@ class Patient:
         self.asof = AsOf()
         self.recent = Recent(timing.waits.revise_us)
         self.machine = machine
+        self.models: dict[str, str] = {}  # model -> version that the log says speaks for them
         self.dirty = False
         self.ops: deque[Op] = deque()
         self._timing = timing

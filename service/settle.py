@@ -26,7 +26,7 @@ from features.follow import Care, follow
 from features.intervals import Ints
 from features.primitives import Primitives
 from features.signals import AXES
-from models.score import Score, Scorer
+from models.score import Score, Scorer, StatefulScorer, Word
 from service.again import Again, score_again
 from service.outputs import (
     Caused,
@@ -99,18 +99,20 @@ class _Own(NamedTuple):
     again: list[Again]  # takes windows whose facts may have changed
 
 
-class _Judges(NamedTuple):
-    """Who scores, and what watches them."""
+class Judges(NamedTuple):
+    """Who scores: rules, and then models, which have state and may fail."""
 
-    scorers: Sequence[Scorer]
-    timed: Timed
+    scorers: Sequence[Scorer] = ()
+    seats: Sequence[StatefulScorer] = ()
+    timed: Timed = untimed
 
 
-def settle(
-    patients: Sequence[tuple[Patient, int]], scorers: Sequence[Scorer], timed: Timed = untimed
-) -> Settled:
+USE_MODEL = "use_model"  # of "name@version", an `AlertCommand`
+
+
+def settle(patients: Sequence[tuple[Patient, int]], judges: Judges) -> Settled:
     """Run every queued operation of `patients` (with their partitions); empties their queues."""
-    judges = _Judges(scorers, timed)
+    timed = judges.timed
     out = Settled([], [])
     partition = {patient.patient_id: number for patient, number in patients}
     primitives = _analysed([patient for patient, _ in patients], timed)
@@ -206,6 +208,9 @@ def _events(patient: Patient, op: Op, out: Settled) -> Sequence[AlertEvent]:
         case CommandOp():
             said = machine.on_command(op.command, op.cause.clock_us)
             if not isinstance(said, Refused):
+                if op.command.action == USE_MODEL:
+                    name, _, version = op.command.occurrence_id.partition("@")
+                    patient.models[name] = version
                 return said
             out.refused.append(RefusedCommand(op.cause.at, patient.patient_id, op.command, said))
     return ()
@@ -223,7 +228,7 @@ def _tell(
 
 def _windows(
     due: Sequence[tuple[Patient, WindowOp]],
-    judges: _Judges,
+    judges: Judges,
     partition: dict[str, int],
     out: Settled,
 ) -> None:
@@ -242,9 +247,14 @@ def _windows(
     chosen = [owners[i] for i in scored]
     taken = _take(batch, scored)
     stores = [patient.asof for patient, _ in chosen]
-    scores = _scores(attach(taken, _rows_of(facts, scored), stores), judges)
+    aligned = attach(taken, _rows_of(facts, scored), stores)
+    scores = _scores(aligned, judges)
+    words = _words(aligned, chosen, judges)
+    for own_scores, own_words in zip(scores, words, strict=True):
+        own_scores.extend(word.score for word in own_words)
     for i, ((patient, op), own) in enumerate(zip(chosen, scores, strict=True)):
         _judge(patient, op, own, (partition[patient.patient_id], op.pages), out)
+        _watch(patient, op, words[i], partition[patient.patient_id], out)
         kept = patient.recent.keep(taken, i, pages=op.pages)
         for now_us in patient.recent.missed(kept):
             _revise([Again(patient, op.cause, kept, now_us)], judges, partition, out)
@@ -268,7 +278,7 @@ def _rows_of(facts: FactsAt, at: Sequence[int] | Ints) -> FactsAt:
     return FactsAt(facts.value[at], facts.time_us[at])
 
 
-def _scores(aligned: AlignedBatch, judges: _Judges) -> list[list[Score]]:
+def _scores(aligned: AlignedBatch, judges: Judges) -> list[list[Score]]:
     """Per row, the word of every scorer, in the scorers' order."""
     if not aligned.features.windows:
         return []
@@ -279,12 +289,38 @@ def _scores(aligned: AlignedBatch, judges: _Judges) -> list[list[Score]]:
     return [list(row) for row in zip(*said, strict=True)]
 
 
+def _words(
+    aligned: AlignedBatch, owners: Sequence[tuple[Patient, WindowOp]], judges: Judges
+) -> list[list[Word]]:
+    """Per row, the word of every model, in the seats' order."""
+    if not aligned.features.windows or not judges.seats:
+        return [[] for _ in aligned.features.windows]
+    said = []
+    for seat in judges.seats:
+        with judges.timed(seat.name):
+            chosen = [patient.models.get(seat.name, "") for patient, _ in owners]
+            said.append(seat.words(aligned, chosen))
+    return [list(row) for row in zip(*said, strict=True)]
+
+
+def _watch(
+    patient: Patient, op: WindowOp, words: Sequence[Word], partition: int, out: Settled
+) -> None:
+    """Tell the machine which models had no word: a fault of one is a finding, never an error."""
+    if not op.pages:
+        return
+    for word in words:
+        name, why = word.score.scorer, word.fault
+        found = patient.machine.on_model(name, why, word.score.end_us, word.score.known_us)
+        _tell(patient, op, found, partition, out)
+
+
 def _revise(
-    cases: Sequence[Again], judges: _Judges, partition: dict[str, int], out: Settled
+    cases: Sequence[Again], judges: Judges, partition: dict[str, int], out: Settled
 ) -> None:
     """Score windows again with what is known now, and let the machines hear what differs."""
     with judges.timed("again"):
-        revised = list(score_again(cases, judges.scorers))
+        revised = list(score_again(cases, judges.scorers, judges.seats))
     for case, scores in revised:
         where = partition[case.patient.patient_id], case.kept.pages
         _judge(case.patient, case, scores, where, out)

@@ -22,7 +22,10 @@ from streams.clock import TimingSpec
 from streams.device import Device, DeviceState
 from streams.errors import SnapshotMismatch
 
-SNAPSHOT_VERSION = 3
+SNAPSHOT_VERSION = 4
+
+
+Memories = dict[str, dict[str, bytes]]  # state by model and version
 
 
 class PatientState(msgspec.Struct, array_like=True):
@@ -42,14 +45,16 @@ class PatientState(msgspec.Struct, array_like=True):
     asof: Any  # as `AsOf.to_state` gives it
     recent: Any  # as `Recent.to_state` gives it
     machine: MachineState
+    models: dict[str, str]  # version that speaks, by model; absent: the default one
+    memories: Memories
 
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(PatientState)
 
 
-def pack(patient: Patient) -> bytes:
-    """Bytes of a patient with nothing left to do."""
+def pack(patient: Patient, memories: Memories) -> bytes:
+    """Bytes of a patient with nothing left to do, and of what models keep of them."""
     assert not patient.ops, "a snapshot between feeds only"
     return _ENCODER.encode(
         PatientState(
@@ -67,6 +72,8 @@ def pack(patient: Patient) -> bytes:
             patient.asof.to_state(),
             patient.recent.to_state(),
             patient.machine.state(),
+            patient.models,
+            memories,
         )
     )
 
@@ -82,8 +89,10 @@ def standing(state: bytes) -> Standing:
     return _decoded(state).machine.standing
 
 
-def unpack(state: bytes, timing: TimingSpec, context_us: dict[str, int], policy: Policy) -> Patient:
-    """The patient that gave `state`.
+def unpack(
+    state: bytes, timing: TimingSpec, context_us: dict[str, int], policy: Policy
+) -> tuple[Patient, Memories]:
+    """The patient that gave `state`, and what models kept of them.
 
     Parameters
     ----------
@@ -107,7 +116,7 @@ def unpack(state: bytes, timing: TimingSpec, context_us: dict[str, int], policy:
             "run the build that wrote it."
         )
     try:
-        return _rebuilt(kept, timing, context_us, policy)
+        return _rebuilt(kept, timing, context_us, policy), kept.memories
     except (ValueError, TypeError, KeyError) as error:
         raise SnapshotMismatch(
             "stored engine state does not fit this build's signals or waiting rules; keep both, or "
@@ -138,4 +147,5 @@ def _rebuilt(
     patient.memory = Memory.from_state(kept.memory)
     patient.asof = AsOf.from_state(kept.asof)
     patient.recent = Recent.from_state(kept.recent, timing.waits.revise_us)
+    patient.models = kept.models
     return patient

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from features.ecg.kernels import warm_up
 from service import logs
-from service.build import build_engine, load_policy, scorers
+from service.build import build_engine, load_policy, model_names, scorers
 from service.config import Config
 from service.heartbeat_host import Beating
 from service.http import HealthServer
@@ -59,7 +59,7 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
     BrokerError
         If Kafka does not answer at the start.
     """
-    scorers(load_policy(config.policy))
+    scorers(load_policy(config.policy), models=model_names(config))
     ring = load_ring(config, "tick" if config.worker.ticks == "wall" else "")
     settings = replace(settings_of(config), sign=ring.sign)
     _make_folder(Path(settings.datadir or "."))

@@ -77,12 +77,12 @@ def replay(  # noqa: PLR0913 - one parameter per option
 
     Example: vigil replay recordings/ --events events.csv --out results
     """
-    from service.build import load_policy, scorers
+    from service.build import load_policy, model_names, scorers
     from service.report import write_report
     from service.results import write
 
     config = configured(config_file, policy)
-    scorers(load_policy(config.policy))
+    scorers(load_policy(config.policy), models=model_names(config))
     writable(out)
     with progress() as watcher:
         inputs, done = _replayed(sources, events, config, (runner, workers), watcher)

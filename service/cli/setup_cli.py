@@ -111,14 +111,14 @@ def check(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
 
     Example: vigil config check --config vigil.toml
     """
-    from service.build import load_policy, scorers
+    from service.build import load_policy, model_names, scorers
     from service.keys import load_ring
 
     config = configured(config_file)
     config.database_dsn()
     load_ring(config)
     policy = load_policy(config.policy)
-    scorers(policy)
+    scorers(policy, models=model_names(config))
     if as_json:
         say({"valid": True, "policy": {"id": policy.ref.id, "version": policy.ref.version}})
     else:
@@ -139,10 +139,10 @@ def check_policy(
     Example: vigil policy check ward.toml
     """
     from alerts.explain import explain
-    from service.build import load_policy, scorers
+    from service.build import load_policy, model_names, scorers
 
     policy = load_policy(str(file))
-    scorers(policy)
+    scorers(policy, models=model_names(configured(None)))
     lines = explain(policy)
     if as_json:
         ref = {"id": policy.ref.id, "version": policy.ref.version, "digest": policy.digest}

@@ -16,6 +16,7 @@ from service.cli import quiet_cli
 from service.cli.common import EXIT_REFUSED
 from service.config import load
 from service.engine import Engine
+from service.settle import Judges
 from streams.clock import TimingSpec
 from streams.codec import decode, encode
 from streams.io.kafka_log import LogWriter, Message
@@ -35,7 +36,7 @@ class SmallWorker:
 
     def __init__(self, bootstrap: str, prefix: str) -> None:
         policy = parse_policy(default_policy_text())
-        self.engine = Engine(policy, (), TimingSpec(), PARTITIONS)
+        self.engine = Engine(policy, Judges(), TimingSpec(), PARTITIONS)
         self.bootstrap, self.prefix = bootstrap, prefix
         self.done: dict[int, int] = {}
 

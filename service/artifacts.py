@@ -1,0 +1,162 @@
+"""Artifacts as folders: finding, reading, writing; and the seats that a configuration asks for.
+
+A model that cannot be opened leaves an empty seat: the rules go on, every patient gets a technical
+alert, and `/readyz`, `vigil doctor` and the log say why. Only a shipped model that this build does
+not carry leaves nothing at all.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from models.artifact import FILES, LIMITS, Artifact, decode
+from models.fusion_scorer import FusionScorer, Opened
+from models.open import Device, open_blocks
+from models.runtime import Blocks
+from models.seat import Seat
+from service.config import Config, ModelConfig
+from streams.errors import CheckpointMismatch, ConfigError, SourceError, VigilError
+
+SHIPPED: Final = ("default",)  # names of artifacts that come with Vigil, where the build has them
+
+NOT_LOADED: Final = "it could not be loaded"  # what alerts say: the same on every machine
+
+log = logging.getLogger(__name__)
+_OPENED: dict[tuple[str, str], Blocks] = {}  # by digest and device: runtimes keep no state
+
+
+class Found(NamedTuple):
+    """A configured model, and what became of it."""
+
+    config: ModelConfig
+    artifact: Artifact | None
+    refusal: str  # why there is none
+
+
+def shipped_folder(name: str) -> Path | None:
+    """Folder of an artifact that comes with Vigil; None if this build does not carry it."""
+    if name not in SHIPPED:
+        return None
+    place = importlib.resources.files("models") / "artifacts" / name
+    return Path(str(place)) if place.is_dir() else None
+
+
+def folder_of(artifact: str) -> Path:
+    """Folder that a configuration or a command line means.
+
+    Raises
+    ------
+    SourceError
+        If there is no such folder and no shipped artifact of that name.
+    """
+    shipped = shipped_folder(artifact)
+    if shipped is not None:
+        return shipped
+    folder = Path(artifact)
+    if not folder.is_dir():
+        kind = "this build does not carry it" if artifact in SHIPPED else "no such folder"
+        raise SourceError(f"model {artifact}: {kind}")
+    return folder
+
+
+def read_artifact(folder: Path) -> Artifact:
+    """The checked artifact in a folder.
+
+    Raises
+    ------
+    SourceError
+        If a file cannot be read.
+    CheckpointMismatch
+        As `models.artifact.decode`.
+    """
+    files = {}
+    for name in FILES:
+        path = folder / name
+        try:
+            if not path.is_file():
+                continue
+            if path.stat().st_size > LIMITS[name]:
+                raise CheckpointMismatch(f"model {folder}: {name} is larger than allowed")
+            files[name] = path.read_bytes()
+        except OSError as error:
+            raise SourceError(f"model {path}: cannot be read ({error.strerror})") from error
+    try:
+        return decode(files)
+    except CheckpointMismatch as error:
+        raise CheckpointMismatch(f"model {folder}: {error}") from error
+
+
+def write_artifact(folder: Path, files: dict[str, bytes]) -> None:
+    """Write an artifact; a reader sees the old one or the new one, whose hashes fit.
+
+    Raises
+    ------
+    SourceError
+        If the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # spec.json names the hashes of the others, so it comes last
+        for name in sorted(files, key=lambda name: name == FILES[0]):
+            draft = folder / f".{name}.draft"
+            draft.write_bytes(files[name])
+            os.replace(draft, folder / name)
+    except OSError as error:
+        raise SourceError(f"model {folder}: cannot be written ({error.strerror})") from error
+
+
+def find(config: Config) -> list[Found]:
+    """Every configured model, checked; a shipped one that is not carried is left out."""
+    found = []
+    for model in config.models:
+        if model.artifact in SHIPPED and shipped_folder(model.artifact) is None:
+            continue
+        try:
+            found.append(Found(model, read_artifact(folder_of(model.artifact)), ""))
+        except VigilError as error:
+            found.append(Found(model, None, str(error)))
+    return found
+
+
+def open_seats(config: Config) -> tuple[Seat, ...]:
+    """A seat per configured model name; never raises for a model that is bad."""
+    by_name: dict[str, list[Found]] = {}
+    for one in find(config):
+        by_name.setdefault(one.config.name, []).append(one)
+    return tuple(_seat(name, versions) for name, versions in by_name.items())
+
+
+def _seat(name: str, versions: Sequence[Found]) -> Seat:
+    """A seat with the versions that open; without the first, nobody speaks."""
+    scorers: list[FusionScorer] = []
+    for place, one in enumerate(versions):
+        try:
+            scorers.append(_scorer(one))
+        except (VigilError, RuntimeError, MemoryError, ImportError) as error:
+            log.warning("model %s cannot be used: %s", name, error)
+            if place == 0:
+                return Seat(name, (), NOT_LOADED, str(error))
+    return Seat(name, scorers)
+
+
+def _scorer(one: Found) -> FusionScorer:
+    if one.artifact is None:
+        raise CheckpointMismatch(one.refusal)
+    device = _device(one.config.device)
+    key = (one.artifact.digest, device)
+    if key not in _OPENED:
+        _OPENED[key] = open_blocks(one.artifact, device, log.warning)
+    artifact = one.artifact
+    return FusionScorer(Opened(one.config.name, artifact.ref, artifact.spec, _OPENED[key]))
+
+
+def _device(name: str) -> Device:
+    for device in ("cpu", "auto", "cuda", "torch"):
+        if name == device:
+            return device
+    raise ConfigError(f"models.device: {name!r}")
