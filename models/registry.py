@@ -36,6 +36,7 @@ BUILTIN: Final[dict[Group, dict[str, str]]] = {
         "fusion.progressive": "models.families.progressive",
         "fusion.early": "models.families.early",
         "fusion.conv": "models.families.conv",
+        "ensemble": "models.families.ensemble",
         "late.mean": "models.families.late:MEAN",
         "late.vote": "models.families.late:VOTE",
         "late.weighted": "models.families.late:WEIGHTED",

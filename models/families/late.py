@@ -18,10 +18,11 @@ from models.calibration.module import calibrator_of
 from models.encoders.conv import Conv
 from models.encoders.gru_d import GruD
 from models.encoders.point import Point
-from models.fusers.opinions import LateRule, Opinions
+from models.fusers.opinions import Opinions
 from models.fusion_model import ComposedModel, Parts, state_of
 from models.late.confidence import ConfidenceWeighted, DempsterShafer
 from models.late.mean import MeanLogit, Vote
+from models.late.rules import LateRule
 from models.late.stack import LogisticStack
 from models.late.vcdn import OPINIONS, Vcdn
 from models.late.weighted import WeightedLogit

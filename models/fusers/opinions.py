@@ -16,13 +16,11 @@ from models.heads.event import cumulative
 from models.late.confidence import VARIANCE_FLOOR, ConfidenceWeighted, DempsterShafer
 from models.late.fused import LOGIT_CAP
 from models.late.mean import MeanLogit, Vote
+from models.late.rules import LateRule
 from models.late.stack import LogisticStack
 from models.late.vcdn import LEAK, Vcdn
 from models.late.weighted import WeightedLogit
 
-LateRule = (
-    MeanLogit | Vote | WeightedLogit | ConfidenceWeighted | DempsterShafer | LogisticStack | Vcdn
-)
 _LOG_VARIANCE: Final = 6.0  # nobody is 150,000 times as sure as another
 
 

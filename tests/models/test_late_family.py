@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from models.families.late import LateConfig, LateModel
-from models.fusers.opinions import LateRule, Opinions
+from models.fusers.opinions import Opinions
 from models.late.confidence import ConfidenceWeighted, DempsterShafer
 from models.late.mean import MeanLogit, Vote
 from models.late.out_of_fold import StackedRows
+from models.late.rules import LateRule
 from models.late.stack import LogisticStack
 from models.late.vcdn import fit_vcdn
 from models.late.weighted import WeightedLogit
