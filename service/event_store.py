@@ -6,11 +6,12 @@ database to the log (`service.event_feed`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from service.event_csv import Base
+from service.history import KnownEvent
 from service.importers import csv_events
 from service.importers.contract import Job
 from service.importers.fact import EventError
@@ -78,6 +79,24 @@ def listed(stored: StoredEvent) -> dict[str, object]:
         "partition": None if published is None else published.partition,
         "offset": None if published is None else published.offset,
     }
+
+
+def on_the_log(stored: Iterable[StoredEvent]) -> tuple[KnownEvent, ...]:
+    """Stored events with the time at which each came onto the log, in the order of the log.
+
+    One that was never published comes when it was known. One that was published before it was
+    known keeps its place: the engine looks at both times itself, and what it does on arrival,
+    such as judging the recent past again, it must do then.
+    """
+
+    def place(row: StoredEvent) -> tuple[int, int, int, str, int]:
+        event, at = row.event, row.published
+        if at is None:
+            return event.known_time_us, 1 << 31, 0, event.event_id, event.version
+        return at.append_us, at.partition, at.offset, event.event_id, event.version
+
+    rows = sorted(stored, key=place)
+    return tuple((place(row)[0], row.event) for row in rows)
 
 
 def known_time_us(text: str) -> int:

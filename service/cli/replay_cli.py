@@ -119,13 +119,13 @@ def _inputs(sources: list[Path], events: str, config: Any, watcher: Any) -> Inpu
 
     if events != "timescale":
         return load(sources, Path(events) if events else None, watcher=watcher)
+    from service.event_store import on_the_log
     from streams.codec import MAX_TIME_US
 
     inputs = load(sources, None, watcher=watcher)
     patients = sorted({recording.patient_id for recording in inputs.recordings})
     with open_store(config) as store:
-        stored = store.stored_events(patients, 0, MAX_TIME_US)
-        known = tuple((row.effective_known_us, row.event) for row in stored)
+        known = on_the_log(store.stored_events(patients, 0, MAX_TIME_US))
     return inputs._replace(events=known)
 
 
