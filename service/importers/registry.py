@@ -8,7 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from service.importers import csv_events, fhir, files, hl7v2, mimic3
+from service.importers import (
+    csv_events,
+    fhir,
+    files,
+    hl7v2,
+    meds,
+    mimic3,
+    omop,
+    openmhealth,
+    t1d_uom,
+)
 from service.importers.contract import Importer
 from streams.errors import ConfigError, SourceError
 
@@ -17,6 +27,10 @@ IMPORTERS: Final[tuple[Importer, ...]] = (
     fhir.IMPORTER,
     hl7v2.IMPORTER,
     mimic3.IMPORTER,
+    t1d_uom.IMPORTER,
+    meds.IMPORTER,
+    omop.IMPORTER,
+    openmhealth.IMPORTER,
 )
 
 

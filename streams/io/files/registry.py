@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from streams.errors import SourceError
-from streams.io.files import bidmc, csv_file, edf_file, empatica, parquet_file, wfdb_file
+from streams.io.files import (
+    bidmc,
+    csv_file,
+    edf_file,
+    empatica,
+    garmin_table,
+    parquet_file,
+    wfdb_file,
+)
 from streams.io.files.recording import (
     DEFAULT_BASE_US,
     DEFAULT_SIGNALS,
@@ -42,12 +50,14 @@ class Importer(NamedTuple):
     read: Callable[[Request], Iterator[Recording]]
 
 
+_GARMIN = Importer("Garmin series of T1D-UOM (.csv)", (), garmin_table.claims, garmin_table.read)
 IMPORTERS = (
     Importer("Empatica E4 folder", (), empatica.claims, empatica.read),
     Importer("BIDMC (*_Signals.npz)", (".npz",), bidmc.claims, bidmc.read),
     Importer("WFDB (.hea)", (".hea",), wfdb_file.claims, wfdb_file.read),
     Importer("EDF (.edf)", (".edf",), edf_file.claims, edf_file.read),
     Importer("Parquet (.parquet)", (".parquet", ".pq"), parquet_file.claims, parquet_file.read),
+    _GARMIN,
     Importer("CSV (.csv with time_us or time)", (".csv",), csv_file.claims, csv_file.read),
 )
 
@@ -112,6 +122,8 @@ def _search(path: Path) -> list[_Found]:
         if not found:
             raise SourceError(f"{path}, folder: no recording in it; known are {formats()}")
         return found
+    if garmin_table.claims(path):  # a table of its own, told from other CSV by its header
+        return [_Found(path, _GARMIN)]
     for importer in IMPORTERS:
         # By ending, not by `claims`: a file named outright gets its own format's error.
         if path.name.lower().endswith(importer.endings) and importer.endings:
