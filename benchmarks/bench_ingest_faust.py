@@ -30,10 +30,10 @@ from service.build import build_engine
 from service.config import Config
 from service.engine import CONTEXT_US
 from streams.clock import TimingSpec
-from streams.device import Device
+from streams.device import Arrival, Device
 from streams.history import LogEntry
 from streams.partition import partition_of
-from streams.processor import Outputs, Processor
+from streams.processor import Loaded, Outputs, Processor
 from streams.records import Chunk, LogRecord, SignalBundle
 
 PARTITIONS = 8
@@ -65,17 +65,28 @@ class Devices:
                     if device is None:
                         device = Device(chunk.patient_id, "d", TimingSpec(), CONTEXT_US)
                         self._devices[chunk.patient_id] = device
-                    done = device.ingest([(position, chunk)], row.append_us, row.append_us)
+                    arrival = Arrival(row.offset, row.append_us)
+                    done = device.ingest([(position, chunk)], arrival, row.append_us)
                     self.segments += len(done.segments)
         return Outputs(())
 
-    def snapshots(self, partition: int) -> list[tuple[str, int, bytes]]:
+    def snapshots(self, partition: int, share: float = 1.0) -> list[tuple[str, int, bytes]]:
         """Nothing: the figure is of ingest alone."""
         return []
 
-    def restore(self, partition: int, patient_id: str, state: bytes) -> int:
+    def unstored(self, partition: int) -> int | None:
+        """Nothing waits to be stored."""
+        return None
+
+    def restore(self, partition: int, patient_id: str, state: bytes) -> Loaded:
         """Nothing was stored."""
-        return 0
+        return Loaded(0, 0)
+
+    def refill(self, records: Sequence[LogRecord]) -> None:
+        """Nothing is missing."""
+
+    def complete(self, partition: int) -> None:
+        """Nothing is missing."""
 
     def drop(self, partition: int) -> None:
         """Nothing is kept per partition."""
@@ -116,13 +127,25 @@ class Measured:
             os.kill(os.getpid(), signal.SIGTERM)
         return outputs
 
-    def snapshots(self, partition: int) -> list[tuple[str, int, bytes]]:
+    def snapshots(self, partition: int, share: float = 1.0) -> list[tuple[str, int, bytes]]:
         """Pass on."""
-        return self._inner.snapshots(partition)
+        return self._inner.snapshots(partition, share)
 
-    def restore(self, partition: int, patient_id: str, state: bytes) -> int:
+    def unstored(self, partition: int) -> int | None:
+        """Pass on."""
+        return self._inner.unstored(partition)
+
+    def restore(self, partition: int, patient_id: str, state: bytes) -> Loaded:
         """Pass on."""
         return self._inner.restore(partition, patient_id, state)
+
+    def refill(self, records: Sequence[LogRecord]) -> None:
+        """Pass on."""
+        self._inner.refill(records)
+
+    def complete(self, partition: int) -> None:
+        """Pass on."""
+        self._inner.complete(partition)
 
     def drop(self, partition: int) -> None:
         """Pass on; the first call comes before the first record is fetched."""

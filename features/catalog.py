@@ -7,6 +7,7 @@ in `features.tables`, one file a family. Its hash names it in every artifact and
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from features.feature import Feature, FeatureReason
 from features.tables import (
@@ -46,6 +47,7 @@ CATALOG: tuple[Feature, ...] = (
 INDEX: dict[str, int] = {feature.name: i for i, feature in enumerate(CATALOG)}
 
 
+@lru_cache(maxsize=1)
 def catalog_hash() -> str:
     """Name of this catalogue: the first 16 hex digits of the SHA-256 of all its fields."""
     return hashlib.sha256(repr(CATALOG).encode()).hexdigest()[:16]

@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import FeatureReason
+from features.flat_ring import SEGMENT
 from features.intervals import Bools, Floats, Ints, row_sums
 from features.rings import Rings
-from features.signal_ring import SEGMENT, Shape, SignalRing, View
+from features.signal_ring import Kind, SignalRing, View
 from streams.segments import SEGMENT_US
 from streams.windows import Window
 
 _N_REASONS = len(FeatureReason)
 _RECORD = np.dtype((np.void, SEGMENT.itemsize))
-_PLAIN = Shape(0, 0)
+_PLAIN = Kind(0, 0)
 _NOTHING = SignalRing(_PLAIN).view(0, 0)
 
 
@@ -89,7 +90,7 @@ def rows_of(requests: Sequence[Request]) -> Rows:
     return Rows(start_us, end_us, first_us, first_us < end_us)
 
 
-def segments_of(found: Sequence[View | None], shape: Shape = _PLAIN) -> Segments:
+def segments_of(found: Sequence[View | None], shape: Kind = _PLAIN) -> Segments:
     """Flat table of the segments found for each row; `shape` is that of their signal."""
     kept = [_NOTHING if view is None else view.kept for view in found]
     # As plain bytes: joining records would compare their fields one by one.

@@ -11,7 +11,8 @@ from typing import Final
 from features import electrodermal, oximetry
 from features.motion.windows import Number
 from features.ppg.motion import N_RATES
-from features.signal_ring import Shape
+from features.ppg.movement import FIRST_BIN, LAST_BIN
+from features.signal_ring import Kind
 from features.signals import MOTION, SIGNALS, SignalKind
 from features.spectrum_specs import SPECTRA
 
@@ -52,12 +53,44 @@ SEGMENT_NUMBERS: Final[dict[SignalKind, tuple[str, ...]]] = {
         *_bins("acc"),
     ),
 }
-_PLAIN: Final = Shape(0, 0)
+# What windows of five minutes read: whether a beat is ectopic, and the bins in which movement and
+# pulse meet. All else of these kinds is read within a minute.
+_CADENCE: Final = tuple(f"bin_{i}" for i in range(FIRST_BIN, LAST_BIN + 1))
+_LASTING_EVENTS: Final[dict[SignalKind, tuple[str, ...]]] = {
+    SignalKind.ECG: ("ectopic",),
+    SignalKind.PPG: (),
+}
+_LASTING_SEGMENTS: Final[dict[SignalKind, tuple[str, ...]]] = {
+    SignalKind.ECG: (),
+    SignalKind.PPG: _CADENCE,
+    SignalKind.MOTION: (*(number.name.lower() for number in Number), *_CADENCE),
+}
+# The next window of a minute begins 50 s ago, and looks one segment further back.
+FRESH_US: Final = 60_000_000
+
+
+def _places(
+    kind: SignalKind,
+    names: dict[SignalKind, tuple[str, ...]],
+    lasting: dict[SignalKind, tuple[str, ...]],
+) -> tuple[int, ...] | None:
+    """Where the numbers stand that last; None: all do."""
+    if kind not in lasting:
+        return None
+    return tuple(names[kind].index(name) for name in lasting[kind])
+
+
+_PLAIN: Final = Kind(0, 0)
 _KINDS: Final = {name: signal.kind for name, signal in SIGNALS.items()} | {
     MOTION: SignalKind.MOTION
 }
 _SHAPES: Final = {
-    name: Shape(len(EVENT_NUMBERS.get(kind, ())), len(SEGMENT_NUMBERS.get(kind, ())))
+    name: Kind(
+        len(EVENT_NUMBERS.get(kind, ())),
+        len(SEGMENT_NUMBERS.get(kind, ())),
+        _places(kind, EVENT_NUMBERS, _LASTING_EVENTS),
+        _places(kind, SEGMENT_NUMBERS, _LASTING_SEGMENTS),
+    )
     for name, kind in _KINDS.items()
 }
 # What is needed from before the longest window: intervals for the rhythm that the first ones are
@@ -75,6 +108,6 @@ def lead_of(signal: str) -> int:
     return _LEADS_US.get(_KINDS.get(signal, SignalKind.SCALAR), 0)
 
 
-def shape_of(signal: str) -> Shape:
+def shape_of(signal: str) -> Kind:
     """How many numbers the events and segments of a signal carry; none for an unknown one."""
     return _SHAPES.get(signal, _PLAIN)

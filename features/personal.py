@@ -6,12 +6,15 @@ Not here: what the states mean (the modules that make them).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from features.intervals import Floats
+from features.planes import planes, unplaned
 from features.state_rows import packed, unpacked
+
+_TIMES_FROM: Final = 2.0**40  # 12 days in µs; no other state is as large
 
 State = TypeVar("State", bound=tuple[Any, ...])
 
@@ -29,18 +32,19 @@ class Personal:
         return self._vectors.get(name)
 
     def put(self, name: str, vector: Floats) -> None:
-        """Keep a state."""
-        self._vectors[name] = vector
+        """Keep a state, with the digits of float32 but for what is a time in µs."""
+        single = vector.astype(np.float32).astype(np.float64)
+        self._vectors[name] = np.where(np.abs(vector) < _TIMES_FROM, single, vector)
 
     def to_state(self) -> dict[str, bytes]:
         """Everything, as values MessagePack can hold."""
-        return {name: v.astype("<f8").tobytes() for name, v in sorted(self._vectors.items())}
+        return {name: planes(v.astype("<f8")) for name, v in sorted(self._vectors.items())}
 
     @classmethod
     def from_state(cls, state: dict[str, bytes]) -> Personal:
         """What gave the state; ValueError if it is no vectors."""
         personal = cls()
-        personal._vectors = {name: np.frombuffer(v, "<f8") for name, v in state.items()}
+        personal._vectors = {name: unplaned(v, "<f8") for name, v in state.items()}
         return personal
 
 

@@ -7,19 +7,22 @@ Not here: analysing segments (`features.analyse`), what windows make of them
 from __future__ import annotations
 
 from collections.abc import Iterator, KeysView
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features import ring_state
 from features.catalog import FeatureReason
-from features.layout import lead_of, shape_of
+from features.layout import FRESH_US, lead_of, shape_of
 from features.primitives import Primitives
 from features.signal_ring import SignalRing, View
 from features.signals import ECG, is_lead
 from streams.errors import SnapshotMismatch
+from streams.windows import LONGEST_US
 
-_STATE_VERSION: Final = 2
+_STATE_VERSION: Final = 3
 
 
 _Source = tuple[str, str, SignalRing]  # signal, device
@@ -59,9 +62,11 @@ class Rings:
 
     def prune(self, before_us: int) -> None:
         """Forget segments that end at or before `before_us`, less what a signal must see more."""
+        faded_us = before_us + LONGEST_US - FRESH_US
         for signal, devices in list(self._rings.items()):
             for device_id, ring in list(devices.items()):
                 ring.prune(before_us - lead_of(signal))
+                ring.fade(faded_us)
                 if not len(ring):
                     del devices[device_id]
                     self._sources_of.clear()
@@ -140,14 +145,16 @@ class Rings:
 
     def to_state(self) -> object:
         """Everything, as values MessagePack can hold; the same content gives the same value."""
+        kept = [
+            (signal, device_id, ring)
+            for signal, devices in sorted(self._rings.items())
+            for device_id, ring in sorted(devices.items())
+        ]
         return [
             _STATE_VERSION,
             sorted(self._first_us.items()),
-            [
-                [signal, device_id, ring.to_state()]
-                for signal, devices in sorted(self._rings.items())
-                for device_id, ring in sorted(devices.items())
-            ],
+            [source[:2] for source in kept],
+            ring_state.packed([part for *_, ring in kept for part in ring.parts()]),
         ]
 
     @classmethod
@@ -161,11 +168,14 @@ class Rings:
         """
         rings = cls()
         try:
-            version, first_us, kept = state
+            version, first_us, kept, packed = state
             if version != _STATE_VERSION:
                 raise SnapshotMismatch(f"rings of version {version}, not {_STATE_VERSION}")
-            for signal, device_id, parts in kept:
-                ring = SignalRing.from_state(shape_of(signal), parts)
+            kinds = [shape_of(signal) for signal, _ in kept]
+            shapes = [shape for kind in kinds for shape in SignalRing(kind).shapes]
+            parts = ring_state.unpacked(packed, shapes)
+            for (signal, device_id), kind, k in zip(kept, kinds, count(0, 2)):
+                ring = SignalRing.of(kind, parts[k], parts[k + 1])
                 rings._rings.setdefault(signal, {})[device_id] = ring
             rings._first_us = {str(signal): int(us) for signal, us in first_us}
         except (TypeError, ValueError, KeyError) as error:

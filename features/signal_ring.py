@@ -1,58 +1,38 @@
-"""Analysed segments of one signal of one device, as flat arrays in time order.
+"""Analysed segments of one signal of one device, in time order; the older ones with fewer numbers.
 
-A few arrays per signal instead of a few per segment: a window is one slice of each, and a patient
-costs kilobytes.
+Spectra, quality indices and the shape of beats are read by windows of a minute only. Older segments
+keep what windows of five minutes read: that is most of what a patient costs.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.catalog import FeatureReason
+from features.flat_ring import Arrays, FlatRing, Shape
 from features.primitives import Primitives
 
 MOST_SEGMENTS: Final = 96  # 16 min of 10-s segments: three times the longest window over them
-_FIRST_ROOM: Final = 8
-
-SEGMENT: Final = np.dtype(
-    [
-        ("start_us", "<i8"),
-        ("end_us", "<i8"),
-        ("coverage", "<f8"),
-        ("quality", "<f8"),
-        ("n_events", "<i4"),
-        ("reason", "u1"),
-        ("open_left", "?"),
-        ("open_right", "?"),
-    ]
-)
 
 
-class Shape(NamedTuple):
-    """How many numbers a signal's events and segments carry; the same for all its segments."""
+class Kind(NamedTuple):
+    """Numbers of a signal's events and segments, and which of them last beyond a minute."""
 
     n_extra: int
     n_stats: int
+    lasting_extra: tuple[int, ...] | None = None  # None: all
+    lasting_stats: tuple[int, ...] | None = None
 
-
-class Arrays(NamedTuple):
-    """Segments and their events, in order."""
-
-    segments: NDArray[np.void]  # (s,) of `SEGMENT`
-    stats: NDArray[np.float32]  # (s, m)
-    times_us: NDArray[np.int64]  # (n,)
-    values: NDArray[np.float32]  # (n,)
-    run: NDArray[np.int16]  # (n,)
-    extra: NDArray[np.float32]  # (n, k)
+    @property
+    def fades(self) -> bool:
+        """Whether anything does not last."""
+        return self.lasting_extra is not None or self.lasting_stats is not None
 
 
 class View(NamedTuple):
-    """A stretch of a ring, and whose it is; the arrays are the ring's own, to be read only."""
+    """A stretch of a ring, and whose it is; the arrays are to be read only."""
 
     device_id: str
     signal: str
@@ -60,184 +40,138 @@ class View(NamedTuple):
 
 
 class SignalRing:
-    """Segments ascending by start; what they begin and end at is mirrored in plain lists."""
+    """Segments ascending by start: first those that have faded, then the fresh ones.
 
-    __slots__ = ("_head", "_kept", "ends_us", "shape", "starts_us", "stops")
+    Numbers that have faded read NaN. At most `MOST_SEGMENTS` segments in all.
+    """
 
-    def __init__(self, shape: Shape) -> None:
-        self.shape = shape
-        self.starts_us: list[int] = []
-        self.ends_us: list[int] = []
-        self.stops: list[int] = []  # one past the last event of each segment
-        self._head = 0  # first event still wanted
-        self._kept = _room(shape, _FIRST_ROOM, _FIRST_ROOM)
+    __slots__ = ("_faded", "_fresh", "kind")
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        extra, stats = _lasting(kind)
+        self._faded = FlatRing(Shape(len(extra), len(stats)))
+        self._fresh = FlatRing(Shape(kind.n_extra, kind.n_stats))
 
     def __len__(self) -> int:
-        return len(self.starts_us)
+        return len(self._faded) + len(self._fresh)
 
     def insert(self, p: Primitives) -> None:
         """Keep a segment; one of the same start goes, beyond `MOST_SEGMENTS` the oldest."""
-        if self.starts_us and p.start_us <= self.starts_us[-1]:
-            self._insert_before(p)
+        if len(self._faded) and p.start_us <= self._faded.starts_us[-1]:
+            self._faded.insert(self._less(p))
         else:
-            self._append(p)
-        if len(self.starts_us) > MOST_SEGMENTS:
+            self._fresh.insert(p)
+        if len(self) > MOST_SEGMENTS:
             self._forget(1)
+
+    def fade(self, before_us: int) -> None:
+        """Let segments that end at or before `before_us` keep only what lasts."""
+        n = self._fresh.ended_by(before_us) if self.kind.fades else 0
+        for i in range(n):
+            self._faded.insert(self._less(self._fresh.primitives(i, "", "")))
+        if n:
+            self._fresh.forget(n)
 
     def prune(self, before_us: int) -> None:
         """Forget segments that end at or before `before_us`."""
-        n, ends_us = 0, self.ends_us
-        while n < len(ends_us) and ends_us[n] <= before_us:
-            n += 1
+        n = self._faded.ended_by(before_us)
+        if n == len(self._faded):
+            n += self._fresh.ended_by(before_us)
         if n:
             self._forget(n)
 
+    def _forget(self, n: int) -> None:
+        old = min(n, len(self._faded))
+        if old:
+            self._faded.forget(old)
+        if n > old:
+            self._fresh.forget(n - old)
+
     def ended(self, start_us: int, end_us: int) -> tuple[int, int]:
         """Places of the segments that reach beyond `start_us` and end by `end_us`."""
-        ends_us = self.ends_us
-        last = bisect_right(self.starts_us, end_us)
-        while last and ends_us[last - 1] > end_us:
-            last -= 1
-        first = bisect_left(self.starts_us, start_us, 0, last)
-        while first and ends_us[first - 1] > start_us:
-            first -= 1
-        return first, last
+        n = len(self._faded)
+        first, last = self._fresh.ended(start_us, end_us)
+        if n and (first == 0 or first == last):
+            old_first, old_last = self._faded.ended(start_us, end_us)
+            if old_first < old_last:
+                return old_first, old_last if first == last else n + last
+        return n + first, n + last
 
     def view(self, first: int, last: int) -> Arrays:
-        """Segments `[first, last)`; the arrays are the ring's own, to be read only."""
-        begin = self._head if first == 0 else self.stops[first - 1]
-        stop = begin if last <= first else self.stops[last - 1]
-        kept, events = self._kept, slice(begin, stop)
+        """Segments `[first, last)`; the arrays are to be read only."""
+        n = len(self._faded)
+        if first >= n:
+            return self._fresh.view(first - n, last - n)
+        old = self._widened(self._faded.view(first, min(last, n)))
+        if last <= n:
+            return old
+        fresh = self._fresh.view(0, last - n)
         return Arrays(
-            kept.segments[first:last],
-            kept.stats[first:last],
-            kept.times_us[events],
-            kept.values[events],
-            kept.run[events],
-            kept.extra[events],
+            np.concatenate([old.segments, fresh.segments]),
+            np.concatenate([old.stats, fresh.stats]),
+            np.concatenate([old.times_us, fresh.times_us]),
+            np.concatenate([old.values, fresh.values]),
+            np.concatenate([old.run, fresh.run]),
+            np.concatenate([old.extra, fresh.extra]),
         )
-
-    def _append(self, p: Primitives) -> None:
-        n, n_events = len(self.starts_us), p.times_us.size
-        begin = self.stops[-1] if self.stops else self._head
-        stop = begin + n_events
-        if n == len(self._kept.segments) or stop > self._kept.times_us.size:
-            begin, stop = self._make_room(n_events)
-        kept = self._kept
-        kept.segments[n] = (
-            p.start_us,
-            p.end_us,
-            p.coverage,
-            p.quality,
-            n_events,
-            p.reason,
-            p.open_left,
-            p.open_right,
-        )
-        if self.shape.n_stats:
-            kept.stats[n] = p.stats if p.stats.size == self.shape.n_stats else np.nan
-        if n_events:
-            kept.times_us[begin:stop] = p.times_us
-            kept.values[begin:stop] = p.values
-            kept.run[begin:stop] = p.run
-        if n_events and self.shape.n_extra:
-            fits = p.extra.shape == (n_events, self.shape.n_extra)
-            kept.extra[begin:stop] = p.extra if fits else np.nan
-        self.starts_us.append(p.start_us)
-        self.ends_us.append(p.end_us)
-        self.stops.append(stop)
-
-    def _insert_before(self, p: Primitives) -> None:
-        """A segment out of order: those after it are put back one by one."""
-        at = bisect_left(self.starts_us, p.start_us)
-        same = self.starts_us[at] == p.start_us
-        later = [self.primitives(i, p.device_id, p.signal) for i in range(at + same, len(self))]
-        del self.starts_us[at:], self.ends_us[at:], self.stops[at:]
-        for one in (p, *later):
-            self._append(one)
 
     def primitives(self, i: int, device_id: str, signal: str) -> Primitives:
-        """Segment i as it was inserted, with copies of its arrays."""
-        view = self.view(i, i + 1)
-        segment = view.segments[0]
-        return Primitives(
-            device_id,
-            signal,
-            int(segment["start_us"]),
-            int(segment["end_us"]),
-            float(segment["coverage"]),
-            float(segment["quality"]),
-            FeatureReason(int(segment["reason"])),
-            view.times_us.copy(),
-            view.values.astype(np.float64),
-            view.run.copy(),
-            bool(segment["open_left"]),
-            bool(segment["open_right"]),
-            view.extra.copy(),
-            view.stats[0].copy(),
+        """Segment i, with copies of its arrays."""
+        n = len(self._faded)
+        if i >= n:
+            return self._fresh.primitives(i - n, device_id, signal)
+        p = self._faded.primitives(i, device_id, signal)
+        extra, stats = _lasting(self.kind)
+        wide = _wide(p.stats[None, :], stats, self.kind.n_stats)[0]
+        return p._replace(extra=_wide(p.extra, extra, self.kind.n_extra), stats=wide)
+
+    def _less(self, p: Primitives) -> Primitives:
+        extra, stats = _lasting(self.kind)
+        known = p.stats.size == self.kind.n_stats
+        return p._replace(
+            extra=p.extra[:, extra] if p.extra.shape[1] == self.kind.n_extra else p.extra,
+            stats=p.stats[stats] if known else p.stats,
         )
 
-    def _forget(self, n: int) -> None:
-        """Drop the first n segments; their events' room is taken back when more is needed."""
-        kept, last = self._kept, len(self)
-        self._head = self.stops[n - 1]
-        kept.segments[: last - n] = kept.segments[n:last]
-        kept.stats[: last - n] = kept.stats[n:last]
-        del self.starts_us[:n], self.ends_us[:n], self.stops[:n]
+    def _widened(self, kept: Arrays) -> Arrays:
+        extra, stats = _lasting(self.kind)
+        return kept._replace(
+            stats=_wide(kept.stats, stats, self.kind.n_stats),
+            extra=_wide(kept.extra, extra, self.kind.n_extra),
+        )
 
-    def _make_room(self, n_events: int) -> tuple[int, int]:
-        """Room for a segment of `n_events` more; returns where its events go."""
-        old = self.view(0, len(self))
-        n, used = len(self), old.times_us.size
-        rows = len(self._kept.segments)
-        rows = rows if n < rows else min(2 * rows, MOST_SEGMENTS + 1)
-        events = self._kept.times_us.size
-        while 3 * (used + n_events) > 2 * events:
-            events *= 2
-        self._kept = _room(self.shape, rows, events)
-        kept = self._kept
-        kept.segments[:n], kept.stats[:n] = old.segments, old.stats
-        kept.times_us[:used], kept.values[:used] = old.times_us, old.values
-        kept.run[:used], kept.extra[:used] = old.run, old.extra
-        self.stops = [stop - self._head for stop in self.stops]
-        self._head = 0
-        return used, used + n_events
+    def parts(self) -> tuple[Arrays, Arrays]:
+        """What has faded, and what is fresh; to be read only."""
+        return self._faded.view(0, len(self._faded)), self._fresh.view(0, len(self._fresh))
 
-    def to_state(self) -> list[bytes]:
-        """The content, nothing of the room around it."""
-        return [np.ascontiguousarray(part).tobytes() for part in self.view(0, len(self))]
+    @property
+    def shapes(self) -> tuple[Shape, Shape]:
+        """Shapes of `parts`."""
+        return self._faded.shape, self._fresh.shape
 
     @classmethod
-    def from_state(cls, shape: Shape, parts: Sequence[Any]) -> SignalRing:
-        """The ring that gave the state; ValueError if its parts do not fit each other."""
-        ring = cls(shape)
-        rows, stats, times_us, values, run, extra = parts
-        segments: NDArray[np.void] = np.frombuffer(rows, SEGMENT)
-        times_us = np.frombuffer(times_us, np.int64)
-        n, n_events = segments.size, times_us.size
-        counts = segments["n_events"]
-        if n > MOST_SEGMENTS or (counts < 0).any() or int(counts.sum()) != n_events:
-            raise ValueError("segments and events of a ring do not fit")
-        kept = _room(shape, max(n, _FIRST_ROOM), max(n_events, _FIRST_ROOM))
-        kept.segments[:n], kept.times_us[:n_events] = segments, times_us
-        kept.stats[:n] = np.frombuffer(stats, np.float32).reshape(n, shape.n_stats)
-        kept.values[:n_events] = np.frombuffer(values, np.float32)
-        kept.run[:n_events] = np.frombuffer(run, np.int16)
-        kept.extra[:n_events] = np.frombuffer(extra, np.float32).reshape(n_events, shape.n_extra)
-        ring._kept = kept
-        ring.starts_us = segments["start_us"].tolist()
-        ring.ends_us = segments["end_us"].tolist()
-        ring.stops = np.cumsum(counts).tolist()
+    def of(cls, kind: Kind, faded: Arrays, fresh: Arrays) -> SignalRing:
+        """The ring with these parts; ValueError if they do not fit each other."""
+        ring = cls(kind)
+        ring._faded = FlatRing.of(ring._faded.shape, faded)
+        ring._fresh = FlatRing.of(ring._fresh.shape, fresh)
+        if len(ring) > MOST_SEGMENTS:
+            raise ValueError("a ring holds too many segments")
         return ring
 
 
-def _room(shape: Shape, n_segments: int, n_events: int) -> Arrays:
-    """Empty arrays for so many segments and events."""
-    return Arrays(
-        np.empty(n_segments, SEGMENT),
-        np.empty((n_segments, shape.n_stats), np.float32),
-        np.empty(n_events, np.int64),
-        np.empty(n_events, np.float32),
-        np.empty(n_events, np.int16),
-        np.empty((n_events, shape.n_extra), np.float32),
+def _lasting(kind: Kind) -> tuple[list[int], list[int]]:
+    """Columns of events and of segments that last."""
+    extra, stats = kind.lasting_extra, kind.lasting_stats
+    return (
+        list(range(kind.n_extra) if extra is None else extra),
+        list(range(kind.n_stats) if stats is None else stats),
     )
+
+
+def _wide(part: NDArray[np.float32], columns: list[int], width: int) -> NDArray[np.float32]:
+    """A table with its columns in their places among `width`, NaN elsewhere."""
+    out = np.full((len(part), width), np.nan, np.float32)
+    out[:, columns] = part
+    return out

@@ -59,6 +59,8 @@ class ColumnScorer:
         if longer:
             raise ConfigError(f"not over {WINDOW}, and only that is scored: {', '.join(longer)}")
         self._shown = [(INDEX[name], baseline_column(name)) for name in features]
+        beside = (column for _, column in self._shown if column is not None)
+        self.reads = (*features, *(CATALOG[column].name for column in beside))
 
     def score(self, batch: AlignedBatch) -> list[Score]:
         """One `Score` per row of `batch`; a feature without a value is not among its evidence."""

@@ -10,7 +10,7 @@ import msgspec
 
 from features.align import AlignedBatch
 from models.news2 import MISSING, news2, news2_inputs
-from models.rule_inputs import PARAMETERS, evidence, modalities, select
+from models.rule_inputs import PARAMETERS, READS, evidence, modalities, select
 from models.score import Evidence, Score
 from streams.windows import Window
 
@@ -58,6 +58,7 @@ class LimitsScorer:
 
     name = "limits"
     model = "limits/1"
+    reads = READS
 
     def score(self, batch: AlignedBatch) -> list[Score]:
         """One `Score` per row of `batch`; see `models.rule_inputs.select` for precedence."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.align import AlignedBatch
-from models.rule_inputs import PARAMETERS, Inputs, evidence, modalities, select
+from models.rule_inputs import PARAMETERS, READS, Inputs, evidence, modalities, select
 from models.score import Evidence, RuleScore, Score
 from streams.windows import Window
 
@@ -196,6 +196,7 @@ class News2Scorer:
 
     name = "news2"
     model = "news2/1"
+    reads = READS
 
     def score(self, batch: AlignedBatch) -> list[Score]:
         """One `Score` per row of `batch`; see `models.rule_inputs.select` for precedence."""

@@ -51,6 +51,7 @@ _FEATURES = (
     "pulse_mean_bpm",
     "temp_mean_c",
 )
+READS = _FEATURES  # every catalogue feature that a rule score looks at
 _CONCEPTS = (
     "resp_rate",
     "spo2",

@@ -80,7 +80,11 @@ class Word(NamedTuple):
 
 
 class Scorer(Protocol):
-    """Batched, deterministic, no I/O; state per patient lives in the engine's snapshot."""
+    """Batched, deterministic, no I/O; state per patient lives in the engine's snapshot.
+
+    A scorer may have `reads`, the names of all catalogue features it looks at: then windows that
+    may be scored again are kept with those only.
+    """
 
     name: str
     model: str

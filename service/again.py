@@ -15,6 +15,7 @@ import numpy as np
 
 from features.align import AlignedBatch, FeatureBatch, attach
 from features.asof import AsOf, FactsAt, facts_at
+from features.catalog import CATALOG, FeatureReason
 from features.intervals import Ints
 from models.score import Score, Scorer, StatefulScorer
 from service.patient import Cause, Patient
@@ -118,14 +119,21 @@ def _rows(facts: FactsAt, at: Sequence[int]) -> FactsAt:
 
 def _aligned(rows: Sequence[Kept], facts: FactsAt, stores: Sequence[AsOf]) -> AlignedBatch:
     """Kept windows as scorers take them."""
+    shape = (len(rows), len(CATALOG))
     batch = FeatureBatch(
         tuple(row.window for row in rows),
-        np.stack([row.value for row in rows]),
-        np.stack([row.quality for row in rows]),
-        np.stack([row.coverage for row in rows]),
-        np.stack([row.n for row in rows]),
-        np.stack([row.reason for row in rows]),
+        np.full(shape, np.nan),
+        np.zeros(shape, np.float32),
+        np.zeros(shape, np.float32),
+        np.zeros(shape, np.int32),
+        np.full(shape, FeatureReason.OTHER_WINDOW, np.uint8),
     )
+    for i, row in enumerate(rows):
+        batch.value[i, row.columns] = row.value
+        batch.quality[i, row.columns] = row.quality
+        batch.coverage[i, row.columns] = row.coverage
+        batch.n[i, row.columns] = row.n
+        batch.reason[i, row.columns] = row.reason
     return attach(batch, facts, stores)
 
 

@@ -105,6 +105,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ticks: str = "wall"
     checkpoint_s: float = 5.0
+    snapshot_s: float = 30.0
     batch: int = 256
     within_s: float = 0.25
     data_dir: str = ".vigil/worker"
@@ -388,6 +389,7 @@ def _check(config: Config, place: str) -> None:
         (config.feed.patients in ("all", "admitted"), "feed.patients must be all or admitted"),
         (config.worker.ticks in ("wall", "recorded"), "worker.ticks must be wall or recorded"),
         (0.1 <= config.worker.checkpoint_s <= 300, "worker.checkpoint_s must be 0.1 to 300"),
+        (0.1 <= config.worker.snapshot_s <= 3600, "worker.snapshot_s must be 0.1 to 3600"),
         (1 <= config.worker.batch <= 10_000, "worker.batch must be 1 to 10000"),
         (0.01 <= config.worker.within_s <= 10, "worker.within_s must be 0.01 to 10"),
         (-1 <= config.worker.http_port <= 65_535, "worker.http_port must be -1 to 65535"),

@@ -6,6 +6,7 @@ then carries them out in batches over all patients. Batching changes cost, never
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -20,9 +21,10 @@ from service.settle import USE_MODEL, Emitted, Judges, RefusedCommand, settle
 from service.snapshot import pack, unpack
 from streams.clock import TimingSpec
 from streams.codec import encode, kind_of
+from streams.device import Arrival
 from streams.errors import SnapshotMismatch
 from streams.partition import partition_of
-from streams.processor import Output, Outputs
+from streams.processor import Loaded, Output, Outputs
 from streams.records import (
     ANYONE,
     AlertCommand,
@@ -75,6 +77,7 @@ class Engine:
         self._partitions = partitions
         self._patients: dict[int, dict[str, Patient]] = {}
         self._touched: dict[str, tuple[Patient, int]] = {}
+        self._incomplete: set[int] = set()  # partitions whose patients still miss samples
         self._said: list[Emitted] = []  # while routing: refusals, and what stands for all says
         self._handlers: dict[type, Callable[[int, LogRecord], None]] = {
             SignalBundle: self._route_chunks,
@@ -86,6 +89,7 @@ class Engine:
 
     def feed(self, records: Sequence[LogRecord]) -> Outputs:
         """Apply records in order; see `streams.processor.Processor`."""
+        assert not self._incomplete, "restored patients must be complete first"
         for index, record in enumerate(records):
             self._route(index, record)
         settled = settle(list(self._touched.values()), self._judges)
@@ -96,16 +100,23 @@ class Engine:
         emitted.sort(key=lambda e: (e.at, e.patient_id))
         return Outputs(tuple(e.output for e in emitted))
 
-    def snapshots(self, partition: int) -> list[tuple[str, int, bytes]]:
+    def snapshots(self, partition: int, share: float = 1.0) -> list[tuple[str, int, bytes]]:
         """Changed patients' states; see `streams.processor.Processor`."""
-        changed = [p for p in self._patients.get(partition, {}).values() if p.dirty]
+        own = self._patients.get(partition, {})
+        changed = sorted((p for p in own.values() if p.dirty), key=_longest_changed)
         # Who stands for all comes last: stored up to an offset, so is everybody who heard it.
-        changed.sort(key=lambda patient: patient.patient_id == ANYONE)
+        if not any(patient.patient_id == ANYONE for patient in changed):
+            changed = changed[: math.ceil(share * len(own))]
         for patient in changed:
             patient.dirty = False
         return [(p.patient_id, p.frontier, pack(p, self._memories(p.patient_id))) for p in changed]
 
-    def restore(self, partition: int, patient_id: str, state: bytes) -> int:
+    def unstored(self, partition: int) -> int | None:
+        """Lowest offset of a change not given yet; see `streams.processor.Processor`."""
+        own = self._patients.get(partition, {}).values()
+        return min((p.since for p in own if p.dirty), default=None)
+
+    def restore(self, partition: int, patient_id: str, state: bytes) -> Loaded:
         """Load one patient; see `streams.processor.Processor`."""
         patient, memories = unpack(state, self._timing, CONTEXT_US, self._policy)
         if patient.patient_id != patient_id:
@@ -114,13 +125,34 @@ class Engine:
         for seat in self._judges.seats:
             seat.forget(patient_id)
             seat.remember(patient_id, memories.get(seat.name, {}))
-        return patient.frontier
+        self._incomplete.add(partition)
+        return Loaded(patient.frontier, patient.replay_offset())
+
+    def refill(self, records: Sequence[LogRecord]) -> None:
+        """Give samples back; see `streams.processor.Processor`."""
+        for record in records:
+            if not isinstance(record.record, SignalBundle):
+                continue
+            own = self._patients.get(record.partition, {})
+            by_patient: dict[str, dict[int, Chunk]] = {}
+            for place, chunk in enumerate(record.record.chunks):
+                by_patient.setdefault(chunk.patient_id, {})[place] = chunk
+            for patient_id, chunks in by_patient.items():
+                if patient_id in own:
+                    own[patient_id].refill(record.offset, chunks)
+
+    def complete(self, partition: int) -> None:
+        """Check what was refilled; see `streams.processor.Processor`."""
+        for patient in self._patients.get(partition, {}).values():
+            patient.complete()
+        self._incomplete.discard(partition)
 
     def drop(self, partition: int) -> None:
         """Forget a partition; see `streams.processor.Processor`."""
         for patient_id in self._patients.pop(partition, {}):
             for seat in self._judges.seats:
                 seat.forget(patient_id)
+        self._incomplete.discard(partition)
 
     def _memories(self, patient_id: str) -> dict[str, dict[str, bytes]]:
         """What every model keeps of a patient, by model and version."""
@@ -256,7 +288,8 @@ class Engine:
         if record.offset < patient.frontier:
             return []
         self._touch(patient, record)
-        faults, duplicates = patient.on_chunks(index, own, record.append_us)
+        arrival = Arrival(record.offset, record.append_us)
+        faults, duplicates = patient.on_chunks(index, own, arrival)
         self.counters["duplicate_samples"] += duplicates
         return faults
 
@@ -314,6 +347,8 @@ class Engine:
         return patient
 
     def _touch(self, patient: Patient, record: LogRecord) -> None:
+        if not patient.dirty and patient.patient_id not in self._touched:
+            patient.since = record.offset
         patient.frontier = record.offset + 1
         self._touched[patient.patient_id] = (patient, record.partition)
 
@@ -334,3 +369,7 @@ class Engine:
         self.counters[f"rejected.{rejected.reason}"] += 1
         output: Output = dead_letter(record, rejected, Caused(record.partition, record.append_us))
         self._said.append(Emitted(index, rejected.patient_id, output))
+
+
+def _longest_changed(patient: Patient) -> tuple[bool, int, str]:
+    return patient.patient_id == ANYONE, patient.since, patient.patient_id

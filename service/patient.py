@@ -7,7 +7,7 @@ patients. Not here: what a segment means or when to alert.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -18,7 +18,7 @@ from features.facts import Fact
 from features.memory import Memory
 from service.recent import Recent
 from streams.clock import TimingSpec
-from streams.device import Device
+from streams.device import Arrival, Device
 from streams.records import AlertCommand, Chunk, DeviceStatus, Reason
 from streams.segments import Segment
 from streams.windows import (
@@ -135,6 +135,7 @@ class Patient:
         self.machine = machine
         self.models: dict[str, str] = {}  # model -> version that the log says speaks for them
         self.dirty = False
+        self.since = 0  # when dirty: offset below which nothing changed it since its last snapshot
         self.ops: deque[Op] = deque()
         self._timing = timing
         self._waits = timing.waits
@@ -144,10 +145,10 @@ class Patient:
         self._delay_us = self._slack_us + self._waits.slab_us + 1
 
     def on_chunks(
-        self, index: int, chunks: Sequence[tuple[int, Chunk]], append_us: int
+        self, index: int, chunks: Sequence[tuple[int, Chunk]], arrival: Arrival
     ) -> tuple[list[tuple[int, Reason]], int]:
         """Store chunks; returns refusals (position in the bundle, reason) and duplicates."""
-        self._see(append_us)
+        self._see(arrival.append_us)
         self.dirty = True
         by_device: dict[str, list[tuple[int, Chunk]]] = {}
         for item in chunks:
@@ -160,7 +161,7 @@ class Patient:
             if device is None:
                 faults += [(position, Reason.TOO_MANY) for position, _ in own]
                 continue
-            done = device.ingest(own, append_us, self.clock_us)
+            done = device.ingest(own, arrival, self.clock_us)
             faults += done.faults
             duplicates += done.duplicates
             segments += done.segments
@@ -168,6 +169,25 @@ class Patient:
                 self._hear(index, device, done.heard)
         self._emit(index, segments)
         return faults, duplicates
+
+    def replay_offset(self) -> int:
+        """Lowest offset from which a restored patient must be given its chunks again."""
+        own = [device.first_offset() for device in self.devices.values()]
+        return min((offset for offset in own if offset is not None), default=self.frontier)
+
+    def refill(self, offset: int, chunks: Mapping[int, Chunk]) -> None:
+        """Take back samples that a record brought before the snapshot, by place in its bundle."""
+        by_device: dict[str, dict[int, Chunk]] = {}
+        for place, chunk in chunks.items():
+            by_device.setdefault(chunk.device_id, {})[place] = chunk
+        for device_id, own in by_device.items():
+            if device_id in self.devices:
+                self.devices[device_id].refill(offset, own)
+
+    def complete(self) -> None:
+        """All is there again; `SnapshotMismatch` if it is not."""
+        for device in self.devices.values():
+            device.complete()
 
     def on_event(self, index: int, fact: Fact, append_us: int) -> None:
         """Queue a clinical event that the engine has checked."""

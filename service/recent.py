@@ -9,12 +9,15 @@ Invariant: at most `MOST_ROWS` windows and `MOST_TICKS` times, whatever arrives.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.align import FeatureBatch
+from features.catalog import CATALOG, INDEX
+from models.score import Scorer, StatefulScorer
 from streams.windows import Window
 
 MOST_ROWS: Final = 7  # a minute of windows
@@ -27,7 +30,8 @@ class Kept(NamedTuple):
     window: Window
     decided_us: int  # of revision 0, from which the patience counts
     pages: bool
-    value: NDArray[np.float64]  # [F], as the columns of `FeatureBatch`
+    columns: NDArray[np.int16]  # [K] features that a scorer looks at
+    value: NDArray[np.float64]  # [K], these columns of `FeatureBatch`
     quality: NDArray[np.float32]
     coverage: NDArray[np.float32]
     n: NDArray[np.int32]
@@ -45,11 +49,13 @@ class Recent:
         self.rows: list[Kept] = []
         self.ticks: list[int] = []  # Ticks that followed a fact, ascending
 
-    def keep(self, batch: FeatureBatch, row: int, *, pages: bool) -> Kept:
-        """Keep a window that was just scored; returns it."""
+    def keep(
+        self, batch: FeatureBatch, row: int, columns: NDArray[np.int16], *, pages: bool
+    ) -> Kept:
+        """Keep these columns of a window that was just scored; returns it."""
         window = batch.windows[row]
-        parts = (part[row].copy() for part in batch[1:])
-        kept = Kept(window, window.known_us, pages, *parts)
+        parts = (part[row, columns] for part in batch[1:])
+        kept = Kept(window, window.known_us, pages, columns, *parts)
         if self.patience_us:
             oldest_us = kept.decided_us - self.patience_us
             rows = [row for row in self.rows if row.decided_us >= oldest_us]
@@ -89,6 +95,15 @@ class Recent:
         return recent
 
 
+def columns_of(scorers: Iterable[Scorer | StatefulScorer]) -> NDArray[np.int16]:
+    """Catalogue columns that any of the scorers looks at; all when one does not say."""
+    reads = [getattr(scorer, "reads", None) for scorer in scorers]
+    if any(names is None for names in reads):
+        return np.arange(len(CATALOG), dtype=np.int16)
+    named = {INDEX[name] for names in reads for name in names or ()}
+    return np.array(sorted(named), np.int16)
+
+
 def _packed(kept: Kept) -> list[Any]:
     """A row; of columns without anything only the reason."""
     there = ~np.isnan(kept.value) | (kept.quality != 0) | (kept.coverage != 0) | (kept.n != 0)
@@ -97,6 +112,7 @@ def _packed(kept: Kept) -> list[Any]:
         list(kept.window),
         kept.decided_us,
         kept.pages,
+        kept.columns.astype("<i2").tobytes(),
         kept.reason.tobytes(),
         np.packbits(there).tobytes(),
         *(part[there].tobytes() for part in parts),
@@ -104,14 +120,17 @@ def _packed(kept: Kept) -> list[Any]:
 
 
 def _unpacked(state: list[Any]) -> Kept:
-    window, decided_us, pages, reason, bits, *parts = state
+    window, decided_us, pages, names, reason, bits, *parts = state
+    columns = np.frombuffer(names, "<i2").astype(np.int16)
     reasons = np.frombuffer(reason, np.uint8).copy()
+    if columns.size != reasons.size or (columns.size and columns.max() >= len(CATALOG)):
+        raise ValueError("a window to be scored again does not fit its columns")
     there = np.unpackbits(np.frombuffer(bits, np.uint8), count=len(reasons)).astype(bool)
-    columns: list[NDArray[Any]] = []
+    tables: list[NDArray[Any]] = []
     empty = ((np.float64, np.nan), (np.float32, 0), (np.float32, 0), (np.int32, 0))
     for (dtype, nothing), data in zip(empty, parts, strict=True):
-        column = np.full(len(reasons), nothing, dtype)
-        column[there] = np.frombuffer(data, dtype)
-        columns.append(column)
-    value, quality, coverage, n = columns
-    return Kept(Window(*window), decided_us, pages, value, quality, coverage, n, reasons)
+        table = np.full(len(reasons), nothing, dtype)
+        table[there] = np.frombuffer(data, dtype)
+        tables.append(table)
+    value, quality, coverage, n = tables
+    return Kept(Window(*window), decided_us, pages, columns, value, quality, coverage, n, reasons)

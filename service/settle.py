@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alerts.alert import AlertEvent
 from alerts.commands import Refused
@@ -46,6 +47,7 @@ from service.patient import (
     TickOp,
     WindowOp,
 )
+from service.recent import columns_of
 from streams.processor import Output
 from streams.records import AlertCommand
 from streams.windows import LONGEST_US
@@ -105,6 +107,11 @@ class Judges(NamedTuple):
     scorers: Sequence[Scorer] = ()
     seats: Sequence[StatefulScorer] = ()
     timed: Timed = untimed
+
+    @property
+    def columns(self) -> NDArray[np.int16]:
+        """Catalogue features that any of them looks at."""
+        return columns_of((*self.scorers, *self.seats))
 
 
 USE_MODEL = "use_model"  # of "name@version", an `AlertCommand`
@@ -245,7 +252,7 @@ def _windows(
         out.emitted.append(emit)
     scored = [i for i, (_, window) in enumerate(rows) if window.name == SCORED_WINDOW]
     chosen = [owners[i] for i in scored]
-    taken = _take(batch, scored)
+    taken, columns = _take(batch, scored), judges.columns
     stores = [patient.asof for patient, _ in chosen]
     aligned = attach(taken, _rows_of(facts, scored), stores)
     scores = _scores(aligned, judges)
@@ -255,7 +262,7 @@ def _windows(
     for i, ((patient, op), own) in enumerate(zip(chosen, scores, strict=True)):
         _judge(patient, op, own, (partition[patient.patient_id], op.pages), out)
         _watch(patient, op, words[i], partition[patient.patient_id], out)
-        kept = patient.recent.keep(taken, i, pages=op.pages)
+        kept = patient.recent.keep(taken, i, columns, pages=op.pages)
         for now_us in patient.recent.missed(kept):
             _revise([Again(patient, op.cause, kept, now_us)], judges, partition, out)
             kept = patient.recent.rows[-1]

@@ -1,7 +1,7 @@
 """Silences and maintenance in force, as the workers last stored them.
 
 The engine's state is the only place that has them: the log forgets after a day. So the list is as
-old as the last checkpoint (`worker.checkpoint_s`). Not here: making one (`service.alert_desk`).
+old as the last snapshot (at most `worker.snapshot_s`). Not here: making one (`service.alert_desk`).
 """
 
 from __future__ import annotations

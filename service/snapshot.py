@@ -1,11 +1,12 @@
 """A patient's whole engine state as bytes, versioned; another version is refused, not guessed.
 
-The raw buffers are inside (docs/adr/0004): a restored patient needs nothing from before its
-frontier, so the committed offset is simply the position every snapshot has reached.
+Raw samples are not inside, but where on the log they can be read again (docs/adr/0062): a restored
+patient is whole once its samples were given back.
 """
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import msgspec
@@ -22,8 +23,10 @@ from streams.clock import TimingSpec
 from streams.device import Device, DeviceState
 from streams.errors import SnapshotMismatch
 
-SNAPSHOT_VERSION = 4
-
+SNAPSHOT_VERSION = 5
+_MAGIC = b"vigil-state"  # then the version, one byte, then zlib; until version 4 plain MessagePack
+_LEVEL = 2  # of zlib: higher ones take twice the time for a twentieth of the bytes
+_MOST_BYTES = 64 * 1024 * 1024  # unpacked: a snapshot is a few hundred kB at most
 
 Memories = dict[str, dict[str, bytes]]  # state by model and version
 
@@ -56,7 +59,7 @@ _DECODER = msgspec.msgpack.Decoder(PatientState)
 def pack(patient: Patient, memories: Memories) -> bytes:
     """Bytes of a patient with nothing left to do, and of what models keep of them."""
     assert not patient.ops, "a snapshot between feeds only"
-    return _ENCODER.encode(
+    state = _ENCODER.encode(
         PatientState(
             SNAPSHOT_VERSION,
             catalog_hash(),
@@ -66,7 +69,7 @@ def pack(patient: Patient, memories: Memories) -> bytes:
             patient.cursor_us,
             patient.started,
             patient.covered_us,
-            [device.state() for device in patient.devices.values()],
+            [device.state(patient.clock_us) for device in patient.devices.values()],
             patient.life,
             patient.memory.to_state(),
             patient.asof.to_state(),
@@ -76,6 +79,7 @@ def pack(patient: Patient, memories: Memories) -> bytes:
             memories,
         )
     )
+    return _MAGIC + bytes((SNAPSHOT_VERSION,)) + zlib.compress(state, _LEVEL)
 
 
 def standing(state: bytes) -> Standing:
@@ -110,11 +114,7 @@ def unpack(
     """
     kept = _decoded(state)
     if (kept.version, kept.catalog) != (SNAPSHOT_VERSION, catalog_hash()):
-        raise SnapshotMismatch(
-            f"stored engine state is version {kept.version}, catalogue {kept.catalog}; this build "
-            f"needs {SNAPSHOT_VERSION}, {catalog_hash()}. Start from a topic prefix of its own, or "
-            "run the build that wrote it."
-        )
+        raise _other(f"{kept.version}, catalogue {kept.catalog}")
     try:
         return _rebuilt(kept, timing, context_us, policy), kept.memories
     except (ValueError, TypeError, KeyError) as error:
@@ -125,10 +125,41 @@ def unpack(
 
 
 def _decoded(state: bytes) -> PatientState:
+    """The state itself; whatever is not of this version is refused before it is looked into."""
+    version = _version_of(state)
+    if version != SNAPSHOT_VERSION:
+        raise _other("unknown" if version is None else str(version))
     try:
-        return _DECODER.decode(state)
-    except (ValueError, RecursionError) as error:
+        return _DECODER.decode(_inflated(state[len(_MAGIC) + 1 :]))
+    except (ValueError, RecursionError, zlib.error) as error:
         raise SnapshotMismatch("stored engine state cannot be read by this build") from error
+
+
+def _inflated(packed: bytes) -> bytes:
+    unpacker = zlib.decompressobj()
+    state = unpacker.decompress(packed, _MOST_BYTES)
+    if not unpacker.eof or unpacker.unused_data:
+        raise ValueError("cut short, too long, or followed by something else")
+    return state
+
+
+def _version_of(state: bytes) -> int | None:
+    """The version that wrote the bytes; None for what no version wrote."""
+    if state.startswith(_MAGIC) and len(state) > len(_MAGIC):
+        return state[len(_MAGIC)]
+    try:
+        old = msgspec.msgpack.decode(state)
+    except (ValueError, RecursionError):
+        return None
+    first = old[0] if isinstance(old, list) and old else None
+    return first if isinstance(first, int) and 0 < first < SNAPSHOT_VERSION else None
+
+
+def _other(version: str) -> SnapshotMismatch:
+    return SnapshotMismatch(
+        f"stored engine state is version {version}; this build needs {SNAPSHOT_VERSION}, catalogue "
+        f"{catalog_hash()}. Start from a topic prefix of its own, or run the build that wrote it."
+    )
 
 
 def _rebuilt(

@@ -35,6 +35,7 @@ def settings_of(config: Config) -> WorkerSettings:
         instance=worker.instance or socket.gethostname(),
         ticks="wall" if worker.ticks == "wall" else "recorded",
         checkpoint_s=worker.checkpoint_s,
+        snapshot_s=worker.snapshot_s,
         take_records=worker.batch,
         take_within_s=worker.within_s,
         datadir=str(Path(worker.data_dir).resolve()),

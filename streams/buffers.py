@@ -7,20 +7,28 @@ never on chunk sizes, order or repetition. The first copy of a sample wins.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.errors import SnapshotMismatch
 from streams.ranges import Ranges, add, overlap
-from streams.records import MISSING_SAMPLE, Chunk, Reason
+from streams.records import Chunk, Reason
+from streams.samples import Samples, Stretch
 from streams.segments import SEGMENT_US
+from streams.sources import Source, Sources, from_differences
 
 EPOCH_TOLERANCE_US = 100_000  # phone time stamps jitter by tens of ms; a restart is seconds
 MAX_EPOCHS = 4
 NEVER_US = 2**62
 _GRID_EPS = 1e-6  # samples; absorbs float noise when a sample lies exactly on a border
+_GONE = (
+    "the log no longer holds the samples that stored engine state rests on; restore the log, or "
+    "start from a topic prefix of its own"
+)
 _MOST_REACH_US = 1e6  # a sample of a slow signal says nothing of the minutes until the next
 
 
@@ -33,16 +41,26 @@ class Epoch(msgspec.Struct, array_like=True):
 
 
 class BufferState(msgspec.Struct, array_like=True):
-    """A buffer for the snapshot: only the filled span travels."""
+    """A buffer for the snapshot: where its samples can be read again, and few of them itself."""
 
     fs_hz: float
     unit: str
     epochs: list[Epoch]
     cut_us: int | None
     base: int
-    data: bytes
-    have: bytes
+    top: int
+    own: Stretch | None  # samples from `base` on that no chunk needs to bring
+    sources: list[int]  # of the rest, as `Sources.since`
+    whole: bool  # how `checksum` is taken
+    checksum: int
     ranges: Ranges
+
+
+class Place(NamedTuple):
+    """Where on the log a chunk is: offset of its record, place in its bundle."""
+
+    offset: int
+    chunk: int
 
 
 class Inserted(NamedTuple):
@@ -55,21 +73,28 @@ class Inserted(NamedTuple):
     end_us: int  # event time the chunk reaches: its last sample and that sample's own stretch
 
 
+class _Awaited(NamedTuple):
+    """What a restored buffer must still be given."""
+
+    state: BufferState
+    sources: dict[int, list[Source]]  # by offset; one that came is taken out
+
+
 class SignalBuffer:
     """Samples of one signal of one device; see the module's invariant."""
 
     __slots__ = (
+        "_awaited",
         "_capacity",
-        "_data",
-        "_have",
+        "_own",
         "_reach_us",
-        "base",
+        "_samples",
+        "_sources",
         "context_us",
         "cut_us",
         "epochs",
         "fs_hz",
         "ranges",
-        "top",
         "unit",
     )
 
@@ -78,14 +103,24 @@ class SignalBuffer:
         self.unit = unit
         self.epochs: list[Epoch] = []
         self.cut_us: int | None = None  # start of the next segment; None before the first cut
-        self.base = 0  # internal index of _data[0]
-        self.top = 0  # one past the highest filled index
         self.ranges: Ranges = []  # indexes received: tells a repetition from late data
         self.context_us = context_us
         self._reach_us = min(1e6 / fs_hz, _MOST_REACH_US)
         self._capacity = max(64, math.ceil(capacity_us * fs_hz / 1e6))
-        self._data: NDArray[np.float32] = np.full(0, np.nan, np.float32)
-        self._have: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self._samples = Samples()
+        self._sources = Sources()
+        self._own = 0  # index below which no source is known: those samples are kept by value
+        self._awaited: _Awaited | None = None  # restored, and its samples still to be read
+
+    @property
+    def base(self) -> int:
+        """Lowest index that may hold a sample."""
+        return self._samples.base
+
+    @property
+    def top(self) -> int:
+        """One past the highest filled index."""
+        return self._samples.top
 
     def sample_us(self, index: int) -> float:
         """Event time of internal index `index`, µs (fractions kept)."""
@@ -106,11 +141,20 @@ class SignalBuffer:
             return math.floor(self.sample_us(self.epochs[0].index)) + self.context_us
         return self.cut_us + SEGMENT_US + self.context_us
 
-    def insert(self, chunk: Chunk, first: int, count: int, offset_us: int) -> Inserted:
-        """Store samples `[first, first + count)` of `chunk`; what was there before stays.
+    def insert(self, chunk: Chunk, place: Place, span: tuple[int, int], offset_us: int) -> Inserted:
+        """Store samples of `chunk`; what was there before stays.
 
-        `offset_us` maps the device's clock to event time.
+        Parameters
+        ----------
+        chunk : Chunk
+        place : Place
+            Where it can be read again.
+        span : (first, count)
+            Which of its samples.
+        offset_us : int
+            Maps the device's clock to event time.
         """
+        first, count = span
         start_us = chunk.start_us + offset_us + round(first * 1e6 / self.fs_hz)
         start = self._locate(chunk.first_sample + first, start_us)
         stop = start + count
@@ -123,28 +167,18 @@ class SignalBuffer:
             return Inserted(0, repeated, late, fault, end_us)
         if not self._make_room(start + past, stop):
             return Inserted(0, repeated, count - repeated, Reason.TOO_LATE, end_us)
-        raw = np.frombuffer(chunk.data, "<i2", count - past, 2 * (first + past))
-        old, clash = self._write(start + past, _values(raw, chunk.scale, chunk.offset))
+        source = Source(*place, first + past, start + past, count - past)
+        old, clash = self._write(chunk, source)
+        if old < source.size:
+            self._sources.add(source)
         self.ranges = add(self.ranges, start + past, stop)
         fault = Reason.CONFLICT if clash else Reason.TOO_LATE if late else None
         return Inserted(count - past - old, old + repeated, late, fault, end_us)
 
-    def _write(self, start: int, values: NDArray[np.float32]) -> tuple[int, bool]:
+    def _write(self, chunk: Chunk, source: Source) -> tuple[int, bool]:
         """Fill in what is not there yet; returns how much was, and whether it differed."""
-        span = slice(start - self.base, start - self.base + len(values))
-        have = self._have[span]
-        old = int(np.count_nonzero(have)) if start < self.top else 0
-        clash = False
-        if old:
-            kept = self._data[span]
-            same = (kept == values) | (np.isnan(kept) & np.isnan(values))
-            clash = not np.all(same[have])
-            kept[~have] = values[~have]
-        else:
-            self._data[span] = values
-        have[:] = True
-        self.top = max(self.top, start + len(values))
-        return old, clash
+        raw = np.frombuffer(chunk.data, "<i2", source.size, 2 * source.first)
+        return self._samples.write(source.start, raw, (chunk.scale, chunk.offset))
 
     def cut(self, until_us: int) -> list[tuple[int, float, NDArray[np.float32]]]:
         """Segments whose core and right context end by `until_us` (event time), in order.
@@ -171,7 +205,7 @@ class SignalBuffer:
         """The next grid border with data at or after it, or the last one that is due."""
         assert self.cut_us is not None
         following = self.cut_us + SEGMENT_US
-        rest = self._have[max(0, self._index_at(following) - self.base) : self.top - self.base]
+        rest = self._samples.have(self._index_at(following), self.top)
         hit = int(np.argmax(rest)) if rest.any() else -1
         if hit >= 0:
             first = max(self._index_at(following), self.base) + hit
@@ -187,11 +221,10 @@ class SignalBuffer:
         lo, hi = max(first, self.base), min(first + len(samples), self.top)
         if lo >= hi:
             return None
-        samples[lo - first : hi - first] = self._data[lo - self.base : hi - self.base]
         core = slice(self._index_at(core_us), self._index_at(core_us + SEGMENT_US))
-        have = self._have[max(0, core.start - self.base) : max(0, core.stop - self.base)]
-        if not have.any():
+        if not self._samples.have(core.start, core.stop).any():
             return None
+        samples[lo - first : hi - first] = self._samples.read(lo, hi)
         epoch = self._epoch_at(max(core.start, self.base))
         first_us = (epoch.start_us - core_us) + (first - epoch.index) * 1e6 / self.fs_hz
         return first_us, samples
@@ -252,67 +285,108 @@ class SignalBuffer:
         return min(count, max(0, self._index_at(self.cut_us) - start))
 
     def _make_room(self, start: int, stop: int) -> bool:
-        """Let the array cover `[start, stop)`, forgetting what no open segment needs."""
-        if not len(self._data):
-            self.base = self.top = start
-            self._data = np.full(self._capacity, np.nan, np.float32)
-            self._have = np.zeros(self._capacity, np.bool_)
-        if self.base <= start and stop <= self.base + self._capacity:
+        """Let `[start, stop)` be stored, forgetting what no open segment needs."""
+        if self._samples.fits(start, stop):
             return True
-        if self.cut_us is None:
-            low = min(start, self.base)
-        else:
-            low = self._index_at(self.cut_us - self.context_us)
-        if max(stop, self.top) - low > self._capacity or start < low:
+        low = self._low(start)
+        if max(stop, self.top if self._begun() else stop) - low > self._capacity or start < low:
             return False
-        self._move(low)
+        self._samples.reserve(low, start, stop, self._capacity)
+        self._sources.forget(self.base)
         return True
 
-    def _move(self, base: int) -> None:
-        data = np.full(self._capacity, np.nan, np.float32)
-        have = np.zeros(self._capacity, np.bool_)
-        lo, hi = max(base, self.base), self.top
-        if lo < hi:
-            data[lo - base : hi - base] = self._data[lo - self.base : hi - self.base]
-            have[lo - base : hi - base] = self._have[lo - self.base : hi - self.base]
-        self._data, self._have, self.base = data, have, base
-        self.top = max(self.top, base)
+    def _begun(self) -> bool:
+        return self.top > self.base
 
-    def state(self) -> BufferState:
-        """What the snapshot keeps."""
-        filled = slice(0, self.top - self.base)
+    def _low(self, start: int) -> int:
+        """The lowest index that an open segment may need, when samples come from `start` on."""
+        if self.cut_us is None:
+            return min(start, self.base) if self._begun() else start
+        return self._index_at(self.cut_us - self.context_us)
+
+    def first_offset(self) -> int | None:
+        """Lowest offset of the log at which samples still needed can be read; None: none are."""
+        return self._sources.first_offset()
+
+    def state(self, *, keep: bool) -> BufferState:
+        """What the snapshot keeps; with `keep` the samples themselves, not where they are."""
+        base = max(self._low(self.top), self.base) if self._begun() else self.top
+        base = min(base, self.top)
+        own = self.top if keep else min(max(self._own, base), self.top)
+        stretch = self._samples.stretch(base, own) if own > base else None
+        whole = self._samples.whole and base < self.top
         return BufferState(
             self.fs_hz,
             self.unit,
             list(self.epochs),
             self.cut_us,
-            self.base,
-            self._data[filled].tobytes(),
-            np.packbits(self._have[filled]).tobytes(),
+            base,
+            self.top,
+            stretch,
+            [] if keep else self._sources.since(own),
+            whole,
+            self._samples.checksum(base, whole=whole),
             self.ranges,
         )
 
     @classmethod
     def from_state(cls, state: BufferState, context_us: int, capacity_us: int) -> SignalBuffer:
-        """The buffer that gave `state`."""
+        """The buffer that gave `state`, once `refill` has brought what its sources name.
+
+        ValueError if the state is not whole.
+        """
         buffer = cls(state.fs_hz, state.unit, context_us, capacity_us)
-        buffer.epochs, buffer.cut_us, buffer.base = list(state.epochs), state.cut_us, state.base
+        buffer.epochs, buffer.cut_us = list(state.epochs), state.cut_us
         buffer.ranges = state.ranges
-        data = np.frombuffer(state.data, np.float32)
-        buffer.top = state.base + len(data)
-        if len(data):
-            buffer._data = np.full(buffer._capacity, np.nan, np.float32)
-            buffer._have = np.zeros(buffer._capacity, np.bool_)
-            buffer._data[: len(data)] = data
-            have = np.unpackbits(np.frombuffer(state.have, np.uint8), count=len(data))
-            buffer._have[: len(data)] = have.astype(np.bool_)
+        samples = buffer._samples
+        samples.base = samples.top = buffer._own = state.base
+        if state.own is not None:
+            samples.put(state.base, state.own, buffer._capacity)
+            buffer._own = samples.top
+        buffer._sources = from_differences(state.sources)
+        awaited: dict[int, list[Source]] = {}
+        for source in buffer._sources:
+            awaited.setdefault(source.offset, []).append(source)
+        buffer._awaited = _Awaited(state, awaited)
         return buffer
 
+    def refill(self, offset: int, signal: str, chunks: Mapping[int, Chunk]) -> None:
+        """Take the samples that this record brought before; its chunks by their place in it.
 
-def _values(raw: NDArray[np.int16], scale: float, offset: float) -> NDArray[np.float32]:
-    values = raw * np.float32(scale)
-    values += np.float32(offset)
-    missing = raw == MISSING_SAMPLE
-    if missing.any():
-        values[missing] = np.nan
-    return values
+        Raises
+        ------
+        SnapshotMismatch
+            If the log holds something else there.
+        """
+        if self._awaited is None:
+            return
+        for source in self._awaited.sources.pop(offset, ()):
+            chunk = chunks.get(source.place)
+            long_enough = chunk is not None and len(chunk.data) >= 2 * (source.first + source.size)
+            if chunk is None or chunk.signal != signal or not long_enough:
+                raise SnapshotMismatch(_GONE)
+            self._refill_from(chunk, source, self._awaited.state.base)
+
+    def _refill_from(self, chunk: Chunk, source: Source, base: int) -> None:
+        low, stop = max(source.start, base), source.start + source.size
+        self._samples.reserve(min(self.base, low), low, stop, self._capacity)
+        skip = low - source.start
+        part = Source(source.offset, source.place, source.first + skip, low, source.size - skip)
+        self._write(chunk, part)
+
+    def complete(self) -> None:
+        """Go on from the restored state.
+
+        Raises
+        ------
+        SnapshotMismatch
+            If what was read again is not what was there.
+        """
+        if self._awaited is None:
+            return
+        state, missing = self._awaited
+        samples, self._awaited = self._samples, None
+        if missing or samples.top != state.top or (state.whole and not samples.whole):
+            raise SnapshotMismatch(_GONE)
+        if samples.checksum(state.base, whole=state.whole) != state.checksum:
+            raise SnapshotMismatch(_GONE)

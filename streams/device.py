@@ -6,12 +6,12 @@ Invariant: segments leave in event-time order per signal and never twice.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from streams.buffers import BufferState, Inserted, SignalBuffer
+from streams.buffers import BufferState, Inserted, Place, SignalBuffer
 from streams.clock import TimingSpec
 from streams.codec import MIN_TIME_US
 from streams.records import Chunk, Reason
@@ -30,6 +30,13 @@ class DeviceState(msgspec.Struct, array_like=True):
     off: bool
     silent: bool
     signals: dict[str, BufferState]
+
+
+class Arrival(NamedTuple):
+    """The record that brings chunks: where it is on the log, and when it was appended."""
+
+    offset: int
+    append_us: int
 
 
 class Ingested(NamedTuple):
@@ -70,7 +77,7 @@ class Device:
         self._given_up_us = 0  # core end up to which `advance` already gave up since the last data
 
     def ingest(
-        self, chunks: Sequence[tuple[int, Chunk]], append_us: int, clock_us: int
+        self, chunks: Sequence[tuple[int, Chunk]], arrival: Arrival, clock_us: int
     ) -> Ingested:
         """Store the chunks of one record; returns the segments now complete.
 
@@ -82,11 +89,11 @@ class Device:
         heard: dict[str, int] = {}
         duplicates = 0
         slab_us = self._waits.slab_us
-        for slab in self._slabs(chunks, append_us, faults):
+        for slab in self._slabs(chunks, arrival.append_us, faults):
             # What is due without this slab must leave before a jump forward needs its room.
             segments += self._cut(min(piece.start_us for piece in slab) - slab_us)
             for piece in slab:
-                done = self._store(piece)
+                done = self._store(piece, arrival.offset)
                 duplicates += done.duplicate
                 if done.fault is not None and (piece.position, done.fault) not in faults:
                     faults.append((piece.position, done.fault))
@@ -186,11 +193,12 @@ class Device:
             size = min(step, count - first)
             pieces.append(_Piece(start_us // slab_us, start_us, index, chunk, first, size))
 
-    def _store(self, piece: _Piece) -> Inserted:
+    def _store(self, piece: _Piece, offset: int) -> Inserted:
         buffer = self.signals[piece.chunk.signal]
         if buffer.cut_us is None:
             self._due_us = 0  # its first samples may move back
-        return buffer.insert(piece.chunk, piece.first, piece.size, self.offset_us)
+        place = Place(offset, piece.position)
+        return buffer.insert(piece.chunk, place, (piece.first, piece.size), self.offset_us)
 
     def _cut(self, until_us: int) -> list[Segment]:
         """Segments complete at a watermark of `until_us`."""
@@ -227,9 +235,19 @@ class Device:
             for start_us, first_us, samples in buffer.cut(until_us)
         ]
 
-    def state(self) -> DeviceState:
-        """What the snapshot keeps."""
-        signals = {name: buffer.state() for name, buffer in self.signals.items()}
+    def first_offset(self) -> int | None:
+        """Lowest offset of the log at which samples still needed can be read; None: none are."""
+        own = [buffer.first_offset() for buffer in self.signals.values()]
+        return min((offset for offset in own if offset is not None), default=None)
+
+    def state(self, clock_us: int) -> DeviceState:
+        """What the snapshot keeps.
+
+        Samples of a device that is idle by `clock_us` are kept by value, and they are few: the
+        log will have forgotten its chunks before it sends others.
+        """
+        idle = self.idle(clock_us)
+        signals = {name: buffer.state(keep=idle) for name, buffer in self.signals.items()}
         return DeviceState(
             self.device_id,
             self.offset_us,
@@ -244,7 +262,7 @@ class Device:
     def from_state(
         cls, patient_id: str, state: DeviceState, timing: TimingSpec, context_us: dict[str, int]
     ) -> Device:
-        """The device that gave `state`."""
+        """The device that gave `state`, once `refill` has brought what its buffers miss."""
         device = cls(patient_id, state.device_id, timing, context_us)
         device.offset_us, device.max_event_us = state.offset_us, state.max_event_us
         device.last_append_us = state.last_append_us
@@ -254,3 +272,13 @@ class Device:
             for name, kept in state.signals.items()
         }
         return device
+
+    def refill(self, offset: int, chunks: Mapping[int, Chunk]) -> None:
+        """Take samples that a record brought before the snapshot; see `SignalBuffer.refill`."""
+        for name, buffer in self.signals.items():
+            buffer.refill(offset, name, chunks)
+
+    def complete(self) -> None:
+        """Go on from the restored state; see `SignalBuffer.complete`."""
+        for buffer in self.signals.values():
+            buffer.complete()

@@ -28,23 +28,45 @@ class Outputs(NamedTuple):
     messages: tuple[Output, ...]
 
 
+class Loaded(NamedTuple):
+    """A patient that was restored."""
+
+    frontier: int  # its records below this offset are applied already
+    replay: int  # records of `[replay, frontier)` hold samples it still needs: `refill`
+
+
 class Processor(Protocol):
     """A deterministic function of each partition's ordered log. No I/O, no clock.
 
-    Any split of a log into `feed` calls gives the same messages. `restore(snapshots())` at any
-    position changes nothing.
+    Any split of a log into `feed` calls gives the same messages. Restoring what `snapshots` gave at
+    any position, together with `refill` and `complete`, changes nothing.
     """
 
     def feed(self, records: Sequence[LogRecord]) -> Outputs:
         """Apply records in order and return what they caused. Bad data never raises."""
         ...
 
-    def snapshots(self, partition: int) -> list[tuple[str, int, bytes]]:
-        """(patient_id, frontier offset, state) of what changed since its last snapshot."""
+    def snapshots(self, partition: int, share: float = 1.0) -> list[tuple[str, int, bytes]]:
+        """(patient_id, frontier offset, state) of what changed since its last snapshot.
+
+        Of a share of the partition's patients at least, those first that changed longest ago.
+        """
         ...
 
-    def restore(self, partition: int, patient_id: str, state: bytes) -> int:
-        """Load one patient; returns its frontier: its records below that offset are ignored."""
+    def unstored(self, partition: int) -> int | None:
+        """Offset below which every change is in a snapshot that was given; None: all are."""
+        ...
+
+    def restore(self, partition: int, patient_id: str, state: bytes) -> Loaded:
+        """Load one patient. `complete` must follow before any record is fed."""
+        ...
+
+    def refill(self, records: Sequence[LogRecord]) -> None:
+        """Give restored patients the samples back that lie in records below their frontiers."""
+        ...
+
+    def complete(self, partition: int) -> None:
+        """All patients are restored; raises `SnapshotMismatch` when samples are missing."""
         ...
 
     def drop(self, partition: int) -> None:

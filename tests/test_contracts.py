@@ -43,6 +43,7 @@ from tests.service.engine_kit import (
     patient,
     plain,
     renumbered,
+    revived,
     run,
 )
 
@@ -248,9 +249,7 @@ def restarted(log: Sequence[LogRecord], cuts: Iterable[int], back: int) -> list[
         said.extend(machine.feed(log[max(0, begin - back) : end]).messages)
         for number in range(PARTITIONS):
             states |= {(number, name): state for name, _, state in machine.snapshots(number)}
-        machine = engine()
-        for (number, name), state in states.items():
-            machine.restore(number, name, state)
+        machine = revived(states, log)
     return said
 
 

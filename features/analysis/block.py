@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from features import runs
 from features.catalog import FeatureReason
 from features.primitives import Primitives
+from features.rounding import QUALITY_BITS, rounded
 from features.runs import Bools, Floats, Ints
 from features.signals import SIGNALS, Signal, SignalKind
 from streams.segments import Segment
@@ -136,7 +137,7 @@ def primitives_of(segments: list[Segment], analysed: Analysed) -> list[Primitive
     start_us = np.array([segment.start_us for segment in segments], np.int64)
     times_us = found.offset_us + start_us[found.row]
     run = found.run.astype(np.int16)
-    coverage, quality = verdict.coverage.tolist(), verdict.quality.tolist()
+    coverage, quality = verdict.coverage.tolist(), rounded(verdict.quality, QUALITY_BITS).tolist()
     left, right = open_left.tolist(), open_right.tolist()
     out = []
     for i, segment in enumerate(segments):

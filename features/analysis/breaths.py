@@ -18,6 +18,7 @@ from features.analysis.block import (
     run_numbers,
 )
 from features.catalog import FeatureReason
+from features.rounding import WAVE_BITS, rounded
 
 _WAVE_STEP_US: Final = round(1e6 / respiration.WAVE_HZ)
 
@@ -32,7 +33,8 @@ def analysed(block: Block) -> Analysed:
     row, column = np.nonzero(known)
     numbers = run_numbers(known)
     extra = np.empty((row.size, 0), np.float32)
-    found = Found(row, grid_us[column], wave[row, column], numbers[row, column], extra)
+    values = rounded(wave[row, column], WAVE_BITS).astype(np.float64)
+    found = Found(row, grid_us[column], values, numbers[row, column], extra)
     coverage = known.mean(axis=1)
     events = events_of(found, numbers, known[:, 0], known[:, -1])
     share = quality.shares(block.x, block.fs_hz, block.core)

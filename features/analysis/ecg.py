@@ -19,6 +19,7 @@ from features.analysis.block import (
 )
 from features.ecg.segment import EcgSegments, analyse_ecg
 from features.layout import ECG_INDICES
+from features.rounding import WAVE_BITS, rounded
 from features.spectrum_specs import SPECTRA
 from features.waveform_spectra import segment_bins
 
@@ -37,11 +38,13 @@ def analysed(block: Block) -> Analysed:
     sample = np.rint(beats.position[own]).astype(np.intp).clip(block.first[row], block.last[row])
     inside = usable & block.core
     numbers = run_numbers(inside)
-    extra = np.stack([beats.up[own], beats.down[own], beats.ectopic[own]], axis=1)
+    extra = np.stack(
+        [beats.up[own], beats.down[own], rounded(beats.ectopic[own], WAVE_BITS)], axis=1
+    )
     mine = Found(
         row,
         offset_us[own].astype(np.int64),
-        beats.amplitude[own],
+        rounded(beats.amplitude[own], WAVE_BITS).astype(np.float64),
         numbers[row, sample],
         extra.astype(np.float32),
     )
@@ -62,5 +65,5 @@ def _core(block: Block) -> tuple[int, int]:
 def _numbers(block: Block, found: EcgSegments) -> Numbers:
     """As `features.layout.SEGMENT_NUMBERS`."""
     alone = np.stack([getattr(found, name) for name in ECG_INDICES], axis=1)
-    bins = segment_bins(cores(block), block.fs_hz, SPECTRA["ecg"])
+    bins = rounded(segment_bins(cores(block), block.fs_hz, SPECTRA["ecg"]))
     return np.concatenate([alone, bins], axis=1, dtype=np.float32)

@@ -26,6 +26,7 @@ from features.motion.calibration import Calibration, corrected
 from features.motion.epochs import epoch
 from features.motion.windows import numbers_of
 from features.primitives import Primitives
+from features.rounding import MEASURED_BITS, rounded
 from features.runs import Floats
 from features.signals import MOTION
 
@@ -77,7 +78,8 @@ def _analyse_axes(triples: list[Triple], calibration: Calibration | None) -> lis
     if calibration is not None:
         x_g, y_g, z_g = corrected((x_g, y_g, z_g), calibration)
     found = epoch(x_g, y_g, z_g, head.fs_hz)
-    stats = np.concatenate([numbers_of(found), found.bins], axis=1, dtype=np.float32)
+    numbers = rounded(numbers_of(found), MEASURED_BITS)
+    stats = np.concatenate([numbers, rounded(found.bins)], axis=1)
     recorded = np.logical_and.reduce([~np.isnan(cores(block)).all(axis=1) for block in blocks])
     some = found.n > 0
     lost = np.where(recorded, FeatureReason.LOW_QUALITY, FeatureReason.GAP)

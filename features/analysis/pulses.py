@@ -18,6 +18,7 @@ from features.analysis.block import (
 )
 from features.ppg.motion import segment_rates
 from features.ppg.segment import PpgSegments, analyse_ppg
+from features.rounding import WAVE_BITS, rounded
 from features.spectrum_specs import SPECTRA
 from features.waveform_spectra import segment_bins
 
@@ -35,11 +36,15 @@ def analysed(block: Block) -> Analysed:
     sample = np.rint(pulses.position[own]).astype(np.intp).clip(block.first[row], block.last[row])
     inside = found.usable & block.core
     numbers = run_numbers(inside)
-    extra = np.stack([pulses.baseline[own], pulses.amplitude[own], pulses.rise_s[own]], axis=1)
+    amplitude, rise_s = (
+        rounded(pulses.amplitude[own], WAVE_BITS),
+        rounded(pulses.rise_s[own], WAVE_BITS),
+    )
+    extra = np.stack([pulses.baseline[own], amplitude, rise_s], axis=1)
     mine = Found(
         row,
         offset_us[own].astype(np.int64),
-        pulses.amplitude[own],
+        amplitude.astype(np.float64),
         numbers[row, sample],
         extra.astype(np.float32),
     )
@@ -53,6 +58,6 @@ def _numbers(block: Block, found: PpgSegments) -> np.ndarray[tuple[int, int], np
     """As `features.layout.SEGMENT_NUMBERS`."""
     core = cores(block)
     rates = segment_rates(core, block.fs_hz, None, 0.0)
-    bins = segment_bins(core, block.fs_hz, SPECTRA["ppg"])
+    bins = rounded(segment_bins(core, block.fs_hz, SPECTRA["ppg"]))
     alone = np.stack([found.raw_median, found.bsqi, found.template_corr], axis=1)
     return np.concatenate([alone, rates.bpm, rates.weight, bins], axis=1, dtype=np.float32)

@@ -16,9 +16,9 @@ from features.runs import Floats
 from features.spectrum_specs import SPECTRA
 
 _BIN_HZ: Final = SPECTRA["ppg"].bin_hz
-_FIRST: Final = round(LOWEST_BPM / 60.0 / _BIN_HZ)
-_LAST: Final = round(HIGHEST_BPM / 60.0 / _BIN_HZ)
-_HZ: Final = np.arange(_FIRST, _LAST + 1) * _BIN_HZ
+FIRST_BIN: Final = round(LOWEST_BPM / 60.0 / _BIN_HZ)
+LAST_BIN: Final = round(HIGHEST_BPM / 60.0 / _BIN_HZ)
+_HZ: Final = np.arange(FIRST_BIN, LAST_BIN + 1) * _BIN_HZ
 # As in `features.ppg.motion`.
 _LINE_HEIGHT: Final = 0.1
 _LINE_FROM: Final = 0.15
@@ -50,7 +50,7 @@ def movement_of(acc_bins: Floats, mad_mg: Floats) -> Movement:
     Movement
         Nothing where the movement is not known.
     """
-    there = np.nan_to_num(np.asarray(acc_bins[..., _FIRST : _LAST + 1], np.float64))
+    there = np.nan_to_num(np.asarray(acc_bins[..., FIRST_BIN : LAST_BIN + 1], np.float64))
     top = there.max(axis=-1, keepdims=True)
     line = np.minimum(there / (_LINE_HEIGHT * np.where(top > 0, top, 1.0)), 1.0)
     near = np.abs(np.arange(_HZ.size) - there.argmax(axis=-1)[..., None]) <= _NEAR_BINS
@@ -71,7 +71,7 @@ def explained(ppg_bins: Floats, movement: Movement) -> Floats:
         Of the same segments.
     """
     # Of the wave's slope: slow movement must not outweigh the pulse.
-    power = np.nan_to_num(np.asarray(ppg_bins[..., _FIRST : _LAST + 1], np.float64)) * _HZ**2
+    power = np.nan_to_num(np.asarray(ppg_bins[..., FIRST_BIN : LAST_BIN + 1], np.float64)) * _HZ**2
     removed = _REJECTION * movement.strength[..., None] * movement.line
     total = power.sum(axis=-1)
     return np.asarray((power * removed).sum(axis=-1) / np.where(total > 0, total, 1.0))
@@ -91,7 +91,7 @@ def without_cadence(bpm: Floats, weight: Floats, movement: Movement) -> Floats:
     -------
     (B, S, N) float64
     """
-    place = np.rint(np.nan_to_num(bpm) / 60.0 / _BIN_HZ).astype(np.intp) - _FIRST
+    place = np.rint(np.nan_to_num(bpm) / 60.0 / _BIN_HZ).astype(np.intp) - FIRST_BIN
     at = np.clip(place, 0, _HZ.size - 1)
     line = np.take_along_axis(movement.line, at, axis=-1)
     return np.asarray(weight * (1.0 - _REJECTION * movement.strength[..., None] * line))

@@ -27,6 +27,7 @@ from streams.codec import encode
 from streams.errors import BrokerError, ConfigError, VigilError
 from streams.io.broker import security_of
 from streams.io.host import Host, HostMetrics, RawRecord, SilentMetrics
+from streams.io.input_log import KafkaInput
 from streams.io.kafka_admin import check_topics
 from streams.io.kafka_log import LogWriter, Message, append_us_of
 from streams.io.kafka_read import spans
@@ -61,6 +62,7 @@ class WorkerSettings:
     ticks: Literal["wall", "recorded"] = "wall"
     tick_s: float = 5.0
     checkpoint_s: float = 5.0
+    snapshot_s: float = 30.0  # every patient's state is stored this often
     take_records: int = 256
     take_within_s: float = 0.1
     buffer_bytes: int = 64 * 1024 * 1024  # of records read ahead
@@ -71,10 +73,15 @@ class WorkerSettings:
     def __post_init__(self) -> None:
         if self.ticks not in ("wall", "recorded"):
             raise ConfigError(f"ticks: {self.ticks!r}, must be 'wall' or 'recorded'")
-        if min(self.tick_s, self.checkpoint_s, self.take_within_s) <= 0:
-            raise ConfigError("tick_s, checkpoint_s and take_within_s: must be above 0")
+        if min(self.tick_s, self.checkpoint_s, self.snapshot_s, self.take_within_s) <= 0:
+            raise ConfigError("tick_s, checkpoint_s, snapshot_s and take_within_s: must be above 0")
         if not self.group or not self.instance:
             raise ConfigError("group and instance: must not be empty")
+
+    @property
+    def share(self) -> float:
+        """Of the patients, how many are stored at one checkpoint."""
+        return min(1.0, self.checkpoint_s / self.snapshot_s)
 
     @property
     def buffered_records(self) -> int:
@@ -138,7 +145,10 @@ class _Worker:
         self._writer = LogWriter(settings.bootstrap)
         await self._writer.start()
         states = StateStore(settings.bootstrap, topic_name("state", settings.prefix), self._writer)
-        self._host = Host(processor_factory(), self._writer, states, settings.prefix, self._metrics)
+        source = KafkaInput(settings.bootstrap, self._topic)
+        self._host = Host(
+            processor_factory(), self._writer, states, source, settings.prefix, self._metrics
+        )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
@@ -267,15 +277,16 @@ class _Worker:
             await asyncio.sleep(self._settings.checkpoint_s)
             async with self._turn:
                 if not self._draining:
-                    await self._store_and_ack()
+                    await self._store_and_ack(self._settings.share)
 
-    async def _store_and_ack(self) -> None:
+    async def _store_and_ack(self, share: float = 1.0) -> None:
         """Outputs are out; store state, then acknowledge. Never in another order."""
-        for partition, offset in (await self._host.checkpoint()).items():
+        for partition, offset in (await self._host.checkpoint(share)).items():
             held = self._held.get(partition, [])
             for event in held:
-                event.ack()
-            self._held[partition] = []
+                if event.message.offset < offset:
+                    event.ack()
+            self._held[partition] = [e for e in held if e.message.offset >= offset]
             end = self._app.consumer.highwater(TP(self._topic, partition))
             if end is not None:
                 self._metrics.lag(partition, max(0, end - offset))

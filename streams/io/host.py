@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from streams.codec import decode, kind_of
 from streams.errors import SnapshotMismatch
 from streams.io.kafka_log import LogWriter, Message
-from streams.io.state_store import StateStore
+from streams.io.state_store import PatientState, StateStore
 from streams.processor import Output, Processor
 from streams.records import LogRecord
 from streams.topics import TOPICS, topic_name
@@ -32,6 +32,14 @@ class RawRecord(NamedTuple):
     offset: int
     append_us: int
     value: bytes
+
+
+class InputLog(Protocol):
+    """The input topic, for what restored patients must read again."""
+
+    def read(self, wanted: Mapping[int, tuple[int, int]]) -> AsyncIterator[list[RawRecord]]:
+        """Records `[start, stop)` of partitions, in portions, in offset order per partition."""
+        ...
 
 
 class HostMetrics(Protocol):
@@ -106,6 +114,8 @@ class Host:
         Started.
     states : StateStore
         Where snapshots live.
+    source : InputLog
+        Where restored patients' samples are read again.
     prefix : str
         Namespace of the topics.
     metrics : HostMetrics
@@ -117,12 +127,14 @@ class Host:
         processor: Processor,
         writer: LogWriter,
         states: StateStore,
+        source: InputLog,
         prefix: str,
         metrics: HostMetrics | None = None,
     ) -> None:
         self._processor = processor
         self._writer = writer
         self._states = states
+        self._source = source
         self._topics = {short: topic_name(short, prefix) for short in TOPICS}
         self._metrics: HostMetrics = metrics or SilentMetrics()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
@@ -155,21 +167,21 @@ class Host:
         BrokerError
             If the broker is away.
         SnapshotMismatch
-            If a state is of another version or contradicts its frontier.
+            If a state is of another version, contradicts its frontier, or rests on samples that
+            the log no longer holds.
         """
         restored = await self._states.read(sorted(starts))
         self._epoch = max(self._epoch, time.time_ns(), restored.epoch + 1)
+        wanted: dict[int, tuple[int, int]] = {}
+        for partition in starts:
+            replay = await self._run(self._load, partition, restored.states[partition])
+            if replay is not None:
+                wanted[partition] = replay
+        if wanted:
+            async for records in self._source.read(wanted):
+                await self._run(self._refill, records)
         for partition, start in starts.items():
-            await self._run(self._processor.drop, partition)
-            for row in restored.states[partition]:
-                frontier = await self._run(
-                    self._processor.restore, partition, row.patient_id, row.state
-                )
-                if frontier != row.frontier:
-                    raise SnapshotMismatch(
-                        f"state on partition {partition}: its frontier is {frontier}, "
-                        f"the record says {row.frontier}"
-                    )
+            await self._run(self._processor.complete, partition)
             self._next[partition] = start
             self._early.pop(partition, None)
             # A partition that never moves must age from here, not be absent from the figures.
@@ -189,8 +201,14 @@ class Host:
             await self._run(self._feed, due)
             await self._publish()
 
-    async def checkpoint(self) -> dict[int, int]:
-        """Store the state of every patient that changed; returns what may now be committed.
+    async def checkpoint(self, share: float = 1.0) -> dict[int, int]:
+        """Store the state of patients that changed; returns what may now be committed.
+
+        Parameters
+        ----------
+        share : float
+            Of each partition's patients at least so many, those that changed longest ago first:
+            the work of a checkpoint is spread over several.
 
         Returns
         -------
@@ -200,14 +218,22 @@ class Host:
         await self._run(_nothing)  # a `process` that was cancelled may still feed
         await self._publish()
         for partition in sorted(self._dirty & self._next.keys()):
-            snapshots = await self._run(self._processor.snapshots, partition)
+            snapshots = await self._run(self._processor.snapshots, partition, share)
             self._unstored.setdefault(partition, []).extend(snapshots)
         for partition, snapshots in list(self._unstored.items()):
             await self._states.write(partition, self._epoch, _now_us(), snapshots)
             self._metrics.snapshots(len(snapshots), sum(len(row[2]) for row in snapshots))
             del self._unstored[partition]
+        return {partition: await self._run(self._stored, partition) for partition in self._next}
+
+    def _stored(self, partition: int) -> int:
+        """Offset below which everything of a partition is published and stored."""
+        due = self._next[partition]
+        unstored = self._processor.unstored(partition)
+        if unstored is None:
             self._dirty.discard(partition)
-        return self.positions
+            return due
+        return min(unstored, due)
 
     async def drop(self, partitions: Iterable[int]) -> None:
         """Forget partitions; their state is with the next owner."""
@@ -234,13 +260,30 @@ class Host:
         self._next[record.partition] = due + 1
         return True
 
+    def _load(self, partition: int, rows: Sequence[PatientState]) -> tuple[int, int] | None:
+        """Load a partition's patients; the offsets of what they must read again."""
+        self._processor.drop(partition)
+        needs: list[tuple[int, int]] = []
+        for row in rows:
+            frontier, replay = self._processor.restore(partition, row.patient_id, row.state)
+            if frontier != row.frontier:
+                raise SnapshotMismatch(
+                    f"state on partition {partition}: its frontier is {frontier}, "
+                    f"the record says {row.frontier}"
+                )
+            if replay < frontier:
+                needs.append((replay, frontier))
+        if not needs:
+            return None
+        return min(start for start, _ in needs), max(stop for _, stop in needs)
+
+    def _refill(self, records: Sequence[RawRecord]) -> None:
+        self._processor.refill([_decoded(record) for record in records])
+
     def _feed(self, records: Sequence[RawRecord]) -> None:
         """Decode and feed; runs in the engine's thread."""
         began_s = time.perf_counter()
-        decoded = [
-            decode(record.value, record.partition, record.offset, record.append_us)
-            for record in records
-        ]
+        decoded = [_decoded(record) for record in records]
         self._outbox.extend(self._processor.feed(decoded).messages)
         self._metrics.fed(_count(decoded), time.perf_counter() - began_s)
         for record in {record.partition: record for record in decoded}.values():
@@ -265,6 +308,10 @@ class Host:
     async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, work, *arguments)
+
+
+def _decoded(record: RawRecord) -> LogRecord:
+    return decode(record.value, record.partition, record.offset, record.append_us)
 
 
 def _count(records: Sequence[LogRecord]) -> Counter[tuple[str, str]]:

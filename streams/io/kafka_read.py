@@ -91,6 +91,54 @@ async def read_range(
             raise BrokerError(f"nothing read for 30 s from {sorted(left)}: is the broker ill?")
 
 
+async def read_stretches(
+    bootstrap: str, topic: str, wanted: Mapping[int, tuple[int, int]]
+) -> AsyncIterator[list[Stored]]:
+    """Records `[start, stop)` of some partitions, in portions, in offset order per partition.
+
+    Raises
+    ------
+    BrokerError
+        If the broker is away, or (not retriable) the log no longer begins that early.
+    """
+    consumer = open_consumer(bootstrap)
+    await start_client(consumer, bootstrap)
+    try:
+        parts = {TopicPartition(topic, number): span for number, span in wanted.items()}
+        consumer.assign(list(parts))
+        begins = await consumer.beginning_offsets(list(parts))
+        ends = await consumer.end_offsets(list(parts))
+        for part, (start, stop) in parts.items():
+            if begins[part] > start or ends[part] < stop:
+                raise _forgotten(part, (start, stop), (begins[part], ends[part]))
+            consumer.seek(part, start)
+        left = {part for part, (start, stop) in parts.items() if start < stop}
+        while left:
+            batches = await asyncio.wait_for(consumer.getmany(*left, timeout_ms=5_000), 30.0)
+            if not batches:
+                raise BrokerError(f"nothing read from {topic}: is the broker ill?")
+            for part, records in batches.items():
+                stop = parts[part][1]
+                yield [stored(record) for record in records if record.offset < stop]
+                if await consumer.position(part) >= stop:
+                    left.discard(part)
+                    consumer.pause(part)
+    except (KafkaError, TimeoutError) as error:
+        raise BrokerError(f"Kafka at {bootstrap}: cannot read {topic}: {error!r}") from error
+    finally:
+        await stop_client(consumer)
+
+
+def _forgotten(part: TopicPartition, span: tuple[int, int], held: tuple[int, int]) -> BrokerError:
+    error = BrokerError(
+        f"{part.topic} partition {part.partition}: stored engine state needs records "
+        f"[{span[0]}, {span[1]}), the log holds [{held[0]}, {held[1]}): lengthen the retention or "
+        "restore the log; start from a topic prefix of its own to go on without that state"
+    )
+    error.retriable = False
+    return error
+
+
 async def read_topic(bootstrap: str, topic: str) -> list[Stored]:
     """Every record of a topic up to its present end, by (partition, offset).
 

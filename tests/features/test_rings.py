@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.catalog import FeatureReason
+from features.layout import shape_of
 from features.primitives import Primitives
 from features.rings import Rings
 from features.signal_ring import MOST_SEGMENTS, View
@@ -70,7 +73,7 @@ def test_a_signal_that_is_not_there_has_no_segments() -> None:
 
 def test_the_same_segment_again_replaces_the_first() -> None:
     rings = filled(segment(0), segment(0, quality=0.3))
-    assert [p.quality for p in rings.primitives()] == [0.3]
+    assert [p.quality for p in rings.primitives()] == [pytest.approx(0.3)]
 
 
 @given(st.permutations(range(12)))
@@ -170,18 +173,83 @@ def test_a_long_stretch_moves_through_the_same_room() -> None:
     assert found.kept.times_us.base.size < 4 * 40
 
 
+def faded(name: str, k: int) -> Primitives:
+    """A segment with every number its kind has."""
+    kind = shape_of(name)
+    return segment(k, signal=name)._replace(
+        extra=np.full((2, kind.n_extra), k, np.float32),
+        stats=np.arange(kind.n_stats, dtype=np.float32) + k,
+    )
+
+
+@pytest.mark.parametrize("name", ["ecg", "ppg", "acc"])
+def test_old_segments_keep_what_long_windows_read(name: str) -> None:
+    rings, kind = filled(*(faded(name, k) for k in range(30))), shape_of(name)
+    rings.prune(0)  # the window that ended after 300 s
+    found = rings.view(name, 0, 300 * S)
+    assert found is not None
+    stats = found.kept.stats
+    lasting = sorted(kind.lasting_stats or ())
+    assert not np.isnan(stats[-6:]).any(), "the last minute is whole"
+    assert np.isnan(np.delete(stats[:-6], lasting, axis=1)).all()
+    assert (stats[:-6, lasting] == np.array(lasting) + np.arange(24)[:, None]).all()
+    assert found.kept.extra.shape == (60, kind.n_extra)
+    assert (
+        found.kept.values.tolist()
+        == filled(*(faded(name, k) for k in range(30))).view(name, 0, 300 * S).kept.values.tolist()
+    )  # type: ignore[union-attr]
+
+
+def test_a_late_segment_among_old_ones_fades_like_them() -> None:
+    order = [k for k in range(30) if k != 4]
+    rings = filled(*(faded("ppg", k) for k in order))
+    rings.prune(0)
+    rings.insert(faded("ppg", 4))
+    whole = filled(*(faded("ppg", k) for k in range(30)))
+    whole.prune(0)
+    assert rings.to_state() == whole.to_state()
+
+
+@pytest.mark.parametrize("start", range(0, 300, 10))
+def test_any_view_over_the_border_is_in_order(start: int) -> None:
+    rings = filled(*(faded("ecg", k) for k in range(30)))
+    rings.prune(0)
+    for stop in range(start, 310, 10):
+        assert starts(rings.view("ecg", start * S, stop * S)) == list(
+            range(start // 10, stop // 10)
+        )
+
+
+def test_faded_rings_round_trip() -> None:
+    rings = filled(*(faded(name, k) for name in ("ecg", "ppg", "acc") for k in range(30)))
+    rings.prune(50 * S)
+    state = msgspec.msgpack.decode(msgspec.msgpack.encode(rings.to_state()))
+    back = Rings.from_state(state)
+    for one in (rings, back):
+        one.insert(faded("acc", 31))
+        one.prune(100 * S)
+    assert back.to_state() == rings.to_state()
+
+
+def shortened(state: list[Any], part: int) -> list[Any]:
+    return [*state[:3], [p[:-1] if i == part else p for i, p in enumerate(state[3])]]
+
+
 @pytest.mark.parametrize(
-    "state",
+    "change",
     [
-        None,
-        [],
-        [1, [], []],
-        [2, [], [["d"]]],
-        [2, [], [["ecg", "d", [b"", b"", b"", b"", b""]]]],
-        [2, [], [["ecg", "d", [b"", b"", bytes(8), b"", b"", b""]]]],
-        [2, [], [["ecg", "d", [bytes(32) + b"\1" + bytes(6), b"", b"", b"", b"", b""]]]],
+        lambda state: None,
+        lambda state: [],
+        lambda state: [2, *state[1:]],
+        lambda state: [*state[:2], [], state[3]],
+        lambda state: [*state[:2], [["ecg"]], state[3]],
+        lambda state: [*state[:2], [["ppg", "d"]], state[3]],
+        lambda state: [*state[:3], []],
+        lambda state: [*state[:3], [[1, 1], *state[3][1:]]],
+        *(partial(shortened, part=part) for part in range(14)),
     ],
 )
-def test_state_that_cannot_be_read_is_refused(state: object) -> None:
+def test_state_that_cannot_be_read_is_refused(change: Callable[[Any], object]) -> None:
+    state = filled(faded("ecg", 1), faded("ecg", 2)).to_state()
     with pytest.raises(SnapshotMismatch):
-        Rings.from_state(state)
+        Rings.from_state(change(state))

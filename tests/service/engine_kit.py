@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, cycle, islice
 
@@ -303,6 +303,19 @@ def plain(log: Iterable[LogRecord]) -> list[tuple[int, int, Record]]:
 def engine(partitions: int = PARTITIONS) -> Engine:
     """An engine with everything at its default."""
     return build_engine(Config(kafka=KafkaConfig(partitions=partitions)))
+
+
+def revived(states: Mapping[tuple[int, str], bytes], log: Iterable[LogRecord]) -> Engine:
+    """A new engine with these states, by partition and patient; `log` is what they rest on."""
+    machine = engine()
+    need: dict[int, int] = {}
+    for (number, name), state in states.items():
+        loaded = machine.restore(number, name, state)
+        need[number] = min(loaded.replay, need.get(number, loaded.replay))
+    machine.refill([r for r in log if r.offset >= need.get(r.partition, 1 << 62)])
+    for number in need:
+        machine.complete(number)
+    return machine
 
 
 def outputs(log: Sequence[LogRecord], sizes: Iterable[int] = (1 << 30,)) -> list[Output]:

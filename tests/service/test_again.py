@@ -25,6 +25,7 @@ from tests.service.engine_kit import (
     log_of,
     outputs,
     patient,
+    revived,
     run,
 )
 
@@ -184,11 +185,14 @@ def test_a_restart_between_a_fact_and_its_tick_changes_nothing(eventful: list[Lo
     whole = outputs(eventful)
     facts = [i for i, r in enumerate(eventful) if isinstance(r.record, ClinicalEvent)]
     for cut in (index + 1 for index in facts):
-        first, second = engine(), engine()
+        first = engine()
         messages = list(first.feed(eventful[:cut]).messages)
-        for partition in range(PARTITIONS):
-            for patient_id, _, state in first.snapshots(partition):
-                second.restore(partition, patient_id, state)
+        states = {
+            (partition, patient_id): state
+            for partition in range(PARTITIONS)
+            for patient_id, _, state in first.snapshots(partition)
+        }
+        second = revived(states, eventful)
         messages += second.feed(eventful[cut:]).messages
         assert messages == whole
 

@@ -25,6 +25,7 @@ from tests.service.engine_kit import (
     outputs,
     patient,
     renumbered,
+    revived,
     run,
     status,
 )
@@ -124,9 +125,7 @@ def checkpointed(log: Sequence[LogRecord], at: int, end: int, kept: int) -> list
     _store(first, states)
     said += first.feed(log[at:end]).messages
     _store(first, states, kept)
-    second = engine()
-    for (number, name), state in states.items():
-        second.restore(number, name, state)
+    second = revived(states, log)
     return said + list(second.feed(log[at:]).messages)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.clock import TimingSpec
-from streams.device import MAX_SIGNALS, Device
+from streams.device import MAX_SIGNALS, Arrival, Device
 from streams.errors import ConfigError
 from streams.records import Chunk, Reason
 from streams.segments import Segment
@@ -42,9 +42,9 @@ def played(chunks: Sequence[Chunk], machine: Device | None = None) -> list[Segme
     machine = machine or device()
     segments: list[Segment] = []
     clock_us = 0
-    for chunk in chunks:
+    for place, chunk in enumerate(chunks):
         clock_us = max(clock_us, end_us(chunk))
-        segments += machine.ingest([(0, chunk)], clock_us, clock_us).segments
+        segments += machine.ingest([(0, chunk)], Arrival(place, clock_us), clock_us).segments
     machine.off = True
     return segments + (machine.advance(clock_us) or [])
 
@@ -86,10 +86,13 @@ def test_order_within_the_lateness_and_copies_change_nothing(chance: object) -> 
 def test_a_restored_device_goes_on_as_the_original() -> None:
     chunks = cut_at(range(300, len(WAVE), 300))
     machine, segments, clock_us = device(), [], 0
-    for chunk in chunks:
+    for place, chunk in enumerate(chunks):
         clock_us = end_us(chunk)
-        segments += machine.ingest([(0, chunk)], clock_us, clock_us).segments
-        machine = Device.from_state("p", machine.state(), TimingSpec(), CONTEXT_US)
+        segments += machine.ingest([(0, chunk)], Arrival(place, clock_us), clock_us).segments
+        machine = Device.from_state("p", machine.state(clock_us), TimingSpec(), CONTEXT_US)
+        for earlier, brought in enumerate(chunks[: place + 1]):
+            machine.refill(earlier, {0: brought})
+        machine.complete()
     machine.off = True
     assert same(segments + (machine.advance(clock_us) or []), WHOLE)
 
@@ -97,8 +100,8 @@ def test_a_restored_device_goes_on_as_the_original() -> None:
 def test_the_first_copy_wins_and_another_one_is_a_conflict() -> None:
     machine, chunk = device(), part(0, 500)
     other = Chunk(*[*msg(chunk)[:-1], bytes(1000)])
-    machine.ingest([(0, chunk)], end_us(chunk), end_us(chunk))
-    done = machine.ingest([(0, other)], end_us(chunk), end_us(chunk))
+    machine.ingest([(0, chunk)], Arrival(0, end_us(chunk)), end_us(chunk))
+    done = machine.ingest([(0, other)], Arrival(1, end_us(chunk)), end_us(chunk))
     assert done.faults == [(0, Reason.CONFLICT)]
     rest = played([part(500, len(WAVE))], machine)
     assert same(rest, WHOLE)
@@ -110,9 +113,10 @@ def msg(chunk: Chunk) -> list[object]:
 
 def test_a_future_clock_is_refused_and_moves_nothing() -> None:
     machine, chunk = device(), part(0, 500)
-    machine.ingest([(0, chunk)], end_us(chunk), end_us(chunk))
+    machine.ingest([(0, chunk)], Arrival(0, end_us(chunk)), end_us(chunk))
     ahead = part(500, 1000, shift_us=3 * 86_400_000_000)
-    done = machine.ingest([(0, ahead)], end_us(part(500, 1000)), end_us(part(500, 1000)))
+    due_us = end_us(part(500, 1000))
+    done = machine.ingest([(0, ahead)], Arrival(1, due_us), due_us)
     assert done.faults == [(0, Reason.FUTURE)]
     assert machine.max_event_us == end_us(chunk)
 
@@ -120,19 +124,21 @@ def test_a_future_clock_is_refused_and_moves_nothing() -> None:
 def test_data_for_a_closed_segment_is_too_late() -> None:
     machine = device()
     late, rest = part(0, 500), part(500, len(WAVE))
-    machine.ingest([(0, rest)], end_us(rest), end_us(rest))
-    done = machine.ingest([(0, late)], end_us(rest), end_us(rest))
+    arrival = Arrival(0, end_us(rest))
+    machine.ingest([(0, rest)], arrival, end_us(rest))
+    done = machine.ingest([(0, late)], arrival, end_us(rest))
     assert done.faults == [(0, Reason.TOO_LATE)]
 
 
 def test_another_rate_and_too_many_signals_are_refused() -> None:
     machine, chunk = device(), part(0, 500)
     clock_us = end_us(chunk)
-    machine.ingest([(0, chunk)], clock_us, clock_us)
+    arrival = Arrival(0, clock_us)
+    machine.ingest([(0, chunk)], arrival, clock_us)
     faster = Chunk(*[*msg(chunk)[:6], 250.0, *msg(chunk)[7:]])
-    assert machine.ingest([(0, faster)], clock_us, clock_us).faults == [(0, Reason.RATE_CHANGED)]
+    assert machine.ingest([(0, faster)], arrival, clock_us).faults == [(0, Reason.RATE_CHANGED)]
     many = [(i, part(0, 500, f"s{i}")) for i in range(MAX_SIGNALS)]
-    done = machine.ingest(many, clock_us, clock_us)
+    done = machine.ingest(many, arrival, clock_us)
     assert done.faults == [(MAX_SIGNALS - 1, Reason.TOO_MANY)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import Any, cast
 
 import pytest
@@ -52,8 +52,19 @@ def journal() -> Journal:
     return Journal()
 
 
+class Nothing:
+    """No record: the toy's state names none."""
+
+    async def read(self, wanted: Mapping[int, tuple[int, int]]) -> AsyncIterator[list[RawRecord]]:
+        raise AssertionError(wanted)
+        yield []
+
+
+NOTHING = Nothing()
+
+
 def host_of(journal: Journal, processor: Processor) -> Host:
-    return Host(processor, cast(LogWriter, journal), cast(StateStore, journal), "test")
+    return Host(processor, cast(LogWriter, journal), cast(StateStore, journal), NOTHING, "test")
 
 
 def record(offset: int, partition: int = 0) -> RawRecord:

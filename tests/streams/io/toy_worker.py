@@ -20,7 +20,7 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from streams.errors import VigilError
-from streams.processor import Output, Outputs
+from streams.processor import Loaded, Output, Outputs
 from streams.records import LogRecord, SignalBundle, Tick
 
 
@@ -75,7 +75,7 @@ class ToyProcessor:
             )
         return messages
 
-    def snapshots(self, partition: int) -> list[tuple[str, int, bytes]]:
+    def snapshots(self, partition: int, share: float = 1.0) -> list[tuple[str, int, bytes]]:
         patients = self._patients.get(partition, {})
         changed = sorted(self._changed.pop(partition, set()))
         return [
@@ -83,10 +83,19 @@ class ToyProcessor:
             for name in changed
         ]
 
-    def restore(self, partition: int, patient_id: str, state: bytes) -> int:
+    def unstored(self, partition: int) -> int | None:
+        return None
+
+    def restore(self, partition: int, patient_id: str, state: bytes) -> Loaded:
         toy = msgspec.msgpack.decode(state, type=Toy)
         self._patients.setdefault(partition, {})[patient_id] = toy
-        return toy.frontier
+        return Loaded(toy.frontier, toy.frontier)
+
+    def refill(self, records: Sequence[LogRecord]) -> None:
+        raise AssertionError("nothing was asked for")
+
+    def complete(self, partition: int) -> None:
+        pass
 
     def drop(self, partition: int) -> None:
         self._patients.pop(partition, None)
