@@ -112,13 +112,13 @@ def measured(log: Sequence[LogRecord]) -> tuple[Engine, float, float]:
     held_kb = tracemalloc.get_traced_memory()[0] / engine.patients() / 1e3
     tracemalloc.stop()
     patients = everybody(engine)
-    states = [pack(patient) for patient in patients]
+    states = [pack(patient, {}) for patient in patients]
     sizes = [len(state) / 1e3 for state in states]
     policy, timing = engine._policy, engine._timing
     print(f"memory per patient          {held_kb:7.1f} kB")
     print(f"stored state, median        {statistics.median(sizes):7.1f} kB")
     print(f"stored state, largest       {max(sizes):7.1f} kB")
-    store_us = cpu_us(lambda: [pack(p) for p in patients]) / len(patients)
+    store_us = cpu_us(lambda: [pack(p, {}) for p in patients]) / len(patients)
     load_us = cpu_us(lambda: [unpack(s, timing, CONTEXT_US, policy) for s in states]) / len(states)
     print(f"store one, CPU              {store_us:7.0f} us")
     print(f"load one, CPU               {load_us:7.0f} us")
@@ -140,7 +140,7 @@ def everybody(engine: Engine) -> list[Patient]:
 def crowd(engine: Engine, early: Sequence[LogRecord], later: Sequence[LogRecord], n: int) -> float:
     """Resident memory per patient of n copies of an engine's patients, two minutes on; kB."""
     states = {
-        (number, name): pack(patient)
+        (number, name): pack(patient, {})
         for number, some in engine._patients.items()
         for name, patient in some.items()
         if name != ANYONE
@@ -151,7 +151,7 @@ def crowd(engine: Engine, early: Sequence[LogRecord], later: Sequence[LogRecord]
     many, copies = build_engine(Config()), dict[str, list[str]]()
     for (number, name), state in states.items():
         for copy in itertools.islice(names_like(name, number), each):
-            patient = unpack(state, many._timing, CONTEXT_US, many._policy)
+            patient, _ = unpack(state, many._timing, CONTEXT_US, many._policy)
             patient.patient_id = copy
             for device in patient.devices.values():
                 device.patient_id = copy
