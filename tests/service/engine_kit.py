@@ -305,9 +305,13 @@ def engine(partitions: int = PARTITIONS) -> Engine:
     return build_engine(Config(kafka=KafkaConfig(partitions=partitions)))
 
 
-def revived(states: Mapping[tuple[int, str], bytes], log: Iterable[LogRecord]) -> Engine:
+def revived(
+    states: Mapping[tuple[int, str], bytes],
+    log: Iterable[LogRecord],
+    machine: Engine | None = None,
+) -> Engine:
     """A new engine with these states, by partition and patient; `log` is what they rest on."""
-    machine = engine()
+    machine = machine or engine()
     need: dict[int, int] = {}
     for (number, name), state in states.items():
         loaded = machine.restore(number, name, state)
@@ -316,6 +320,18 @@ def revived(states: Mapping[tuple[int, str], bytes], log: Iterable[LogRecord]) -
     for number in need:
         machine.complete(number)
     return machine
+
+
+def handed_over(
+    first: Engine, second: Engine, log: Iterable[LogRecord], partitions: int = PARTITIONS
+) -> Engine:
+    """The second engine with all that the first stores; `log` is what that rests on."""
+    states = {
+        (number, name): state
+        for number in range(partitions)
+        for name, _, state in first.snapshots(number)
+    }
+    return revived(states, log, second)
 
 
 def outputs(log: Sequence[LogRecord], sizes: Iterable[int] = (1 << 30,)) -> list[Output]:

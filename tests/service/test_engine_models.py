@@ -20,7 +20,7 @@ from service.settle import USE_MODEL
 from streams.processor import Output
 from streams.records import ANYONE, LogRecord
 from tests.service import model_kit as kit
-from tests.service.engine_kit import collected, command, event, log_of, patient
+from tests.service.engine_kit import collected, command, event, handed_over, log_of, patient
 
 SECONDS = 200.0
 
@@ -137,10 +137,7 @@ def test_7_a_snapshot_anywhere_changes_nothing(
     cut = int(len(log) * share)
     first = build_engine(config)
     said = fed(first, log[:cut])
-    second = build_engine(config)
-    for partition in range(kit.PARTITIONS):
-        for patient_id, _, state in first.snapshots(partition):
-            second.restore(partition, patient_id, state)
+    second = handed_over(first, build_engine(config), log, kit.PARTITIONS)
     said += fed(second, log[cut:])
     assert bytes_of(collected(said)) == bytes_of(whole)
 
@@ -209,10 +206,7 @@ def test_22_who_comes_after_the_swap_has_the_new_version(folder: Path, second: P
     first = build_engine(config)
     cut = next(i for i, r in enumerate(log) if r.append_us > log[0].append_us + 60_000_000)
     said = fed(first, log[:cut])
-    other = build_engine(config)
-    for partition in range(kit.PARTITIONS):
-        for patient_id, _, state in first.snapshots(partition):
-            other.restore(partition, patient_id, state)
+    other = handed_over(first, build_engine(config), log, kit.PARTITIONS)
     assert bytes_of(collected([*said, *fed(other, log[cut:])])) == bytes_of(run(config, log))
 
 
@@ -304,10 +298,7 @@ def test_state_of_another_version_is_never_used(folder: Path, second: Path) -> N
     cut = len(log) // 2
     first = build_engine(kit.config(folder))
     fed(first, log[:cut])
-    other = build_engine(kit.config(second))
-    for partition in range(kit.PARTITIONS):
-        for patient_id, _, state in first.snapshots(partition):
-            other.restore(partition, patient_id, state)
+    other = handed_over(first, build_engine(kit.config(second)), log, kit.PARTITIONS)
     scores = of(collected(fed(other, log[cut:])), kit.NAME)
     assert scores[0].cold is True
     assert scores[-1].cold is False

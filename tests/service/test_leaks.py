@@ -22,12 +22,10 @@ from features.asof_join import as_of_join
 from features.facts import TRACK, TRACKS
 from features.track import NEVER
 from models.score import Score
-from service.engine import Engine
-from service.snapshot import pack
 from streams.history import Timed
 from streams.processor import Output
 from streams.records import ClinicalEvent, LogRecord, Reason
-from tests.service.engine_kit import PARTITIONS, START_US, S
+from tests.service.engine_kit import PARTITIONS, START_US, S, revived
 from tests.service.leak_kit import appended, fact, history, probed, said, scores
 
 LAB = {"code": "lactate", "unit": "mmol/L"}
@@ -197,20 +195,14 @@ def test_the_audit_catches_a_join_on_event_time_alone(monkeypatch: pytest.Monkey
 def test_a_live_run_with_restarts_says_the_same(facts: list[Timed]) -> None:
     log = history(facts)
     machine, live = probed(), []
+    states: dict[tuple[int, str], bytes] = {}
     for turn, start in enumerate(range(0, len(log), 37)):
         live += machine.feed(log[start : start + 37]).messages
         if turn % 2:
-            machine = restarted(machine)
+            for number in range(PARTITIONS):
+                states |= {(number, name): state for name, _, state in machine.snapshots(number)}
+            machine = revived(states, log, probed())
     assert live == said(log)
-
-
-def restarted(machine: Engine) -> Engine:
-    """A fresh engine with what another has stored; everything, because nothing was stored yet."""
-    fresh = probed()
-    for partition in range(PARTITIONS):
-        for own in machine._patients.get(partition, {}).values():
-            fresh.restore(partition, own.patient_id, pack(own))
-    return fresh
 
 
 def test_a_fact_without_known_time_is_an_error_and_never_known() -> None:
