@@ -14,6 +14,7 @@ from features.facts import N_CONCEPTS, TRACKS
 from models.score import Score
 from service.build import load_policy
 from service.engine import Engine
+from service.settle import Judges
 from streams.clock import TimingSpec
 from streams.history import Timed
 from streams.processor import Output
@@ -88,7 +89,7 @@ def history(facts: Sequence[Timed], spo2: float = 97.0) -> list[LogRecord]:
 
 def probed() -> Engine:
     """An engine whose only scorer is the probe."""
-    return Engine(load_policy(""), (Probe(),), TimingSpec(), PARTITIONS)
+    return Engine(load_policy(""), Judges((Probe(),)), TimingSpec(), PARTITIONS)
 
 
 def said(log: Sequence[LogRecord], batch: int = 1 << 30) -> list[Output]:
