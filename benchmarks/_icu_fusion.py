@@ -43,7 +43,7 @@ LABS: Final = tuple(name for name in VARIABLES if name not in (*BEDSIDE, "Weight
 EARLY: Final = 0.3  # weight of the hour before the last; falls with the square of the time left
 MAX_AGE_S: Final = {"bedside": 24 * 3600.0, "labs": 48 * 3600.0, "static": 1e9}
 RECIPE: Final = Recipe(
-    epochs=10, batch=64, learning_rate=2e-3, modality_dropout=0.1, average=0.99, weight_decay=2e-2
+    epochs=8, batch=64, learning_rate=2e-3, modality_dropout=0.1, average=0.99, weight_decay=2e-2
 )
 _START_US: Final = 1_577_836_800_000_000
 _HOUR_US: Final = 3_600_000_000
