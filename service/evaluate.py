@@ -53,6 +53,7 @@ class Wanted(NamedTuple):
 
     replicates: int = REPLICATES
     robustness: bool = True
+    beside: tuple[Artifact, ...] = ()  # compared on the same patients, as NEWS2 is
 
 
 EVERYTHING: Final = Wanted()
@@ -98,6 +99,9 @@ def evaluate(
     asked = Asked(_threshold(spec), wanted.replicates)
     watcher.stage("score", len(cohort.time_h))
     said = score(cohort, spec, blocks, _telling(watcher))
+    for other in wanted.beside:
+        there = score(cohort, other.spec, open_blocks(other)).prob
+        cohort = cohort._replace(rules={**cohort.rules, other.ref: there})
     bench = Bench.of(cohort)
     watcher.stage("measure", 1)
     document = measure(bench, said.prob, said.std, asked)

@@ -29,6 +29,10 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
         str | None,
         typer.Option("--data", help="DATASET:PATH, such as cinc2019:setA.npz."),
     ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--beside", help="Another model to compare with on the same patients."),
+    ] = None,
     labels: Annotated[
         Path | None,
         typer.Option("--labels", help="With stored scores: events in MEDS' form."),
@@ -56,13 +60,13 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
 
     Example: vigil evaluate default --data cinc2019:setA.npz --out report/
     """
-    from service.evaluate import Wanted, write_document
+    from service.evaluate import Wanted, open_artifact, write_document
     from service.evaluate_page import write_page
 
     if (data is None) == (labels is None):
         raise ConfigError("give --data DATASET:PATH for a model, or --labels for stored scores")
     writable(out)
-    wanted = Wanted(replicates, robustness)
+    wanted = Wanted(replicates, robustness, tuple(open_artifact(name) for name in beside or ()))
     if data is not None:
         document = _model(artifact, data, wanted)
     else:

@@ -200,6 +200,11 @@ def test_the_document_has_every_headline_with_its_interval(document: dict) -> No
         assert low <= document[name] <= high
 
 
+def test_another_model_is_compared_on_the_same_draws(artifact: Artifact) -> None:
+    twin = evaluate(artifact, made_up(artifact.spec), Wanted(10, False, (artifact,)))
+    assert twin["scores"][f"model less {artifact.ref}"]["auroc"] == (0.0, 0.0, 0.0)
+
+
 def test_every_modality_is_taken_away(document: dict, artifact: Artifact) -> None:
     absent = [tuple(row["absent"]) for row in document["modality_absence"]]
     assert absent[0] == ()
