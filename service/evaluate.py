@@ -9,28 +9,29 @@ import json
 import math
 from collections.abc import Callable
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifact import FILES, SPEC_FILE, Artifact, decode
+from models.artifact import Artifact
 from models.evaluation.events import EventSpec, watch
 from models.open import open_blocks
 from models.spec import ModelSpec
+from service.artifacts import folder_of, read_artifact
 from service.backtest_labels import Labels
 from service.backtest_scores import ScoreTable
 from service.evaluate_data import Cohort
 from service.evaluate_measure import Asked, Bench, measure
-from service.evaluate_robust import absence, future_audit, giveaways, stress
+from service.evaluate_robust import SEED, absence, future_audit, giveaways, only, stress
 from service.evaluate_score import Scored, score
 from service.progress import SILENT, Watcher
 from streams.errors import ConfigError
 
 Floats = NDArray[np.float64]
 REPLICATES: Final = 1000
+SAMPLE: Final = 5000
 UTILITY_POINT: Final = "utility"
 HEADLINES: Final = (
     "auroc",
@@ -53,6 +54,7 @@ class Wanted(NamedTuple):
 
     replicates: int = REPLICATES
     robustness: bool = True
+    sample: int = SAMPLE  # patients whose inputs are taken away, delayed and spoilt
     beside: tuple[Artifact, ...] = ()  # compared on the same patients, as NEWS2 is
 
 
@@ -60,22 +62,8 @@ EVERYTHING: Final = Wanted()
 
 
 def open_artifact(name: str) -> Artifact:
-    """An artifact by folder, or by the name of a shipped one.
-
-    Raises
-    ------
-    ConfigError
-        If it is neither.
-    CheckpointMismatch
-        If its files are not whole, or of another build.
-    """
-    shipped = Path(str(files("models"))) / "artifacts"
-    for folder in (Path(name), shipped / name):
-        if (folder / SPEC_FILE).is_file():
-            found = {each: folder / each for each in FILES}
-            return decode({n: path.read_bytes() for n, path in found.items() if path.is_file()})
-    known = sorted(path.parent.name for path in shipped.glob(f"*/{SPEC_FILE}"))
-    raise ConfigError(f"{name}: no artifact there; shipped: {', '.join(known) or 'none'}")
+    """An artifact by folder, or by the name of a shipped one; raises as `service.artifacts`."""
+    return read_artifact(folder_of(name))
 
 
 def evaluate(
@@ -115,12 +103,24 @@ def evaluate(
     document["audit"] = audit
     if wanted.robustness:
         watcher.stage("robustness", 2)
-        document["modality_absence"] = absence(bench, said.prob, again, asked)
+        chosen = some_of(cohort, wanted.sample)
+        small = Bench.of(only(cohort, chosen))
+        known = said.prob[np.isin(cohort.patient, chosen)]
+        document["modality_absence"] = absence(small, known, again, asked)
         watcher.step(1)
-        document["robustness"] = stress(bench, again, asked)
+        document["robustness"] = stress(small, again, asked)
+        document["robustness_patients"] = len(chosen)
         watcher.step(1)
     document["operational"] = _operational(said, blocks.runtime.name, len(cohort.time_h))
     return {**document, "run": _run(artifact, cohort, wanted)}
+
+
+def some_of(cohort: Cohort, count: int) -> NDArray[np.int64]:
+    """So many patients, the same ones every time; everybody where there are no more."""
+    everyone = np.arange(len(cohort.patients))
+    if len(everyone) <= count:
+        return everyone
+    return np.sort(np.random.default_rng(SEED).choice(everyone, count, replace=False))
 
 
 def _threshold(spec: ModelSpec) -> float:

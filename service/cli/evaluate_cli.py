@@ -66,7 +66,9 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     if (data is None) == (labels is None):
         raise ConfigError("give --data DATASET:PATH for a model, or --labels for stored scores")
     writable(out)
-    wanted = Wanted(replicates, robustness, tuple(open_artifact(name) for name in beside or ()))
+    wanted = Wanted(
+        replicates, robustness, beside=tuple(open_artifact(name) for name in beside or ())
+    )
     if data is not None:
         document = _model(artifact, data, wanted)
     else:

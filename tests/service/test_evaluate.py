@@ -21,6 +21,7 @@ from service.evaluate import (
     evaluate,
     evaluate_scores,
     plain,
+    some_of,
     write_document,
 )
 from service.evaluate_data import Cohort, Inputs, held_over
@@ -201,7 +202,7 @@ def test_the_document_has_every_headline_with_its_interval(document: dict) -> No
 
 
 def test_another_model_is_compared_on_the_same_draws(artifact: Artifact) -> None:
-    twin = evaluate(artifact, made_up(artifact.spec), Wanted(10, False, (artifact,)))
+    twin = evaluate(artifact, made_up(artifact.spec), Wanted(10, False, beside=(artifact,)))
     assert twin["scores"][f"model less {artifact.ref}"]["auroc"] == (0.0, 0.0, 0.0)
 
 
@@ -210,6 +211,13 @@ def test_every_modality_is_taken_away(document: dict, artifact: Artifact) -> Non
     assert absent[0] == ()
     for modality in artifact.spec.modalities:
         assert (modality.name,) in absent
+
+
+def test_a_sample_of_patients_is_the_same_every_time(artifact: Artifact) -> None:
+    cohort = made_up(artifact.spec)
+    assert some_of(cohort, 100).tolist() == list(range(60))
+    assert len(set(some_of(cohort, 20).tolist())) == 20
+    assert some_of(cohort, 20).tolist() == some_of(cohort, 20).tolist()
 
 
 def test_json_holds_no_number_that_is_none(document: dict, tmp_path: Path) -> None:

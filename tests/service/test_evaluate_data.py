@@ -107,16 +107,16 @@ def test_the_command_writes_a_page_and_the_figures(
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "code", "words"),
     [
-        (["default"], "give --data"),
-        (["nobody", "--data", "cinc2019:x"], "nobody: no artifact there"),
+        (["default"], 2, "give --data"),
+        (["nobody", "--data", "cinc2019:x"], 3, "nobody: no such folder"),
     ],
 )
 def test_what_is_missing_is_said(
-    given: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    given: list[str], code: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["evaluate", *given, "--out", str(tmp_path / "out")]) == 2
+    assert run(["evaluate", *given, "--out", str(tmp_path / "out")]) == code
     assert words in " ".join(capsys.readouterr().err.split())
 
 
