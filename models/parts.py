@@ -126,7 +126,7 @@ class Normalizer(nn.Module):
         return Inputs(
             torch.where(there, z, nothing),
             there.to(value.dtype),
-            torch.where(there, age_s, nothing),
-            torch.where(there, fresh, nothing),
-            torch.where(there, quality, nothing),
+            torch.where(there, age_s.clamp(min=0.0), nothing),  # a clock ahead of ours: it is new
+            torch.where(there & (fresh > 0), fresh, nothing),
+            torch.where(there & (quality >= 0), quality.clamp(max=1.0), nothing),  # NaN: unvouched
         )
