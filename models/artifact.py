@@ -82,6 +82,7 @@ def encode(spec: ModelSpec, weights: Weights, onnx: bytes = b"") -> dict[str, by
         If `decode` would refuse it.
     """
     spec = msgspec.structs.replace(spec, schema_hash=schema_hash(spec.modalities))
+    spec = msgspec.json.decode(msgspec.json.encode(spec), type=ModelSpec)  # 0 and 0.0 are one
     tensors = {name: np.ascontiguousarray(array) for name, array in sorted(weights.items())}
     blob = save_tensors(tensors)
     manifest = Manifest(FORMAT, _sha(blob), _sha(onnx) if onnx else "", catalog_hash(), spec)

@@ -158,8 +158,13 @@ class ComposedModel(nn.Module):
 
     def loss(self, seq: SequenceBatch, target: Target) -> LossDict:
         """See `FusionModel`; the heads of the modalities count `AUXILIARY_WEIGHT` each."""
+        return self.loss_beside(seq, target, None)
+
+    def loss_beside(self, seq: SequenceBatch, target: Target, offset: Tensor | None) -> LossDict:
+        """`loss` with `offset` [B, T, H] added to the joint logit: what is said elsewhere."""
         vectors, present = self.encode(seq)
-        joint = self.criterion(self.raw(vectors, present), target)
+        raw = self.raw(vectors, present)
+        joint = self.criterion(raw if offset is None else raw + offset, target)
         found = {"joint": joint}
         total = joint
         for name, head in self.auxiliary.items():

@@ -16,7 +16,7 @@ Choices that change a number:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -49,6 +49,7 @@ class Opened(NamedTuple):
     ref: str  # name/version/digest
     spec: ModelSpec
     step: Step
+    tell: Callable[[str], None] = lambda words: None  # of faults, for a log
 
 
 class FusionScorer:
@@ -68,7 +69,7 @@ class FusionScorer:
     def __init__(self, opened: Opened) -> None:
         self.name, self.model = opened.name, opened.ref
         self.spec, self._trusted_step = opened.spec, opened.step
-        self.last_fault = ""  # with its text, for logs only: it may differ from run to run
+        self._tell, self._told = opened.tell, ""
         self.feed = Feed(opened.spec)
         cadence_s = opened.spec.cadence_s
         self._cadence_us = round(cadence_s * 1e6)
@@ -144,7 +145,7 @@ class FusionScorer:
         try:
             return self._trusted_step(state, rows, times)
         except Exception as error:  # noqa: BLE001 - a model is not trusted: the rules must go on
-            self.last_fault = f"{type(error).__name__}: {error}"
+            self.fault(error)
         if len(state) == 1:
             return _nothing(self.spec, state.shape[1])
         each = [
@@ -152,6 +153,13 @@ class FusionScorer:
             for i in range(len(state))
         ]
         return Said(*(np.concatenate(parts) for parts in zip(*each, strict=True)))
+
+    def fault(self, error: Exception) -> None:
+        """Tell the host of an error, once as long as it is the same: its text is for logs only."""
+        words = f"{self.model} failed: {type(error).__name__}: {error}"
+        if words != self._told:
+            self._told = words
+            self._tell(words)
 
     def _on_grid(self, window: Window) -> bool:
         return window.end_us % self._cadence_us == 0

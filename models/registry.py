@@ -45,6 +45,7 @@ BUILTIN: Final[dict[Group, dict[str, str]]] = {
         "late.stack": "models.families.late:STACK",
         "late.vcdn": "models.families.late:VCDN",
         "boosted": "models.families.boosted",
+        "residual": "models.families.residual",
     },
     "encoders": {
         "decay": "models.linear:DecayEncoder",

@@ -23,7 +23,7 @@ WORN_FIRST: Final[dict[str, tuple[str, ...]]] = {  # concept -> features that se
     "spo2": ("spo2_mean_pct",),
     "temp": ("temp_mean_c",),
 }
-RULES: Final = ("news2",)  # rule scores as inputs
+RULES: Final = ("news2", "mews", "qsofa", "sirs", "shock_index")  # rule scores as inputs
 RULE_UNIT: Final = "{score}"
 
 

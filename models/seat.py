@@ -75,11 +75,6 @@ class Seat:
                 found[i] = word if word.score.value is not None else None
         return found
 
-    @property
-    def last_fault(self) -> str:
-        """Text of the last fault, for logs only: it may differ from run to run."""
-        return next((s.last_fault for s in self._scorers.values() if s.last_fault), "")
-
     def memory_of(self, patient_id: str) -> dict[str, bytes]:
         """See `models.score.StatefulScorer`."""
         kept = {v: scorer.slab.store(patient_id) for v, scorer in self._scorers.items()}
@@ -101,7 +96,7 @@ class Seat:
         try:
             return scorer.words(batch)
         except Exception as error:  # noqa: BLE001 - a model is not trusted: the rules must go on
-            scorer.last_fault = f"{type(error).__name__}: {error}"
+            scorer.fault(error)
         windows = batch.features.windows
         return [_no_word(self.name, scorer.model, window, RAISED) for window in windows]
 
@@ -109,7 +104,7 @@ class Seat:
         try:
             scorer.advance(batch)
         except Exception as error:  # noqa: BLE001 - as above
-            scorer.last_fault = f"{type(error).__name__}: {error}"
+            scorer.fault(error)
 
 
 def take(batch: AlignedBatch, rows: Sequence[int]) -> AlignedBatch:

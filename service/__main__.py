@@ -22,6 +22,7 @@ from service.cli import (
     keys_cli,
     live_cli,
     load_cli,
+    models_cli,
     quiet_cli,
     replay_cli,
     setup_cli,
@@ -36,7 +37,13 @@ from service.cli.common import (
     EXIT_USAGE,
     warn,
 )
-from streams.errors import ConfigError, OperationalError, SourceError, VigilError
+from streams.errors import (
+    CheckpointMismatch,
+    ConfigError,
+    OperationalError,
+    SourceError,
+    VigilError,
+)
 
 EPILOG = (
     "Exit codes: 0 done, 1 finished but something was refused, 2 wrong usage or configuration, "
@@ -70,10 +77,12 @@ train_cli.add_to(app)
 load_cli.add_to(app)
 backtest_cli.add_to(setup_cli.policy_app)
 audit_cli.add_to(app)
+models_cli.add_to(app)
 
 _CODES: tuple[tuple[type[VigilError], int], ...] = (
     (ConfigError, EXIT_USAGE),
     (SourceError, EXIT_DATA),
+    (CheckpointMismatch, EXIT_DATA),
     (OperationalError, EXIT_OPERATION),
     (VigilError, EXIT_BUG),
 )

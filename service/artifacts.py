@@ -131,6 +131,20 @@ def open_seats(config: Config) -> tuple[Seat, ...]:
     return tuple(_seat(name, versions) for name, versions in by_name.items())
 
 
+def described_models(config: Config) -> dict[str, list[dict[str, str]]]:
+    """What `run.json` and `/readyz` say of the models: per name, each version or why not."""
+    told: dict[str, list[dict[str, str]]] = {}
+    for one in find(config):
+        row = {"refused": one.refusal}
+        if one.artifact is not None:
+            key = (one.artifact.digest, one.config.device)
+            opened = _OPENED.get((key[0], key[1]))
+            row = {"model": one.artifact.ref}
+            row["runtime"] = opened.runtime.name if opened else "not opened"
+        told.setdefault(one.config.name, []).append(row)
+    return told
+
+
 def _seat(name: str, versions: Sequence[Found]) -> Seat:
     """A seat with the versions that open; without the first, nobody speaks."""
     scorers: list[FusionScorer] = []
@@ -152,7 +166,9 @@ def _scorer(one: Found) -> FusionScorer:
     if key not in _OPENED:
         _OPENED[key] = open_blocks(one.artifact, device, log.warning)
     artifact = one.artifact
-    return FusionScorer(Opened(one.config.name, artifact.ref, artifact.spec, _OPENED[key]))
+    return FusionScorer(
+        Opened(one.config.name, artifact.ref, artifact.spec, _OPENED[key], log.warning)
+    )
 
 
 def _device(name: str) -> Device:

@@ -10,6 +10,8 @@ from alerts.words import nearest
 from models.columns import ColumnScorer
 from models.limits import LimitsScorer
 from models.news2 import News2Scorer
+from models.rule_scorer import RuleScorer
+from models.rule_tables import TABLES
 from models.score import Scorer
 from service.artifacts import open_seats
 from service.config import Config
@@ -41,11 +43,14 @@ def load_policy(path: str) -> Policy:
         raise ConfigError(f"policy {path}: {error}") from error
 
 
-def scorers(*policies: Policy, models: Collection[str] = ()) -> tuple[Scorer, ...]:
+def scorers(
+    *policies: Policy, models: Collection[str] = (), rules: Collection[str] = ()
+) -> tuple[Scorer, ...]:
     """Who scores every window, in this order, so that these policies can be applied.
 
     Features that a policy names are shown to it (`source = "columns.input"`); `models` are names
-    that a policy may read beside, whether or not the model is there.
+    that a policy may read beside, whether or not the model is there; `rules` are scored even if no
+    policy reads them.
 
     Raises
     ------
@@ -54,17 +59,21 @@ def scorers(*policies: Policy, models: Collection[str] = ()) -> tuple[Scorer, ..
         condition could never be raised.
     """
     always: tuple[Scorer, ...] = (News2Scorer(), LimitsScorer())
-    names = [*(scorer.name for scorer in always), ColumnScorer.name, *models]
+    names = [*(scorer.name for scorer in always), *TABLES, ColumnScorer.name, *models]
     shown: dict[str, None] = {}
+    tables = dict.fromkeys(rules)
     for spec in (spec for policy in policies for spec in policy.conditions.values()):
         if spec.scorer not in names:
             near = nearest(spec.scorer, names)
             raise ConfigError(f"policy: source {spec.source!r}: no such scorer; {near}")
+        if spec.scorer in TABLES:
+            tables[spec.scorer] = None
         if spec.scorer == ColumnScorer.name:
             if not spec.input:
                 raise ConfigError(f"policy: source {spec.source!r}: write columns.input")
             shown[spec.input] = None
-    return (*always, ColumnScorer(tuple(shown))) if shown else always
+    asked: list[Scorer] = [RuleScorer(name) for name in TABLES if name in tables]
+    return (*always, *asked, ColumnScorer(tuple(shown))) if shown else (*always, *asked)
 
 
 def model_names(config: Config) -> tuple[str, ...]:
@@ -80,8 +89,8 @@ def judges_of(config: Config, *policies: Policy, timed: Timed = untimed) -> Judg
     ConfigError
         As `scorers`. A model that cannot be opened raises nothing: its seat stays empty.
     """
-    rules = scorers(*policies, models=model_names(config))
-    return Judges(rules, open_seats(config), timed)
+    own = scorers(*policies, models=model_names(config), rules=config.rules)
+    return Judges(own, open_seats(config), timed)
 
 
 def build_engine(config: Config, timed: Timed = untimed, keyring: Keyring | None = None) -> Engine:

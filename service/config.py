@@ -172,6 +172,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: tuple[ModelConfig, ...] = (ModelConfig(),)  # empty: rules only
     audit_dir: str = ".vigil/audit"  # where notification logs and the log of actions are kept
     policy: str = ""  # path of a policy file; empty: the default policy
+    rules: tuple[str, ...] = ()  # of RULES, scored beside NEWS2 and the limits
 
     @property
     def timing_spec(self) -> TimingSpec:
@@ -256,8 +257,9 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "VIGIL_SIGN_AS": ("keys", "sign_as"),
 }
 
+RULES = ("mews", "qsofa", "sirs", "shock_index")
 _DEVICES = ("cpu", "auto", "cuda", "torch")
-_RULES = ("news2", "limits", "columns", "mews", "qsofa", "sirs", "shock_index")
+_RULES = ("news2", "limits", "columns", *RULES)
 _NAME = re.compile(r"[A-Za-z0-9.-]{1,200}")
 _GROUP = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _SERVER = re.compile(r"\s*[^\s:,]+:\d{1,5}\s*|\s*\[[0-9A-Fa-f:.]+\]:\d{1,5}\s*")
@@ -419,6 +421,9 @@ def _check(config: Config, place: str) -> None:
     for ok, rule in rules:
         if not ok:
             raise ConfigError(f"{place}: {rule}")
+    unknown = [rule for rule in config.rules if rule not in RULES]
+    if unknown:
+        raise ConfigError(f"{place}: rules: {unknown[0]!r} is none of {', '.join(RULES)}")
     for model in config.models:
         if not _NAME.fullmatch(model.name) or model.name in _RULES:
             raise ConfigError(

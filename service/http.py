@@ -109,6 +109,9 @@ def _readiness(metrics: Metrics, stale_s: float | None) -> tuple[bool, bytes]:
         {"name": "restored", "ok": metrics.is_ready},
         {"name": "frontier", "ok": fresh, "age_s": None if age_s is None else round(age_s, 1)},
     ]
+    # Without a model the rules watch on: it is told, and is no reason to be taken out of service.
+    for name, why in sorted(metrics.refused_models.items()):
+        checks.append({"name": f"model:{name}", "ok": not why, "detail": why or None})
     ready = metrics.is_ready and fresh
     return ready, json.dumps({"ready": ready, "checks": checks}).encode() + b"\n"
 

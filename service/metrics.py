@@ -91,6 +91,13 @@ class Metrics:
             buckets=_FEED_BUCKETS_S,
             registry=registry,
         )
+        self.refused_models: dict[str, str] = {}
+        self._loaded = Gauge(
+            "vigil_model_loaded",
+            "1: the model scores; 0: it could not be loaded, the rules go on.",
+            ["model"],
+            registry=registry,
+        )
         self._lag = Gauge(
             "vigil_lag_records", "Records that wait.", ["partition"], registry=registry
         )
@@ -130,6 +137,12 @@ class Metrics:
         """Time one step of the engine: segments, windows, or the scorer of that name."""
         own = self._steps.get(step)
         return (own or self._score.labels(step)).time()
+
+    def models(self, refused: Mapping[str, str]) -> None:
+        """Note the configured models: why one cannot be used, empty if it can."""
+        self.refused_models = dict(refused)
+        for name, why in refused.items():
+            self._loaded.labels(name).set(0 if why else 1)
 
     def partitions(self) -> tuple[int, ...]:
         """Partitions that are being processed, ascending."""

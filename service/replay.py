@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from features.catalog import catalog_hash
+from service.artifacts import described_models
 from service.build import build_engine, load_policy
 from service.config import Config
 from service.embedded import numbered, run
@@ -118,6 +119,7 @@ def describe(inputs: Inputs, config: Config, runner: str) -> dict[str, Any]:
         "runner": runner,
         "catalog": catalog_hash(),
         "policy": msgspec.to_builtins(policy.ref),
+        "models": described_models(config),
         "timing": config.timing_spec._asdict(),
         "patients": len(patients_of(inputs.recordings, inputs.events)),
         "recordings": [

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from features.ecg.kernels import warm_up
 from service import logs
+from service.artifacts import open_seats
 from service.build import build_engine, load_policy, model_names, scorers
 from service.config import Config
 from service.heartbeat_host import Beating
@@ -66,6 +67,7 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
     _make_folder(Path(settings.datadir or "."))
     require_topics(config)
     metrics = Metrics(CollectorRegistry())
+    metrics.models({seat.name: seat.detail or seat.absent for seat in open_seats(config)})
     served = "no HTTP"
     with ExitStack() as stack:
         if config.worker.http_port >= 0:

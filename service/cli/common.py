@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from service.config import Config, load
+from service.config import Config, ModelConfig, load
 from service.progress import SILENT, Watcher
 from streams.errors import ConfigError
 
@@ -42,6 +42,27 @@ def configured(path: Path | None, policy: Path | None = None) -> Config:
     """The effective configuration; `policy` overrides the configured policy file."""
     config = load(path)
     return msgspec.structs.replace(config, policy=str(policy)) if policy else config
+
+
+def with_models(config: Config, given: Sequence[str]) -> Config:
+    """The configuration with these models, `[NAME=]ARTIFACT` each, instead of its own, if any.
+
+    Raises
+    ------
+    SourceError
+        If there is no such artifact.
+    """
+    from service.artifacts import folder_of
+
+    if not given:
+        return config
+    models = []
+    for one in given:
+        name, equals, artifact = one.rpartition("=")
+        if one != "none":
+            place = folder_of(artifact if equals else one).resolve()
+            models.append(ModelConfig(name or "default", str(place)))
+    return msgspec.structs.replace(config, models=tuple(models))
 
 
 def say(document: Mapping[str, Any] | list[Any]) -> None:

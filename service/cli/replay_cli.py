@@ -19,6 +19,7 @@ from service.cli.common import (
     say,
     tell,
     warn,
+    with_models,
     writable,
 )
 
@@ -64,6 +65,14 @@ def replay(  # noqa: PLR0913 - one parameter per option
     workers: Annotated[
         int, typer.Option("--workers", min=1, max=16, help="Worker processes with --runner kafka.")
     ] = 1,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            help="Model to score with, [NAME=]ARTIFACT, instead of the configured ones; several of "
+            "one name are its versions; `none` leaves rules only.",
+        ),
+    ] = None,
     config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> int:
@@ -81,7 +90,7 @@ def replay(  # noqa: PLR0913 - one parameter per option
     from service.report import write_report
     from service.results import write
 
-    config = configured(config_file, policy)
+    config = with_models(configured(config_file, policy), model or [])
     scorers(load_policy(config.policy), models=model_names(config))
     writable(out)
     with progress() as watcher:

@@ -45,6 +45,13 @@ def test_features_that_a_policy_names_are_shown_once_each() -> None:
     assert [scorer.name for scorer in scorers(policy, policy)] == ["news2", "limits", "columns"]
 
 
+def test_rule_scores_are_asked_for_by_a_policy_or_the_configuration(tmp_path: Path) -> None:
+    text = default_policy_text().replace('source = "news2.lower"', 'source = "mews.lower"')
+    policy = load_policy(written(tmp_path, text))
+    names = [scorer.name for scorer in scorers(policy, rules=("shock_index",))]
+    assert names == ["news2", "limits", "mews", "shock_index"]
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [
