@@ -1,7 +1,9 @@
 """Held-out scores on CinC 2019 set A for the benchmark: which stays train, what is grown, kept.
 
-Every split has stays that train, stays that tune (calibration, thresholds) and stays that are only
-scored. Forests take minutes, so each split leaves a file and a run that was stopped goes on.
+The folds are those of `vigil train`: every hour is scored by forests its stay did not train, and a
+fold is judged by calibration and thresholds from the held-out scores of the other folds. Places
+have stays that train, stays of the same place that tune, and stays of another that are only scored.
+Forests take minutes, so each leaves a file and a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -16,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._common import ROOT
-from models.evaluation.splits import nested
 from models.families import boosted
 from models.training.ragged import carried, vectors
 from service.datasets.cinc2019 import MODALITIES, UNITS, Stays, load
 from service.progress import SILENT
-from service.train import FOLDS, Job, Once, Stages, key
+from service.train import Job, Stages, folds_of, held_out, key
 from service.training import boost
 from service.training import cinc2019 as recipe
 from service.training.committee import Raw
@@ -29,7 +30,7 @@ from service.training.committee import Raw
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
-INNER: Final = 4  # one of so many parts of who is not tested tunes: 60/20/20
+INNER: Final = 4  # one of so many stays of a place tunes
 PEERS: Final = ("same", "recipe")
 
 
@@ -50,22 +51,26 @@ class Scores(NamedTuple):
     peer: dict[str, Floats]  # LightGBM alone, same inputs; with the inputs of models.md §7
 
 
-def stays_of_a() -> tuple[Stays, Stages]:
-    """Set A, and where finished splits are kept."""
+def stays_of_a() -> tuple[Stays, Job, Stages]:
+    """Set A, the training run, and where its finished stages and the benchmark's are kept."""
     source = Path(os.environ.get("VIGIL_DATA", ROOT.parent / "shared" / "data"))
-    path = source / "cinc2019_setA.tar.xz"
-    stays = load(path)
-    folder = ROOT / ".vigil" / "cache" / f"bench-cinc2019-{key(Job(path, path), stays)}"
-    return stays, Stages(folder, SILENT)
+    job = Job(source / "cinc2019_setA.tar.xz", ROOT / ".vigil" / "cache" / "cinc2019")
+    stays = load(job.data)
+    return stays, job, Stages(job.out / ".stages" / key(job, stays), SILENT)
 
 
-def folds(stays: Stays) -> list[Split]:
-    """Five folds of stays, each as septic and of the same units as the whole."""
-    strata = stays.septic + 2 * stays.unit
-    return [
-        Split(f"fold{f.number}", f.train & (f.inner != 0), f.train & (f.inner == 0), f.test)
-        for f in nested(strata, FOLDS, INNER)
-    ]
+def folds(stays: Stays, job: Job, stages: Stages) -> list[Scores]:
+    """Scores of all folds, and per fold whose they tune and test."""
+    fold = folds_of(stays, job)
+    raw = held_out(stages, stays, fold, job)
+    peer = {name: np.full(len(stays.label), np.nan) for name in PEERS}
+    for k in range(job.folds):
+        rows = np.repeat(fold == k, stays.lengths)
+        found = stages.arrays_of(f"peer{k}.npz", partial(_peers, stays, fold != k, rows))
+        for name in PEERS:
+            peer[name][rows] = found[f"peer-{name}"]
+    splits = [Split(f"fold{k}", fold != k, fold != k, fold == k) for k in range(job.folds)]
+    return [Scores(split, raw, peer) for split in splits]
 
 
 def sites(stays: Stays) -> list[Split]:
@@ -101,27 +106,33 @@ def scored(stays: Stays, stages: Stages, split: Split) -> Scores:
 
 
 def _made(stays: Stays, split: Split, rows: Bools) -> dict[str, Any]:
-    laid = Once(partial(recipe.prepare, stays, split.train, recipe.HOUSES))
+    laid = recipe.prepare(stays, split.train, recipe.HOUSES)
     out: dict[str, Any] = {}
     for member in recipe.MEMBERS:
-        booster = recipe.load(recipe.grow(laid(), stays, member, 0))
-        out[member] = recipe.raw(booster, laid().own[rows], laid().names, member)
+        booster = recipe.load(recipe.grow(laid, stays, member, 0))
+        out[member] = recipe.raw(booster, laid.own[rows], laid.names, member)
         if member != "joint":
-            out[f"there-{member}"] = recipe.there(laid().own[rows], laid().names, member)
-    plain = laid()._replace(others=[])
+            out[f"there-{member}"] = recipe.there(laid.own[rows], laid.names, member)
+    return out | _peers(stays, split.train, rows)
+
+
+def _peers(stays: Stays, train: Bools, rows: Bools) -> dict[str, Any]:
+    """LightGBM alone: on the default's inputs as charted, and on those of the recipe."""
+    plain = recipe.prepare(stays, train, ())
     same = recipe.load(recipe.grow(plain, stays, "joint", 0, boost.PEER))
-    out["peer-same"] = recipe.raw(same, plain.own[rows], plain.names, "joint")
-    out["peer-recipe"] = _recipe_peer(stays, split, rows)
-    return out
+    return {
+        "peer-same": recipe.raw(same, plain.own[rows], plain.names, "joint"),
+        "peer-recipe": _recipe_peer(stays, train, rows),
+    }
 
 
-def _recipe_peer(stays: Stays, split: Split, rows: Bools) -> Floats:
+def _recipe_peer(stays: Stays, train: Bools, rows: Bools) -> Floats:
     """LightGBM on the inputs of models.md §7, those bound to the place among them."""
     spec = recipe.spec_of(
         boosted.BoostedConfig(pairs=recipe.PAIRS, counts=("vitals", "labs"), knots=2)
     )
     model = boosted.build(msgspec.structs.replace(spec, modalities=_never_too_old(spec)))
-    hours = np.repeat(split.train, stays.lengths)
+    hours = np.repeat(train, stays.lengths)
     model.fit_inputs({k: x[hours].astype(np.float64) for k, x in stays.value.items()})
     found = vectors(model, carried(stays.value, stays.lengths))
     unit = np.repeat(stays.unit, stays.lengths)
