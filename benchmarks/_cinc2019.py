@@ -31,6 +31,7 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 INNER: Final = 4  # one of so many stays of a place tunes
+CUFF: Final = ("sbp", "map", "dbp")
 PEERS: Final = ("same", "recipe")
 
 
@@ -49,6 +50,7 @@ class Scores(NamedTuple):
     split: Split
     raw: Raw
     peer: dict[str, Floats]  # LightGBM alone, same inputs; with the inputs of models.md §7
+    worn: Floats | None = None  # vitals' logits without blood pressure, where they were made
 
 
 def stays_of_a() -> tuple[Stays, Job, Stages]:
@@ -102,7 +104,7 @@ def scored(stays: Stays, stages: Stages, split: Split) -> Scores:
     single = {name: whole(name) for name in recipe.MEMBERS[1:]}
     there = {name: whole(f"there-{name}") for name in recipe.MEMBERS[1:]}
     peer = {name: whole(f"peer-{name}") for name in PEERS}
-    return Scores(split, Raw(whole("joint"), single, there), peer)
+    return Scores(split, Raw(whole("joint"), single, there), peer, whole("worn"))
 
 
 def _made(stays: Stays, split: Split, rows: Bools) -> dict[str, Any]:
@@ -113,7 +115,18 @@ def _made(stays: Stays, split: Split, rows: Bools) -> dict[str, Any]:
         out[member] = recipe.raw(booster, laid.own[rows], laid.names, member)
         if member != "joint":
             out[f"there-{member}"] = recipe.there(laid.own[rows], laid.names, member)
+        if member == "vitals":
+            cuffless = recipe.prepare(_cuffless(stays), split.train, ())
+            out["worn"] = recipe.raw(booster, cuffless.own[rows], laid.names, member)
     return out | _peers(stays, split.train, rows)
+
+
+def _cuffless(stays: Stays) -> Stays:
+    """What a wristband and a thermometer measure: no blood pressure."""
+    vitals = stays.value["vitals"].copy()
+    names = list(MODALITIES["vitals"].values())
+    vitals[:, [names.index(name) for name in CUFF]] = np.nan
+    return stays._replace(value={**stays.value, "vitals": vitals})
 
 
 def _peers(stays: Stays, train: Bools, rows: Bools) -> dict[str, Any]:

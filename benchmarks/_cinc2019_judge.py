@@ -45,7 +45,7 @@ class Pooled(NamedTuple):
 def pool(stays: Stays, every: list[Scores], *, cautious: bool = True) -> Pooled:
     """Judge every split by its own tuning stays, and put the tested hours together."""
     n = len(stays.label)
-    names = ("default", *_ALONE, "labs absent", "vitals absent", "late", "same", "recipe", "hour")
+    names = [*ABSENT, *_ALONE, "default", "late", "same", "recipe", "hour"]
     of = {
         name: Contender(np.full(n, np.nan), np.zeros(n, bool), np.full(n, np.nan)) for name in names
     }
@@ -62,8 +62,8 @@ def pool(stays: Stays, every: list[Scores], *, cautious: bool = True) -> Pooled:
             ours = name == "default" and cautious
             choose = cautious_threshold if ours else best_threshold
             chosen[name] = choose(logit[tune], inner)
-        for name, same_as in (("labs absent", "default"), ("vitals absent", "default")):
-            chosen[name] = chosen[same_as]  # one artifact, one threshold
+        for name in ABSENT:
+            chosen[name] = chosen["default"]  # one artifact, one threshold
         for name, logit in table.items():
             of[name].score[test] = logit[test]
             of[name].alarm[test] = logit[test] >= chosen[name]
@@ -78,6 +78,7 @@ def pool(stays: Stays, every: list[Scores], *, cautious: bool = True) -> Pooled:
     return Pooled(stays, of, prob, covered, sets)
 
 
+ABSENT: Final = ("labs absent", "vitals absent", "worn alone")
 _ALONE: Final = ("vitals", "labs")
 
 
@@ -90,6 +91,9 @@ def _calibrated(stays: Stays, scores: Scores, tune: Bools) -> dict[str, Floats]:
         "labs absent": logits(raw.without("labs"), lines),
         "vitals absent": logits(raw.without("vitals"), lines),
     }
+    table["worn alone"] = table["labs absent"]
+    if scores.worn is not None:
+        table["worn alone"] = lines.alone["vitals"].at(scores.worn)
     plain = {
         "vitals": raw.single["vitals"],
         "labs": raw.single["labs"],
