@@ -71,9 +71,10 @@ def peer(script: str, bootstrap: str, topic: str, chunks: int) -> Row:
     command += [bootstrap, topic, f"peer-{uuid.uuid4().hex[:8]}", str(chunks)]
     own = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=own, capture_output=True, text=True, timeout=3600)
-    if done.returncode != 0 or not done.stdout.strip():
-        raise SystemExit(f"{script}: {done.stderr[-2000:]}")
-    found = json.loads(done.stdout.strip().splitlines()[-1])
+    lines = [line for line in done.stdout.splitlines() if line.startswith('{"windows"')]
+    if done.returncode != 0 or not lines:
+        raise SystemExit(f"{script}: {done.stdout[-500:]} {done.stderr[-2000:]}")
+    found = json.loads(lines[-1])
     return Row(script, found["windows"], found["cpu_s"], found["mib"])
 
 
