@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +16,11 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
 
+from service.config_checks import GROUP, check
 from service.emitters.spec import KINDS, AnySpec
-from service.emitters.spec import check as check_emitter
-from service.receipts import check_consumer
 from streams.clock import TimingSpec
 from streams.errors import ConfigError
-from streams.io.broker import MECHANISMS, PROTOCOLS, Broker, Security
+from streams.io.broker import Broker, Security
 from streams.io.upkeep import TABLES, Keep
 
 
@@ -257,13 +255,6 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "VIGIL_SIGN_AS": ("keys", "sign_as"),
 }
 
-RULES = ("mews", "qsofa", "sirs", "shock_index")
-_DEVICES = ("cpu", "auto", "cuda", "torch")
-_RULES = ("news2", "limits", "columns", *RULES)
-_NAME = re.compile(r"[A-Za-z0-9.-]{1,200}")
-_GROUP = re.compile(r"[A-Za-z0-9._-]{1,200}")
-_SERVER = re.compile(r"\s*[^\s:,]+:\d{1,5}\s*|\s*\[[0-9A-Fa-f:.]+\]:\d{1,5}\s*")
-
 
 def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Config:
     """Configuration from `path` (or `vigil.toml` here, if there is one), then the environment.
@@ -291,7 +282,7 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Con
         if value and isinstance(tree.setdefault(section, {}), dict):  # else `_convert` says so
             tree[section][key] = value
     config = _convert(tree, place)
-    _check(config, place)
+    check(config, place)
     return config
 
 
@@ -355,7 +346,7 @@ def _known_emitters(tables: dict[str, Any], place: str) -> None:
     """Refuse an unknown kind, or a key its kind does not have."""
     for name, table in tables.items():
         path = f"deliver.{name}"
-        if not _GROUP.fullmatch(name) or not isinstance(table, dict):
+        if not GROUP.fullmatch(name) or not isinstance(table, dict):
             raise ConfigError(f"{place}: {path}: must be a table with a plain name")
         kind = KINDS.get(table.get("kind", ""))
         if kind is None:
@@ -370,71 +361,3 @@ def _known(tree: dict[str, Any], kind: type, place: str, prefix: str) -> None:
             near = difflib.get_close_matches(key, fields, 1, 0.0)
             hint = f"; did you mean {prefix}{near[0]}?" if near else ""
             raise ConfigError(f"{place}: unknown key {prefix}{key}{hint}")
-
-
-def _check(config: Config, place: str) -> None:
-    rules = (
-        (1 <= config.kafka.partitions <= 4096, "kafka.partitions must be 1 to 4096"),
-        (1 <= config.kafka.replication <= 16, "kafka.replication must be 1 to 16"),
-        (
-            config.kafka.security in PROTOCOLS,
-            f"kafka.security must be one of {', '.join(PROTOCOLS)}",
-        ),
-        (
-            config.kafka.mechanism in MECHANISMS,
-            f"kafka.mechanism must be one of {', '.join(MECHANISMS)}",
-        ),
-        (
-            bool(config.kafka.user) == config.kafka.security.startswith("sasl"),
-            "kafka.user belongs to security sasl_ssl or sasl_plaintext, and they need it",
-        ),
-        (config.feed.patients in ("all", "admitted"), "feed.patients must be all or admitted"),
-        (config.worker.ticks in ("wall", "recorded"), "worker.ticks must be wall or recorded"),
-        (0.1 <= config.worker.checkpoint_s <= 300, "worker.checkpoint_s must be 0.1 to 300"),
-        (0.1 <= config.worker.snapshot_s <= 3600, "worker.snapshot_s must be 0.1 to 3600"),
-        (1 <= config.worker.batch <= 10_000, "worker.batch must be 1 to 10000"),
-        (0.01 <= config.worker.within_s <= 10, "worker.within_s must be 0.01 to 10"),
-        (-1 <= config.worker.http_port <= 65_535, "worker.http_port must be -1 to 65535"),
-        (1 <= config.watch.receipt_s <= 86_400, "watch.receipt_s must be 1 to 86400"),
-        (1 <= config.watch.heartbeat_s <= 3600, "watch.heartbeat_s must be 1 to 3600"),
-        (0 <= config.watch.fleet_patients <= 100_000, "watch.fleet_patients must be 0 to 100000"),
-        (0 <= config.watch.fleet_share <= 1, "watch.fleet_share must be 0 to 1"),
-        (1 <= config.watch.fleet_within_s <= 3600, "watch.fleet_within_s must be 1 to 3600"),
-        (
-            config.watch.canary_s == 0 or 10 <= config.watch.canary_s <= 3600,
-            "watch.canary_s must be 10 to 3600, or 0 for none",
-        ),
-        (-1 <= config.watch.http_port <= 65_535, "watch.http_port must be -1 to 65535"),
-        (
-            _NAME.fullmatch(config.kafka.prefix) is not None,
-            "kafka.prefix must be 1 to 200 letters, digits, dots and dashes",
-        ),
-        (
-            _GROUP.fullmatch(config.kafka.group) is not None,
-            "kafka.group must be 1 to 200 letters, digits, dots, dashes and underscores",
-        ),
-        (
-            all(_SERVER.fullmatch(server) for server in config.kafka.bootstrap.split(",")),
-            "kafka.bootstrap must be host:port[,host:port...]",
-        ),
-    )
-    for ok, rule in rules:
-        if not ok:
-            raise ConfigError(f"{place}: {rule}")
-    unknown = [rule for rule in config.rules if rule not in RULES]
-    if unknown:
-        raise ConfigError(f"{place}: rules: {unknown[0]!r} is none of {', '.join(RULES)}")
-    for model in config.models:
-        if not _NAME.fullmatch(model.name) or model.name in _RULES:
-            raise ConfigError(
-                f"{place}: models.name must be letters, digits, dots and dashes, "
-                f"and none of {', '.join(_RULES)}"
-            )
-        if model.device not in _DEVICES:
-            raise ConfigError(f"{place}: models.device must be one of {', '.join(_DEVICES)}")
-    config.timing_spec  # noqa: B018 - raises ConfigError itself
-    config.retention.keep  # noqa: B018 - as well
-    for name, spec in config.deliver.items():
-        check_emitter(check_consumer(name), spec)
-    for consumer in config.watch.consumers:
-        check_consumer(consumer)

@@ -64,33 +64,7 @@ class Metrics:
             "vigil_alerts", "Alert life-cycle events, by phase.", ["phase"], registry=registry
         )
         self._people = AlertMetrics(registry)
-        self._feed = Histogram(
-            "vigil_feed_seconds",
-            "Time of one pass through the engine.",
-            buckets=_FEED_BUCKETS_S,
-            registry=registry,
-        )
-        self._steps = {
-            "segments": Histogram(
-                "vigil_segments_seconds",
-                "Time to analyse the segments of one pass.",
-                buckets=_FEED_BUCKETS_S,
-                registry=registry,
-            ),
-            "windows": Histogram(
-                "vigil_window_features_seconds",
-                "Time to extract the features of the windows that are due together.",
-                buckets=_FEED_BUCKETS_S,
-                registry=registry,
-            ),
-        }
-        self._score = Histogram(
-            "vigil_score_seconds",
-            "Time of one scorer for the windows that are due together.",
-            ["model"],
-            buckets=_FEED_BUCKETS_S,
-            registry=registry,
-        )
+        self._feed, self._steps, self._score = _times(registry)
         self.refused_models: dict[str, str] = {}
         self._loaded = Gauge(
             "vigil_model_loaded",
@@ -192,6 +166,26 @@ class Metrics:
         else:
             self._ready.clear()
         self._ready_gauge.set(ready)
+
+
+def _times(registry: CollectorRegistry) -> tuple[Histogram, dict[str, Histogram], Histogram]:
+    """How long a pass takes, its steps, and each scorer."""
+
+    def histogram(name: str, words: str, *labels: str) -> Histogram:
+        return Histogram(name, words, labels, buckets=_FEED_BUCKETS_S, registry=registry)
+
+    steps = {
+        "segments": histogram(
+            "vigil_segments_seconds", "Time to analyse the segments of one pass."
+        ),
+        "windows": histogram(
+            "vigil_window_features_seconds",
+            "Time to extract the features of the windows that are due together.",
+        ),
+    }
+    feed = histogram("vigil_feed_seconds", "Time of one pass through the engine.")
+    words = "Time of one scorer for the windows that are due together."
+    return feed, steps, histogram("vigil_score_seconds", words, "model")
 
 
 class _FrontierAges:
