@@ -4,8 +4,9 @@ Texts: titles of the ICD-9-CM diagnoses and procedures (a publication of the US 
 MIMIC-III demo carries them: short and long title of one code are one text). 18,449 short texts, no
 patient's. Latent semantic analysis: counts weighted by inverse document frequency, scaled to length
 1, the 32 leading right singular vectors. `python -m benchmarks.train_text_basis` takes a minute;
-`--check` writes nothing and prints how often the nearest title is of the same three-digit category,
-for titles whose whole category was left out of the learning.
+`--check` writes nothing and prints, for titles whose whole category was left out of the learning,
+how often the nearest title is of the same category (which shares rare words), and how often the
+nearest of another category is of the same chapter (which shares what it is about).
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import csv
 import io
 import sys
 import zipfile
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +33,12 @@ TARGET: Final = ROOT / "features" / "text_basis.npz"
 FOLDS: Final = 5
 LEVELS: Final = 127  # of an int8
 
+CHAPTERS: Final = (
+    1, 140, 240, 280, 290, 320, 390, 460, 520, 580, 630, 680, 710, 740, 760, 780, 800
+)  # fmt: skip
+
 Floats = NDArray[np.float64]
+Names = NDArray[np.str_]
 
 
 def titles(folder: Path) -> list[tuple[str, str]]:
@@ -85,43 +92,71 @@ def unit(rows: Floats) -> Floats:
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
 
 
-def nearest_agrees(vectors: Floats, categories: NDArray[np.str_]) -> float:
+def category_agrees(vectors: Floats, category: Names, chapter: Names) -> float:
     """Share of texts whose nearest other text is of the same category; singletons left out."""
-    names, which, size = np.unique(categories, return_inverse=True, return_counts=True)
-    del names
+    del chapter
+    _, which, size = np.unique(category, return_inverse=True, return_counts=True)
     several = np.flatnonzero(size[which] > 1)
+    return _nearest(vectors, several, which, lambda rows: rows[:, None] == np.arange(len(which)))
+
+
+def chapter_agrees(vectors: Floats, category: Names, chapter: Names) -> float:
+    """Share of texts whose nearest text of another category is of the same chapter."""
+    _, which = np.unique(category, return_inverse=True)
+    _, sign = np.unique(chapter, return_inverse=True)
+    own = np.arange(len(which))
+    return _nearest(vectors, own, sign, lambda rows: which[rows][:, None] == which)
+
+
+def _nearest(
+    vectors: Floats,
+    asked: NDArray[np.intp],
+    sign: NDArray[np.intp],
+    barred: Callable[[NDArray[np.intp]], NDArray[np.bool_]],
+) -> float:
+    """Share of the asked texts whose nearest text that is not barred has the same sign."""
     hits = 0
-    for start in range(0, several.size, 1024):
-        rows = several[start : start + 1024]
+    for start in range(0, asked.size, 1024):
+        rows = asked[start : start + 1024]
         near = vectors[rows] @ vectors.T
-        near[np.arange(rows.size), rows] = -np.inf
-        hits += int((which[near.argmax(axis=1)] == which[rows]).sum())
-    return hits / several.size
+        near[barred(rows)] = -np.inf
+        hits += int((sign[near.argmax(axis=1)] == sign[rows]).sum())
+    return hits / asked.size
+
+
+def chapter_of(category: str) -> str:
+    """Chapter of ICD-9-CM: of diagnoses by number, of procedures the first digit."""
+    if category[0] in "EVP":
+        return category[:2] if category[0] == "P" else category[0]
+    return str(bisect_right(CHAPTERS, int(category)))
 
 
 def check(rows: Sequence[tuple[str, str]]) -> None:
     """Print the figures on categories that were left out."""
-    categories = np.array([category for category, _ in rows])
+    category = np.array([category for category, _ in rows])
+    chapter = np.array([chapter_of(category) for category, _ in rows])
     occurs = matrix([text for _, text in rows])
-    names = np.unique(categories)
+    names = np.unique(category)
     fold_of = dict(zip(names.tolist(), (np.arange(names.size) % FOLDS).tolist(), strict=True))
-    fold = np.array([fold_of[category] for category in categories.tolist()])
+    fold = np.array([fold_of[name] for name in category.tolist()])
     random = np.random.default_rng(0).standard_normal((BUCKETS, DIMENSIONS))
-    shares: dict[str, list[float]] = {"this basis, 32 numbers": [], "random, 32 numbers": []}
-    shares["all 4,096 buckets"] = []
+    found: dict[str, list[tuple[float, float]]] = {}
     for left_out in range(FOLDS):
-        own = fold == left_out
-        weights, scale = quantised(learn(occurs[np.flatnonzero(~own)]))
-        part = occurs[np.flatnonzero(own)]
-        rare = idf(occurs[np.flatnonzero(~own)])
+        own = np.flatnonzero(fold == left_out)
+        learnt = occurs[np.flatnonzero(fold != left_out)]
+        weights, scale = quantised(learn(learnt))
+        part, rare = occurs[own], idf(learnt)
         for name, vectors in (
             ("this basis, 32 numbers", part @ (weights * scale.astype(np.float64))),
-            ("random, 32 numbers", part @ (random * rare[:, None])),
-            ("all 4,096 buckets", part.multiply(rare[None, :]).toarray()),
+            ("a random one, 32 numbers", part @ (random * rare[:, None])),
+            ("all 4,096 counts", part.multiply(rare[None, :]).toarray()),
         ):
-            shares[name].append(nearest_agrees(unit(np.asarray(vectors)), categories[own]))
-    for name, found in shares.items():
-        print(f"{name:24} {np.mean(found):.3f}")
+            asked = unit(np.asarray(vectors)), category[own], chapter[own]
+            found.setdefault(name, []).append((category_agrees(*asked), chapter_agrees(*asked)))
+    print(f"{'':26}{'same category':>15}{'other category, same chapter':>30}")
+    for name, pairs in found.items():
+        near, about = np.mean(pairs, axis=0)
+        print(f"{name:26}{near:15.3f}{about:30.3f}")
 
 
 def main() -> int:
@@ -130,7 +165,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     rows = titles(data_folder("mimic3_demo"))
     if parser.parse_args().check:
-        print(heading("nearest ICD-9 title of the same category, categories left out"))
+        print(heading("nearest ICD-9 title, categories left out"))
         check(rows)
         return 0
     weights, scale = quantised(learn(matrix([text for _, text in rows])))

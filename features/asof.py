@@ -34,7 +34,7 @@ from features.vectors import Vector
 from streams.errors import SnapshotMismatch
 from streams.records import ClinicalEvent, Reason
 
-STATE_VERSION: Final = 3
+STATE_VERSION: Final = 4
 
 _N: Final = len(TRACKS)
 _MAX_AGE: Final = tuple(MAX_AGE_US.tolist())
@@ -100,20 +100,29 @@ class AsOf:
     def add(self, fact: Fact) -> None:
         """Take one fact that is already admitted; a version that is there changes nothing."""
         number, time_us, known_us, value, event_id, version, also, vector = fact
-        places = self._places
-        if event_id in places or also or vector or value != value or time_us < self._now_us[number]:
+        track = self._tracks.get(number)
+        if (
+            track is None
+            or time_us < track.times[-1]
+            or event_id in self._places
+            or also
+            or value != value
+            or vector is not None
+        ):
             self._add_any(fact)
             return
-        places[event_id] = version * _PACK + number
-        track = self._tracks.get(number)
-        if track is None:
-            track = self._tracks[number] = Track()
-        full = track.put((time_us, known_us, value, event_id, version))
+        self._places[event_id] = version * _PACK + number  # the common case: new, and the newest
+        track.times.append(time_us)
+        track.known.append(known_us)
+        track.dead.append(NEVER)
+        track.value.append(value)
+        track.versions.append(version)
+        track.ids.append(event_id)
         self._now_value[number] = value
         self._now_us[number] = time_us
         if known_us > self._now_known[number]:
             self._now_known[number] = known_us
-        if full:
+        if len(track.ids) > track.limit:
             self._prune(number, track)
 
     def at(self, t_us: int, known_us: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -209,7 +218,7 @@ class AsOf:
         for number, value in ((fact.track, fact.value), *fact.also):
             track = self._tracks.setdefault(number, Track())
             row = (fact.time_us, fact.known_us, value, fact.event_id, fact.version)
-            full = track.put(row, dead_us)
+            full = track.put(row, dead_us if value == value else 0)
             self._place(fact.event_id, fact.version, number)
             self._settle(number, track)
             if full:

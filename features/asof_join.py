@@ -72,18 +72,30 @@ def latest(rows: Rows, group: Ints, t_us: Ints, known_us: Ints) -> Ints:
     [0, 1, -1]
     """
     found = _last_at(rows, group, t_us)
-    asked = np.arange(len(found))
-    while asked.size:  # one step back at a time for those whose row does not count
-        row = found[asked]
-        own = row >= 0
-        own[own] = rows.group[row[own]] == group[asked[own]]
-        found[asked[~own]] = _MISSING
-        asked, row = asked[own], row[own]
-        counts = (rows.known_us[row] <= known_us[asked]) & (rows.dead_us[row] > known_us[asked])
-        counts &= ~np.isnan(rows.value[row])
-        asked = asked[~counts]
-        found[asked] -= 1
+    if not len(rows.group):
+        return found
+    ends_us = np.where(np.isnan(rows.value), -1, rows.dead_us)  # a cancellation never stands
+    own, back = _judged(rows, ends_us, found, (group, known_us))
+    np.putmask(found, ~own, _MISSING)
+    while back.size:  # one step back at a time for those whose row does not count
+        row = found[back] - 1
+        own, on = _judged(rows, ends_us, row, (group[back], known_us[back]))
+        found[back] = np.where(own, row, _MISSING)
+        back = back[on]
     return found
+
+
+def _judged(
+    rows: Rows, ends_us: Ints, row: Ints, asked: tuple[Ints, Ints]
+) -> tuple[NDArray[np.bool_], Ints]:
+    """Whether each question's row is of its group, and which of those rows do not count."""
+    group, known_us = asked
+    own = rows.group.take(row, mode="wrap") == group
+    own &= row >= 0
+    out = rows.known_us.take(row, mode="wrap") > known_us
+    out |= ends_us.take(row, mode="wrap") <= known_us
+    out &= own
+    return own, np.flatnonzero(out)
 
 
 def _last_at(rows: Rows, group: Ints, t_us: Ints) -> Ints:

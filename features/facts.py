@@ -9,11 +9,13 @@ nobody downstream could have used the fact before it was on the log.
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from features.concepts import CONCEPTS, INDEX, Concept, find, normalise
+from features.concepts import CONCEPTS, INDEX, Concept, conversion, find, normalise
 from features.effects import EFFECTS, OXYGEN_ABOVE, OXYGEN_THERAPY, effects_of
 from features.vectors import Vector, of_note, received
 from streams.records import ClinicalEvent, Reason
@@ -88,12 +90,50 @@ def admit(event: ClinicalEvent, append_us: int) -> Fact | Reason:
             return Reason.UNKNOWN_CONCEPT
         track = INDEX[concept.code]
         return Fact(track, event.event_time_us, known_us, CANCELLED, event.event_id, event.version)
+    rule = _plain(event.code, event.unit)
+    if rule is not None and event.value is not None:
+        return _converted(event, known_us, rule)
     normal = normalise(event.code, event.value, event.unit, event.text)
     if isinstance(normal, Reason):
         return normal
     track = INDEX[normal.code]
     fact = Fact(track, event.event_time_us, known_us, normal.value, event.event_id, event.version)
     return fact if track not in _LOOKED_AT else _looked_at(fact, event)
+
+
+class _Plain(NamedTuple):
+    """What `normalise` does to a number of one code and unit."""
+
+    track: int
+    factor: float
+    offset: float
+    lo: float
+    hi: float
+
+
+@lru_cache(maxsize=4096)
+def _plain(code: str, unit: str) -> _Plain | None:
+    """Rule of a concept that is a number and explains nothing; None for any other."""
+    concept = find(code)
+    if concept is None or concept.is_text or concept.words or INDEX[concept.code] in _LOOKED_AT:
+        return None
+    rule = conversion(concept.code, unit)
+    if rule is None:
+        return None
+    return _Plain(INDEX[concept.code], *rule, concept.lo, concept.hi)
+
+
+def _converted(event: ClinicalEvent, known_us: int, rule: _Plain) -> Fact | Reason:
+    """Fact of a number; `normalise` without looking anything up twice."""
+    track, factor, offset, lo, hi = rule
+    assert event.value is not None
+    value = event.value * factor + offset
+    if not math.isfinite(event.value):
+        return Reason.BAD_FIELD
+    value = round(value, 6)
+    if not lo <= value <= hi:
+        return Reason.IMPLAUSIBLE
+    return Fact(track, event.event_time_us, known_us, value, event.event_id, event.version)
 
 
 def _untimely(event: ClinicalEvent, known_us: int) -> Reason | None:

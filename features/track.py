@@ -11,21 +11,21 @@ from bisect import bisect_right
 from typing import Any, Final
 
 NEVER: Final = 2**63 - 1  # the time something never happens
-MOST_ROWS: Final = 48
+MOST_ROWS: Final = 64
 LEAST_ROWS: Final = 16  # these stay however old they are
 LOOKBACK_US: Final = 15 * 60 * 1_000_000  # how far behind the newest row answers stay exact
 _DAY_US: Final = 24 * 3600 * 1_000_000 + LOOKBACK_US  # what windows of a day look at
-_STEP: Final = 8  # rows go in batches of about this many: cheaper than one by one
+_STEP: Final = 16  # rows go in batches of about this many: cheaper than one by one
 
 
 class Track:
     """Rows as columns; row i stands for decisions at k with `known[i] <= k < dead[i]`.
 
-    `dead` is when a higher version of the same event became known. `lost_us` is the latest event
+    `dead` is when a higher version of the same event became known; 0 for a cancellation. `lost_us` is the latest event
     time among rows that had to go: what lies after it is complete. `gone` counts those that stood.
     """
 
-    __slots__ = ("_limit", "dead", "gone", "ids", "known", "lost_us", "times", "value", "versions")
+    __slots__ = ("dead", "gone", "ids", "known", "limit", "lost_us", "times", "value", "versions")
 
     def __init__(self) -> None:
         self.times = array("q")  # event time, µs
@@ -36,7 +36,7 @@ class Track:
         self.ids: list[str] = []
         self.lost_us = -1
         self.gone = 0
-        self._limit = LEAST_ROWS + _STEP
+        self.limit = LEAST_ROWS + _STEP  # rows beyond which it is pruned
 
     def put(self, row: tuple[int, int, float, str, int], dead_us: int = NEVER) -> bool:
         """Add (time_us, known_us, value, event_id, version) after its equals; True: prune it."""
@@ -57,14 +57,14 @@ class Track:
             self.value.insert(place, value)
             self.versions.insert(place, version)
             self.ids.insert(place, event_id)
-        return len(times) > self._limit
+        return len(times) > self.limit
 
     def find(self, t_us: int, known_us: int) -> int:
         """Row in force at `t_us` as known at `known_us`, -1 for none."""
-        known, dead, value = self.known, self.dead, self.value
+        known, dead = self.known, self.dead
         place = bisect_right(self.times, t_us) - 1
         while place >= 0:
-            if known[place] <= known_us < dead[place] and value[place] == value[place]:
+            if known[place] <= known_us < dead[place]:
                 break
             place -= 1
         return place
@@ -83,13 +83,12 @@ class Track:
         while len(self.times) > MOST_ROWS - _STEP:
             place = self._densest()
             self._drop(place, place + 1, went)
-        self._limit = max(LEAST_ROWS, len(self.times)) + _STEP
+        self.limit = max(LEAST_ROWS, len(self.times)) + _STEP
         return went
 
     def _drop(self, start: int, stop: int, went: list[str]) -> None:
         self.lost_us = max(self.lost_us, self.times[stop - 1])
-        for dead_us, value in zip(self.dead[start:stop], self.value[start:stop], strict=True):
-            self.gone += dead_us == NEVER and value == value
+        self.gone += self.dead[start:stop].count(NEVER)
         went += self.ids[start:stop]
         del self.ids[start:stop]
         for column in self._columns():
@@ -104,13 +103,13 @@ class Track:
     def to_state(self) -> list[Any]:
         """Everything, as values MessagePack can hold."""
         packed = [column.tobytes() for column in self._columns()]
-        return [*packed, self.ids, self.lost_us, self.gone, self._limit]
+        return [*packed, self.ids, self.lost_us, self.gone, self.limit]
 
     @classmethod
     def from_state(cls, state: list[Any]) -> Track:
         """Track as `to_state` left it."""
         track = cls()
-        *packed, ids, track.lost_us, track.gone, track._limit = state
+        *packed, ids, track.lost_us, track.gone, track.limit = state
         columns: tuple[array[Any], ...] = track._columns()
         for column, data in zip(columns, packed, strict=True):
             column.frombytes(data)
