@@ -21,8 +21,9 @@ _STEP: Final = 16  # rows go in batches of about this many: cheaper than one by 
 class Track:
     """Rows as columns; row i stands for decisions at k with `known[i] <= k < dead[i]`.
 
-    `dead` is when a higher version of the same event became known; 0 for a cancellation. `lost_us` is the latest event
-    time among rows that had to go: what lies after it is complete. `gone` counts those that stood.
+    `dead` is when a higher version of the same event became known; 0 for a cancellation.
+    `lost_us` is the latest event time among rows that had to go: what lies after it is complete.
+    `gone` counts those that stood.
     """
 
     __slots__ = ("dead", "gone", "ids", "known", "limit", "lost_us", "times", "value", "versions")
