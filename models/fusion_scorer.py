@@ -199,6 +199,8 @@ class FusionScorer:
         for place in near:
             i = wave[place]
             there = np.flatnonzero(rows.member[i] >= 0)
+            if not len(there):
+                continue  # what the state alone says has no input to name
             without = np.repeat(rows.packed[i : i + 1], len(there), axis=0)
             without[np.arange(len(there)), VALUE, there] = np.nan
             state = np.repeat(before[place : place + 1], len(there), axis=0)

@@ -229,16 +229,18 @@ class Engine:
     def _broadcast(self, index: int, record: LogRecord, command: AlertCommand) -> None:
         """Let every patient of the partition hear a command, and who stands for all before them.
 
-        What they refuse, nobody hears; what they have heard, everybody has.
+        What they refuse, nobody hears. Who was restored from before a command that they had heard
+        already (a worker that lost its partition may have stored them last) hears it now.
         """
         everyone = self._patient(record.partition, ANYONE)
-        if record.offset < everyone.frontier:
-            return
-        news = not everyone.machine.knows(command.command_id)
-        self._touch(everyone, record)
-        everyone.on_command(index, command, record.append_us)
-        accepted = self._settle_now(everyone, record)
-        if not (news and accepted and for_everyone(command)):
+        if record.offset >= everyone.frontier:
+            news = not everyone.machine.knows(command.command_id)
+            self._touch(everyone, record)
+            everyone.on_command(index, command, record.append_us)
+            accepted = self._settle_now(everyone, record)
+            if news and accepted and for_everyone(command):
+                everyone.pass_on(record.offset)
+        if record.offset not in everyone.passed_on:
             return
         for patient in self._patients[record.partition].values():
             if patient is not everyone and record.offset >= patient.frontier:

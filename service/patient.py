@@ -31,6 +31,7 @@ from streams.windows import (
 )
 
 MAX_DEVICES = 16
+MOST_PASSED_ON = 512  # far more than are said between two snapshots
 OFF_STATUSES = frozenset({"off", "not_worn", "unlinked"})
 WORN = "worn"
 # A wristband finds intervals only in quiet minutes: missing ones are no fault while the device
@@ -137,6 +138,7 @@ class Patient:
         self.dirty = False
         self.since = 0  # when dirty: offset below which nothing changed it since its last snapshot
         self.ops: deque[Op] = deque()
+        self.passed_on: list[int] = []  # of who stands for all: offsets of what everybody heard
         self._timing = timing
         self._waits = timing.waits
         self._context_us = context_us
@@ -200,6 +202,10 @@ class Patient:
         self._see(append_us)
         self.dirty = True
         self.ops.append(CommandOp(Cause(index, self.clock_us), command))
+
+    def pass_on(self, offset: int) -> None:
+        """Note that everybody heard the record at this offset."""
+        self.passed_on = [*self.passed_on, offset][-MOST_PASSED_ON:]
 
     def on_status(self, index: int, status: DeviceStatus, append_us: int) -> Reason | None:
         """Take a device's status: its clock offset, and whether data is to be expected."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 
 from streams.codec import encode
@@ -176,10 +177,8 @@ def _copy(sent: Chunk, rng: random.Random) -> Chunk:
     if rng.random() < 0.2:
         data = bytes(len(data))
     at_us = sent.start_us + round(first * 1e6 / sent.fs_hz)
-    return Chunk(
-        *(sent.patient_id, sent.device_id, sent.signal, sent.seq, sent.first_sample + first),
-        *(at_us, sent.fs_hz, sent.unit, sent.scale, sent.offset, 0, data),
-    )
+    place = {"first_sample": sent.first_sample + first, "start_us": at_us}
+    return msgspec.structs.replace(sent, data=data, **place)
 
 
 def _facts(name: str, rng: random.Random) -> list[Timed]:
