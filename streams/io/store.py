@@ -277,6 +277,13 @@ class Store:
 def _batches(
     events: Sequence[ClinicalEvent | SourcedEvent],
 ) -> Iterator[Sequence[ClinicalEvent | SourcedEvent]]:
-    """Give the events in transactions' worth."""
-    for at in range(0, len(events), store_rows.BATCH_ROWS):
-        yield events[at : at + store_rows.BATCH_ROWS]
+    """Give the events in transactions' worth: so many rows, and not too much text."""
+    begin = size = 0
+    for at, given in enumerate(events):
+        event = given.event if isinstance(given, SourcedEvent) else given
+        if at - begin == store_rows.BATCH_ROWS or size > store_rows.BATCH_CHARACTERS:
+            yield events[begin:at]
+            begin, size = at, 0
+        size += len(event.text)
+    if begin < len(events):
+        yield events[begin:]

@@ -13,6 +13,7 @@ from streams.codec import MAX_TEXT_BYTES, MAX_UNIT_BYTES, admit
 from streams.records import ClinicalEvent, Reason
 
 BATCH_ROWS = 5_000  # rows per transaction: streaming.md §8
+BATCH_CHARACTERS = 4_194_304  # of text per transaction: what a batch of notes may weigh
 MAX_SOURCE_BYTES = 1_024  # characters of what a source called something
 EVENTS_CHANNEL = "vigil_events"  # NOTIFY of 0002_event_feed.sql
 
