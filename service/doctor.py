@@ -20,6 +20,7 @@ from streams.io.store import Store
 from streams.io.timescale import RetrySpec
 
 FREE_BYTES = 1 << 30
+FEED_S = 60.0  # a feed that runs has published by then, whatever else came
 CLOCK_S = 2.0  # further apart, ages and silences are wrong by more than a tick's half
 QUICK = RetrySpec(attempts=1)
 
@@ -47,6 +48,8 @@ def examine(config: Config) -> list[Finding]:
         ("topics", _topics, "vigil init, once the broker answers"),
         ("database", _database, "deploy/services up timescale, or set VIGIL_DATABASE"),
         ("schema", _schema, "vigil init, once the database answers"),
+        ("roles", _roles, "vigil init, by a login that may create roles"),
+        ("feed", _feed, "vigil events feed, or look at what it says"),
         ("clock", _clock, "synchronise this machine and the database's (NTP)"),
         ("disk", _disk, "free at least 1 GiB for worker.data_dir, or set VIGIL_DATA_DIR"),
     )
@@ -103,6 +106,31 @@ def _schema(config: Config) -> str:
     if version != SCHEMA_VERSION:
         raise _CheckError(f"version {version}, this build needs {SCHEMA_VERSION}")
     return f"version {version}"
+
+
+def _roles(config: Config) -> str:
+    """Say who owns the tables; one login that owns everything is for trying things out."""
+    try:
+        with Store.connect(config.database_dsn(), QUICK) as store:
+            owner = store.owner()
+    except StoreError:
+        return "not looked at: the database has no schema or does not answer"
+    if owner == "vigil_migrate":
+        return "vigil_migrate, vigil_writer, vigil_reader and vigil_audit are in force"
+    return f"none: {owner} owns everything and may change it"
+
+
+def _feed(config: Config) -> str:
+    """Fail if facts wait for the log although a feed publishes, or did until lately."""
+    try:
+        with Store.connect(config.database_dsn(), QUICK) as store:
+            backlog = store.feed.backlog()
+    except StoreError:
+        return "not looked at: the database has no schema or does not answer"
+    waits = f"{backlog.rows} events wait for the log, the oldest for {backlog.oldest_s:.0f} s"
+    if backlog.held and config.feed.patients == "all" and backlog.oldest_s > FEED_S:
+        raise _CheckError(waits)
+    return waits if backlog.rows else "no event waits for the log"
 
 
 def _clock(config: Config) -> str:

@@ -101,6 +101,11 @@ class Store:
         query = "SELECT max(version) FROM schema_version"
         return int(self._line.rows("read the schema version", query)[0][0])
 
+    def owner(self) -> str:
+        """Who owns the tables: vigil_migrate where roles are in force."""
+        query = "SELECT relowner::regrole::text FROM pg_class WHERE oid = 'event_feed'::regclass"
+        return str(self._line.rows("read the owner", query)[0][0])
+
     def now_us(self) -> int:
         """The database's clock, µs UTC."""
         return int(self._line.rows("read the clock", "SELECT clock_timestamp()")[0][0])

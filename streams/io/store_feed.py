@@ -70,6 +70,7 @@ class Backlog(NamedTuple):
 
     rows: int
     oldest_s: float  # how long the row that waits longest has waited; 0.0 when none does
+    held: bool  # whether some feed leads
 
 
 class Lead(NamedTuple):
@@ -130,11 +131,15 @@ class FeedQueue:
     def backlog(self) -> Backlog:
         """How much waits, and for how long: the feed's figures."""
         query = """
-            SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(arrived_at)), 0)
+            SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(arrived_at)), 0),
+                EXISTS (SELECT FROM pg_locks JOIN pg_database d ON d.oid = database
+                    WHERE locktype = 'advisory' AND granted AND datname = current_database()
+                    AND classid = hashtext('vigil')::bit(32)::int8::oid
+                    AND objid = hashtext(%s)::bit(32)::int8::oid AND objsubid = 2)
             FROM event_feed WHERE append_us IS NULL
         """
-        (found,) = self._line.rows("measure the event queue", query)
-        return Backlog(int(found[0]), float(found[1]))
+        (found,) = self._line.rows("measure the event queue", query, (LOCK,))
+        return Backlog(int(found[0]), float(found[1]), bool(found[2]))
 
     def claim(self, epoch: int, append_us: int) -> bool:
         """Say that rows will be published from `append_us` on; False if another leads by now."""

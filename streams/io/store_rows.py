@@ -15,6 +15,14 @@ from streams.records import ClinicalEvent, Reason
 BATCH_ROWS = 5_000  # rows per transaction: streaming.md §8
 BATCH_CHARACTERS = 4_194_304  # of text per transaction: what a batch of notes may weigh
 MAX_SOURCE_BYTES = 1_024  # characters of what a source called something
+_WORDS = (
+    ("text", MAX_TEXT_BYTES),
+    ("unit", MAX_UNIT_BYTES),
+    ("source", MAX_SOURCE_BYTES),
+    ("source coding", MAX_SOURCE_BYTES),
+    ("source value", MAX_SOURCE_BYTES),
+    ("source unit", MAX_SOURCE_BYTES),
+)
 EVENTS_CHANNEL = "vigil_events"  # NOTIFY of 0002_event_feed.sql
 
 
@@ -286,25 +294,30 @@ def event_fault(given: ClinicalEvent | SourcedEvent) -> tuple[Reason, str] | Non
     """
     sourced = given if isinstance(given, SourcedEvent) else SourcedEvent(given)
     event = sourced.event
-    for name, text, limit in (
-        ("text", event.text, MAX_TEXT_BYTES),
-        ("unit", event.unit, MAX_UNIT_BYTES),
-        ("source", event.source, MAX_SOURCE_BYTES),
-        ("source coding", sourced.coding, MAX_SOURCE_BYTES),
-        ("source value", sourced.value, MAX_SOURCE_BYTES),
-        ("source unit", sourced.unit, MAX_SOURCE_BYTES),
-    ):
-        if len(text) > limit:
-            return Reason.BAD_LENGTH, f"{name} has {len(text)} characters, at most {limit}"
-        if "\x00" in text:
-            return Reason.BAD_FIELD, f"{name} holds a NUL character"
-        if not text.isascii() and not _is_utf8(text):
-            return Reason.UNDECODABLE, f"{name} is not Unicode text"
+    words = (event.text, event.unit, event.source, sourced.coding, sourced.value, sourced.unit)
+    whole = "".join(words)
+    # Nearly every fact is short and plain: one look at all its words.
+    if len(whole) > MAX_UNIT_BYTES or not whole.isascii() or "\x00" in whole:
+        fault = _words_fault(words)
+        if fault is not None:
+            return fault
     try:
         refused = admit(event, 0, 0, 0).rejected
     except (TypeError, ValueError, OverflowError):
         return Reason.BAD_FIELD, "a field has the wrong type or cannot be encoded"
     return (refused[0].reason, refused[0].detail) if refused else None
+
+
+def _words_fault(words: tuple[str, ...]) -> tuple[Reason, str] | None:
+    """Why one of an event's words cannot be stored, in the order of `_WORDS`."""
+    for (name, limit), word in zip(_WORDS, words, strict=True):
+        if len(word) > limit:
+            return Reason.BAD_LENGTH, f"{name} has {len(word)} characters, at most {limit}"
+        if "\x00" in word:
+            return Reason.BAD_FIELD, f"{name} holds a NUL character"
+        if not word.isascii() and not _is_utf8(word):
+            return Reason.UNDECODABLE, f"{name} is not Unicode text"
+    return None
 
 
 def _is_utf8(text: str) -> bool:

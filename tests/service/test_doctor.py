@@ -6,10 +6,13 @@ import socket
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from service import doctor
 from service.config import Config, DatabaseConfig, KafkaConfig, WorkerConfig
+from streams.io.store import Store
+from tests.fixtures_database import event
 from tests.fixtures_services import Vigil
 
 NOWHERE = Config(
@@ -94,3 +97,19 @@ def test_init_cures_what_the_doctor_finds(
         assert done["topics_created"] == []
         assert done["database"]
     assert all(row["ok"] for row in vigil.json("doctor"))
+
+
+@pytest.mark.database
+def test_events_that_wait_although_a_feed_leads_are_found(store: Store, database_dsn: str) -> None:
+    config = Config(database=DatabaseConfig(dsn=database_dsn))
+    assert doctor._run("feed", doctor._feed, "", config).detail == "no event waits for the log"
+    store.insert_events([event(1)])
+    with psycopg.connect(database_dsn, autocommit=True) as admin:
+        admin.execute("UPDATE event_feed SET arrived_at = now() - interval '5 minutes'")
+    idle = doctor._run("feed", doctor._feed, "", config)
+    assert idle.ok, "nobody said that a feed should run"
+    assert idle.detail.startswith("1 events wait for the log, the oldest for 30")
+    assert store.feed.lead() is not None
+    assert store.feed.backlog().held
+    assert not doctor._run("feed", doctor._feed, "", config).ok
+    assert doctor._run("roles", doctor._roles, "", config).detail.endswith("are in force")
