@@ -22,6 +22,7 @@ from service.importers.contract import Job
 from service.importers.fact import EventError, Fact, Terms
 from service.importers.run import ImportReport, import_source
 from streams.io.store import Store
+from streams.io.store_people import Encounter, Patient
 from streams.io.store_rows import SourcedEvent
 
 SETS = ("mimic3_demo", "t1d_uom")
@@ -48,6 +49,8 @@ def read(path: Path) -> Read:
     concepts: set[str] = set()
     began_s = time.process_time()
     for item in importer.read(job):
+        if isinstance(item, Encounter | Patient):
+            continue
         one = terms.event(item) if isinstance(item, Fact) else item
         if isinstance(one, EventError):
             coding = f" {item.codings[0]} in {item.unit!r}" if isinstance(item, Fact) else ""

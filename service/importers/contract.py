@@ -10,9 +10,10 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from service.importers.fact import EventError, Fact
+from streams.io.store_people import Encounter, Patient
 from streams.records import ClinicalEvent
 
-Item = Fact | ClinicalEvent | EventError
+Item = Fact | ClinicalEvent | EventError | Encounter | Patient
 MAX_SKIPPED_KINDS: Final = 5_000  # kinds counted by name; the rest under one
 
 

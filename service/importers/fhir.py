@@ -57,6 +57,9 @@ def read(job: Job) -> Iterator[Item]:
         if raw is None:
             yield _error(job, line, f"over {files.MAX_LINE_BYTES} bytes", Reason.BAD_LENGTH)
             continue
+        if not raw:
+            job.skip("entry without a resource")
+            continue
         try:
             resource = msgspec.json.decode(raw)
         except _DECODE_ERRORS as fault:
@@ -117,8 +120,10 @@ def _facts(job: Job, line: int, resource: Any) -> Iterator[Item]:
     for part in parts:
         if isinstance(part, Fact):
             yield msgspec.structs.replace(part, file=str(job.path), line=line)
-        else:
+        elif isinstance(part, EventError):
             yield part._replace(file=str(job.path), line=line)
+        else:
+            yield part
 
 
 def _error(job: Job, line: int, rule: str, reason: Reason, column: str = "") -> EventError:

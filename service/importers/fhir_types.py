@@ -14,7 +14,8 @@ from typing import Any, Final
 from service.importers.contract import Job
 from service.importers.fact import EventError, Fact
 from service.importers.times import DAY_US, iso_us, version_at
-from streams.codec import MAX_TEXT_BYTES
+from streams.codec import MAX_ID_BYTES, MAX_TEXT_BYTES
+from streams.io.store_people import Encounter, Patient
 from streams.records import Reason
 
 SYSTEMS: Final = {
@@ -26,7 +27,7 @@ UCUM: Final = "http://unitsofmeasure.org"
 _MAX_BASE64: Final = MAX_TEXT_BYTES * 4 // 3 + 8
 
 Resource = dict[str, Any]
-Part = Fact | EventError
+Part = Fact | EventError | Encounter | Patient
 
 
 class NotAFact(Exception):  # noqa: N818 - an outcome, not a fault of the program
@@ -139,11 +140,12 @@ def condition(resource: Resource, job: Job) -> Iterator[Part]:
 
 
 def encounter(resource: Resource, job: Job) -> Iterator[Part]:
-    """Encounter: an admission and a discharge."""
+    """Encounter: the stay itself, its admission and its discharge."""
     if resource.get("status") in ("planned", "cancelled", "entered-in-error"):
         raise NotAFact(f"status {resource['status']}")
     period = resource.get("period", {})
-    kind = resource.get("class", {}).get("code", "")
+    kind = str(resource.get("class", {}).get("code", ""))
+    yield from _stay(resource, job, period, kind)
     for name, word in (("start", "admitted"), ("end", "discharged")):
         if name not in period:
             continue
@@ -152,6 +154,23 @@ def encounter(resource: Resource, job: Job) -> Iterator[Part]:
         base["event_id"] += f"#{name}"
         text = f"{word} {kind}".strip()
         yield Fact(**base, codings=("vigil|encounter",), text=text)
+
+
+def _stay(resource: Resource, job: Job, period: Resource, kind: str) -> Iterator[Part]:
+    """Stay of an Encounter whose start is known."""
+    if "start" not in period:
+        return
+    starts_us = _us(period["start"], job, "period")
+    ends_us = _us(period["end"], job, "period") if "end" in period else None
+    if ends_us is not None and ends_us <= starts_us:
+        yield EventError("", 0, "period", "ends before it starts", Reason.BAD_TIME)
+        return
+    places = resource.get("location") or [{}]
+    ward = str(places[-1].get("location", {}).get("display", ""))
+    name = f"fhir:{resource.get('id', '')}"
+    patient = _subject(resource, job)
+    if max(len(name.encode()), len(patient.encode())) <= MAX_ID_BYTES:
+        yield Encounter(name, patient, starts_us, ends_us, kind[:100], ward[:100], "fhir")
 
 
 def document(resource: Resource, job: Job) -> Iterator[Part]:
@@ -184,10 +203,15 @@ def patient(resource: Resource, job: Job) -> Iterator[Part]:
         raise NotAFact("no meta.lastUpdated")
     at_us = _us(written, job, "meta.lastUpdated")
     base = _base({**resource, "subject": {"reference": f"Patient/{resource['id']}"}}, job, at_us)
+    born_on = str(resource.get("birthDate", ""))
+    born = iso_us(f"{born_on[:10]}T00:00:00Z")
+    sex = str(resource.get("gender", ""))
+    if len(base["patient_id"].encode()) <= MAX_ID_BYTES:
+        known = sex if sex in ("male", "female", "other", "unknown") else ""
+        yield Patient(base["patient_id"], born_on if born is not None else "", known, None, "fhir")
     if resource.get("gender") in ("male", "female"):
         own = {**base, "event_id": base["event_id"] + "#sex"}
         yield Fact(**own, codings=("vigil|sex",), text=resource["gender"])
-    born = iso_us(str(resource.get("birthDate", ""))[:10] + "T00:00:00Z")
     if born is not None:
         own = {**base, "event_id": base["event_id"] + "#age"}
         years = round((at_us - born) / (365.25 * DAY_US), 2)

@@ -110,8 +110,10 @@ def _facts(job: Job, line: int, raw: list[bytes]) -> Iterator[Item]:
     for part in parts:
         if isinstance(part, Fact):
             yield msgspec.structs.replace(part, file=str(job.path), line=line)
-        else:
+        elif isinstance(part, EventError):
             yield part._replace(file=str(job.path), line=line)
+        else:
+            yield part
 
 
 def _decoded(raw: list[bytes]) -> list[str]:

@@ -11,6 +11,8 @@ import msgspec
 from service.importers.contract import Job
 from service.importers.fact import EventError, Fact
 from service.importers.times import DAY_US, hl7_us, version_at
+from streams.codec import MAX_ID_BYTES
+from streams.io.store_people import Encounter, Patient
 from streams.records import Reason
 
 # Table 0396: coding systems; table 0085: status of a result.
@@ -82,7 +84,10 @@ class Message(NamedTuple):
         return "".join(pieces).strip()
 
 
-def facts(message: Message, job: Job) -> Iterator[Fact | EventError]:
+Part = Fact | EventError | Encounter | Patient
+
+
+def facts(message: Message, job: Job) -> Iterator[Part]:
     """Facts of a message.
 
     Raises
@@ -177,9 +182,7 @@ def _codings(message: Message, row: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda c: not c.startswith(("loinc|", "snomed|"))))
 
 
-def _movement(
-    message: Message, job: Job, base: tuple[str, str, int | None]
-) -> Iterator[Fact | EventError]:
+def _movement(message: Message, job: Job, base: tuple[str, str, int | None]) -> Iterator[Part]:
     """An admission, transfer or discharge, or its cancellation; sex and age with an admission."""
     patient, origin, sent_us = base
     head, event, visit = message.of("MSH"), message.of("EVN"), message.of("PV1")
@@ -207,18 +210,44 @@ def _movement(
         source=origin,
     )  # fmt: skip
     yield base_fact
+    yield from _stay(message, job, base_fact, word)
     if word == "admitted":
-        yield from _person(message, job, base_fact)
+        yield from _person(message, base_fact)
 
 
-def _person(message: Message, job: Job, base: Fact) -> Iterator[Fact]:
+def _stay(message: Message, job: Job, fact: Fact, word: str) -> Iterator[Encounter]:
+    """The stay of a movement: since PV1-44, else since the admission itself; until a discharge."""
+    visit = message.of("PV1")
+    number = message.get(visit, 19) or message.get(visit, 50)
+    begins_us = hl7_us(message.get(visit, 44), job.zone)
+    if begins_us is None and word == "admitted":
+        begins_us = fact.event_time_us
+    ends_us = fact.event_time_us if word == "discharged" else None
+    name = f"{fact.source}:{number}"
+    ids = max(len(name.encode()), len(fact.patient_id.encode()))
+    if not (word and number) or begins_us is None or ids > MAX_ID_BYTES:
+        return
+    if ends_us is None or ends_us > begins_us:
+        kind, ward = message.get(visit, 2), message.get(visit, 3)
+        yield Encounter(
+            name, fact.patient_id, begins_us, ends_us, kind[:100], ward[:100], fact.source
+        )
+
+
+def _person(message: Message, base: Fact) -> Iterator[Part]:
+    """Who was admitted: sex and age as facts, and the person."""
     person = message.of("PID")
     sex = message.get(person, 8).upper()
     if sex in ("M", "F"):
         yield msgspec.structs.replace(
             base, event_id=f"{base.event_id}:sex", codings=("vigil|sex",), text=sex
         )
-    born_us = hl7_us(message.get(person, 7)[:8] + "+0000")
+    birth = message.get(person, 7)[:8]
+    born_us = hl7_us(birth + "+0000")
+    if len(base.patient_id.encode()) <= MAX_ID_BYTES:
+        day = f"{birth[:4]}-{birth[4:6]}-{birth[6:]}" if born_us is not None else ""
+        known = {"M": "male", "F": "female", "O": "other", "U": "unknown"}.get(sex, "")
+        yield Patient(base.patient_id, day, known, None, base.source)
     if born_us is not None:
         years = round((base.event_time_us - born_us) / (365.25 * DAY_US), 2)
         yield msgspec.structs.replace(

@@ -14,6 +14,7 @@ from service.importers.contract import Item, Job
 from service.importers.fact import Fact
 from service.importers.mimic3_items import rows_of
 from service.importers.times import DAY_US, iso_us
+from streams.io.store_people import Encounter
 
 _UTC: Final = ZoneInfo("UTC")
 _WEEK_US: Final = 7 * DAY_US
@@ -51,7 +52,7 @@ def _whole_weeks(span_us: int) -> int:
 
 def _of_stay(
     stay: dict[str, str], person: dict[str, str], shift_us: dict[str, int], line: int
-) -> Iterator[Fact]:
+) -> Iterator[Fact | Encounter]:
     subject = stay["subject_id"]
     admitted = iso_us(stay["admittime"], _UTC)
     if admitted is None:
@@ -67,6 +68,17 @@ def _of_stay(
         yield _fact(f"{key}:age", subject, "age_years", at_us, line, value=age, unit="a", text=text)
     if person.get("gender", ""):
         yield _fact(f"{key}:sex", subject, "sex", at_us, line, text=person["gender"])
+    ends = iso_us(stay.get("dischtime", ""), _UTC)
+    if ends is None or ends > admitted:
+        yield Encounter(
+            f"mimic3:{stay['hadm_id']}",
+            f"mimic3_{subject}",
+            at_us,
+            None if ends is None else ends - shift_us[subject],
+            stay["admission_type"],
+            "",
+            "mimic3",
+        )
     yield _fact(
         f"{key}:in", subject, "encounter", at_us, line, text=f"admitted {stay['admission_type']}"
     )

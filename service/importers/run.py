@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,6 +20,7 @@ from service.importers.fact import EventError, Fact, Terms, to_json
 from service.progress import SILENT, Watcher
 from streams.errors import ConfigError
 from streams.io.store import Store
+from streams.io.store_people import Encounter, Patient
 from streams.io.store_quarantine import QuarantineRecord
 from streams.io.store_rows import BATCH_ROWS, SourcedEvent
 from streams.records import ClinicalEvent
@@ -34,7 +35,7 @@ class ImportReport(NamedTuple):
     """What an import did. `facts` = inserted + present + changed + refused."""
 
     rows: int  # of the source
-    facts: int  # rows that were, or should have been, an event
+    facts: int  # what was, or should have been, an event
     inserted: int
     present: int  # stored already, the same in every field
     changed: int  # stored already under the same id and version, with other content: not written
@@ -42,6 +43,7 @@ class ImportReport(NamedTuple):
     refused: dict[str, int]  # reason -> rows; those that can wait are in quarantine
     waiting: int  # of the refused: new in quarantine
     skipped: dict[str, int]  # kind -> rows that are nothing Vigil has a concept for
+    people: int  # persons and stays written, known or not
 
 
 class Checkpoint(msgspec.Struct):
@@ -53,6 +55,7 @@ class Checkpoint(msgspec.Struct):
     inserted: int = 0
     changed: int = 0
     waiting: int = 0
+    people: int = 0
     changed_ids: list[str] = []
     refused: dict[str, int] = {}
 
@@ -183,6 +186,8 @@ class _Batch:
         self._events: list[ClinicalEvent | SourcedEvent] = []
         self._waiting: list[QuarantineRecord] = []
         self._refused: Counter[str] = Counter()
+        self._patients: dict[str, Patient] = {}
+        self._stays: dict[str, Encounter] = {}
         self._items = 0
 
     @property
@@ -193,6 +198,14 @@ class _Batch:
     def take(self, item: Item, terms: Terms) -> None:
         """One item of the importer."""
         self._items += 1
+        if isinstance(item, Patient):
+            self._patients[item.patient_id] = item
+            self._state.people += 1
+            return
+        if isinstance(item, Encounter):
+            self._stays[item.encounter_id] = item
+            self._state.people += 1
+            return
         made = terms.event(item) if isinstance(item, Fact) else item
         if not isinstance(made, EventError):
             self._events.append(made)
@@ -205,6 +218,11 @@ class _Batch:
     def flush(self) -> None:
         """Write what there is; afterwards the state counts it."""
         state = self._state
+        # People first: an admission wakes the feed, which then sends the history in order.
+        if self._patients:
+            self._store.people.write_patients(list(self._patients.values()))
+        if self._stays:
+            self._store.people.write_encounters(list(self._stays.values()))
         if self._waiting:
             state.waiting += self._store.quarantine.add(self._waiting)
         if self._events:
@@ -219,6 +237,8 @@ class _Batch:
         state.items += self._items
         self._events.clear()
         self._waiting.clear()
+        self._patients.clear()
+        self._stays.clear()
         self._refused.clear()
         self._items = 0
 
@@ -243,21 +263,13 @@ def _report(job: Job, state: Checkpoint) -> ImportReport:
     refused = sum(state.refused.values())
     return ImportReport(
         rows=job.rows,
-        facts=state.items,
+        facts=state.items - state.people,
         inserted=state.inserted,
-        present=state.items - state.inserted - state.changed - refused,
+        present=state.items - state.people - state.inserted - state.changed - refused,
         changed=state.changed,
         changed_ids=tuple(state.changed_ids),
         refused=state.refused,
         waiting=state.waiting,
         skipped=dict(job.skipped.most_common()),
+        people=state.people,
     )
-
-
-def errors_of(importer: Importer, job: Job, terms: Terms | None = None) -> Iterator[EventError]:
-    """What would be refused, without a store: a dry run."""
-    meaning = terms or Terms()
-    for item in importer.read(job):
-        made = meaning.event(item) if isinstance(item, Fact) else item
-        if isinstance(made, EventError):
-            yield made

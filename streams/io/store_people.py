@@ -59,6 +59,10 @@ _PATIENT = """
         old.birth_date), sex = coalesce(nullif(excluded.sex, ''), old.sex),
         deceased_at = coalesce(excluded.deceased_at, old.deceased_at), source = excluded.source,
         updated_at = clock_timestamp()
+    WHERE (old.birth_date, old.sex, old.deceased_at, old.source)
+        IS DISTINCT FROM (coalesce(excluded.birth_date, old.birth_date),
+            coalesce(nullif(excluded.sex, ''), old.sex),
+            coalesce(excluded.deceased_at, old.deceased_at), excluded.source)
 """
 _SOME_PATIENT = "INSERT INTO patients (patient_id) VALUES (%s) ON CONFLICT DO NOTHING"
 _ENCOUNTER = """

@@ -11,8 +11,9 @@ import pytest
 
 from service.importers import files
 from streams.errors import SourceError
+from streams.io.store_people import Encounter, Patient
 from streams.records import Reason
-from tests.service.importers.kit import UTC, read
+from tests.service.importers.kit import PEOPLE, UTC, read
 
 NOON = "2024-05-01T12:00:00Z"
 NOON_US = 1_714_564_800_000_000
@@ -205,6 +206,11 @@ def test_medication_condition_encounter_and_note_are_events(file: Path) -> None:
         ("age_years", ""),
     ]
     assert {e.patient_id for e in events} == {"p1"}
+    day_us = 24 * HOUR_US
+    assert PEOPLE[file] == [
+        Encounter("fhir:e", "p1", NOON_US, NOON_US + day_us, "IMP", "", "fhir"),
+        Patient("p1", "1950-05-01", "female", None, "fhir"),
+    ]
     assert events[0].known_time_us == NOON_US + HOUR_US // 2
     assert job.skipped == {"resource Practitioner": 1}
 
@@ -260,6 +266,34 @@ def test_deep_nesting_is_refused_and_costs_its_neighbours_nothing(tmp_path: Path
     )
     with pytest.raises(SourceError, match="not a FHIR document"):
         read(whole)
+
+
+def test_an_entry_without_a_resource_is_counted(file: Path) -> None:
+    file.write_text(
+        json.dumps(
+            {
+                "resourceType": "Bundle",
+                "entry": [{"request": {"method": "DELETE"}}, {"resource": observation()}],
+            }
+        ),
+        encoding="utf-8",
+    )
+    events, errors, job = read(file)
+    assert (len(events), errors) == (1, [])
+    assert job.skipped == {"entry without a resource": 1}
+
+
+def test_a_stay_that_ends_before_it_starts_is_refused(file: Path) -> None:
+    stay = {
+        "resourceType": "Encounter",
+        "id": "e",
+        "status": "finished",
+        "period": {"start": NOON, "end": NOON},
+        "subject": {"reference": "Patient/p1"},
+    }
+    _, (error,), _ = read(bundle(file, stay))
+    assert (error.column, error.reason) == ("period", Reason.BAD_TIME)
+    assert PEOPLE[file] == []
 
 
 def test_half_a_bundle_is_refused(file: Path) -> None:

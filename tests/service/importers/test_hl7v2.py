@@ -8,8 +8,9 @@ import hl7
 import pytest
 
 from service.importers import hl7v2
+from streams.io.store_people import Encounter, Patient
 from streams.records import Reason
-from tests.service.importers.kit import UTC, read
+from tests.service.importers.kit import PEOPLE, UTC, read
 
 NOON_US = 1_714_564_800_000_000
 HOUR_US = 3_600_000_000
@@ -129,6 +130,14 @@ def test_movements_are_events_and_a_cancelled_admission_cancels_it(file: Path) -
         ("encounter", "final", "discharged W4 12 2"),
         ("encounter", "cancelled", "W4 12 2"),
     ]
+    day_us = 24 * HOUR_US
+    stays = [one for one in PEOPLE[file] if isinstance(one, Encounter)]
+    assert stays == [Encounter("hl7:LAB:V1", "p1", NOON_US, None, "I", "W4", "hl7:LAB")]
+    assert PEOPLE[file][1] == Patient("p1", "1950-05-01", "female", None, "hl7:LAB")
+    since = [line + "|" * 25 + "20240501120000+0000" if "PV1" in line else line
+             for line in adt("A03", "20240502120000")]  # fmt: skip
+    read(write(file, since))
+    assert PEOPLE[file] == [stays[0]._replace(ended_us=NOON_US + day_us)]
     assert events[5].event_id == events[0].event_id
     assert events[5].version > events[0].version
     assert job.skipped == {"message type ADT^A08": 1}

@@ -209,5 +209,35 @@ def test_a_row_that_was_not_kept_as_a_fact_waits_on(store: Store) -> None:
     assert len(told) == 1
 
 
+def test_stays_and_persons_are_written_before_the_facts_and_again_change_nothing(
+    store: Store, database_dsn: str, tmp_path: Path
+) -> None:
+    head = "MSH|^~\\&|ADT|H|E|H|20240501140000+0000||ADT^{0}|1|P|2.5\rEVN|{0}|{1}+0000\r"
+    rest = "PID|1||p1||||19500501|F\rPV1|1|I|W4^12||||||||||||||||V1|||||||||||||||||||||||||{2}\r"
+    file = tmp_path / "adt.hl7"
+    text = (head + rest).format("A01", "20240501120000", "")
+    text += (head + rest).format("A03", "20240502120000", "20240501120000+0000")
+    file.write_text(text, encoding="utf-8", newline="")
+    importer = registry.detect(file)
+
+    def stamps() -> list[tuple[object, ...]]:
+        query = (
+            "SELECT updated_at, patient_id FROM patients UNION ALL "
+            "SELECT updated_at, encounter_id FROM encounters"
+        )
+        with psycopg.connect(database_dsn, autocommit=True) as other:
+            return other.execute(query).fetchall()
+
+    first = import_source(store, importer, Job(file), lambda error: None)
+    assert (first.facts, first.inserted, first.people) == (4, 4, 3)
+    (stay,) = store.people.encounters("p1")
+    assert (stay.encounter_id, stay.ward, stay.kind) == ("hl7:ADT:V1", "W4", "I")
+    assert stay.ended_us == stay.started_us + 24 * 3600 * 1_000_000
+    before = stamps()
+    second = import_source(store, importer, Job(file), lambda error: None)
+    assert (second.inserted, second.present) == (0, 4)
+    assert stamps() == before
+
+
 def test_the_csv_importer_is_the_one_behind_the_old_command() -> None:
     assert registry.named("csv").label == "CSV of events"
