@@ -54,6 +54,7 @@ def to_onnx(model: FusionModel) -> bytes:
             out,  # type: ignore[arg-type]  # a file object is as good
             dynamo=False,
             opset_version=_OPSET,
+            custom_opsets={"ai.onnx.ml": 3},
             dynamic_axes={name: {0: "rows"} for name in (*INPUTS, *OUTPUTS)},
             input_names=list(INPUTS),
             output_names=list(OUTPUTS),

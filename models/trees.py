@@ -67,6 +67,9 @@ class Trees(nn.Module):
     def forward(self, vector: Tensor) -> Tensor:
         """Sum of the leaves [...] for vectors [..., W]; a row's bits do not depend on others."""
         rows = vector.reshape(-1, self.width)
+        if torch.onnx.is_in_onnx_export():  # a runtime has an operator for whole forests
+            said: Tensor = _Forest.apply(rows, self)
+            return said.reshape(vector.shape[:-1])
         unknown = torch.isnan(rows)
         below = torch.where(unknown, -_UNKNOWN, rows)
         rows = torch.cat([below, torch.where(unknown, _UNKNOWN, rows)], dim=1)
@@ -80,6 +83,61 @@ class Trees(nn.Module):
             above = torch.gather(rows, 1, column[at]) > threshold[at]
             at = after[at] + above.to(torch.int64)
         return halves_sum(self.value.reshape(-1)[at]).reshape(vector.shape[:-1])
+
+
+class _Forest(torch.autograd.Function):
+    """A forest as one operator of an exported graph; its sum is in the order of the trees."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, trees: Trees) -> Tensor:
+        """Give the shape: nothing runs this but the tracer."""
+        return rows[:, :1] * 0.0
+
+    @staticmethod
+    def symbolic(graph: Any, rows: Any, trees: Trees) -> Any:
+        """Return the operator with every node and leaf that can be reached."""
+        found = graph.op("ai.onnx.ml::TreeEnsembleRegressor", rows, **attributes(trees))
+        found.setType(rows.type().with_sizes([None, 1]))
+        return found
+
+
+def attributes(trees: Trees) -> dict[str, Any]:
+    """Attributes of ONNX's TreeEnsembleRegressor; unknown goes the way the node prefers."""
+    nodes: dict[str, list[Any]] = {name: [] for name in _NODE}
+    leaves: dict[str, list[Any]] = {name: [] for name in _LEAF}
+    parts = (trees.column, trees.threshold, trees.after, trees.value)
+    for tree, (column, threshold, after, value) in enumerate(
+        zip(*(part.tolist() for part in parts), strict=True)
+    ):
+        waiting = [0]
+        while waiting:
+            at = waiting.pop()
+            leaf = after[at] == at
+            yes, no = (0, 0) if leaf else (after[at] + 1, after[at])
+            mode, bound = ("LEAF", 0.0) if leaf else ("BRANCH_GT", threshold[at])
+            seen = column[at] % trees.width
+            above = int(column[at] >= trees.width)
+            for name, x in zip(_NODE, (tree, at, seen, mode, bound, yes, no, above), strict=True):
+                nodes[name].append(x)
+            if leaf:
+                for name, x in zip(_LEAF, (tree, at, 0, value[at]), strict=True):
+                    leaves[name].append(x)
+            else:
+                waiting += [no, yes]
+    return {**nodes, **leaves, "n_targets_i": 1, "aggregate_function_s": "SUM"}
+
+
+_NODE: Final = (
+    "nodes_treeids_i",
+    "nodes_nodeids_i",
+    "nodes_featureids_i",
+    "nodes_modes_s",
+    "nodes_values_f",
+    "nodes_truenodeids_i",
+    "nodes_falsenodeids_i",
+    "nodes_missing_value_tracks_true_i",
+)
+_LEAF: Final = ("target_treeids_i", "target_nodeids_i", "target_ids_i", "target_weights_f")
 
 
 def halves_sum(value: Tensor) -> Tensor:
