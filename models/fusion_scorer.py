@@ -6,8 +6,9 @@ Choices that change a number:
   from a provisional update that is thrown away. A model trained on hours sees hours.
 * A score is cold until `warmup_s` after the patient's first row taken in: marked, and not called
   calibrated.
-* A corrected row (`revision` > 0) is scored from the state before it; if state had taken it in, it
-  and the rows after it are taken in again. Rows older than what is kept get no value.
+* A row that state has gone past, a correction, is scored from the state before it; if state had
+  taken it in, it and the rows after it are taken in again: scoring a row twice is scoring it once.
+  Rows older than what is kept get no value.
 * Probabilities are rounded to 1e-4 before anything looks at them.
 * A patient of whom nothing at all is there gets no value: silence is not low risk.
 * What an input added is found by leaving it out, only where the score is near alerting.
@@ -35,7 +36,7 @@ _MOST_KEPT: Final = 8
 _DECIMALS = 4
 _HOUR_US = 3_600_000_000
 _NORMAL_95 = 1.96
-_NEAR = 0.5  # of the lowest operating threshold
+_NEAR = 1.0  # of the lowest operating threshold; 0.5 where there is none
 _TOLD_INPUTS = 8  # that are told to have added something
 _LEAST_POINTS = 0.05  # logit: less is noise
 
@@ -79,7 +80,7 @@ class FusionScorer:
         width = sum(math.prod(shape) for shape in opened.spec.state.values())
         self.slab = Slab(opened.ref.rpartition("/")[2], width, 4 * columns, depth)
         points = [p.threshold for p in opened.spec.operating]
-        self._near = _NEAR * min(points) if points else _NEAR
+        self._near = _NEAR * min(points) if points else 0.5
         self._halfwidth = opened.spec.calibration.halfwidth_logit
 
     def words(self, batch: AlignedBatch) -> list[Word]:
@@ -88,9 +89,8 @@ class FusionScorer:
         windows = batch.features.windows
         words: dict[int, Word] = {}
         for wave in _waves(windows):
-            corrections = [i for i in wave if self._is_correction(windows[i])]
-            for i in corrections:
-                words[i] = self._word(i, self._corrected(i, rows, windows[i]), rows, windows[i])
+            for i in self._corrections(wave, windows):
+                words[i] = self._correction(i, rows, windows)
             self._usual([i for i in wave if i not in words], rows, windows, words)
         return [words[i] for i in range(len(windows))]
 
@@ -107,10 +107,12 @@ class FusionScorer:
             return
         rows = self.feed.rows(batch)
         for wave in _waves(windows):
-            for i in wave:
-                if self._is_correction(windows[i]):
-                    self._corrected(i, rows, windows[i])
-            self._said([i for i in wave if self._on_grid(windows[i])], rows, windows)
+            corrections = self._corrections(wave, windows)
+            for i in corrections:
+                self._corrected(i, rows, windows[i])
+            due = [i for i in wave if self._on_grid(windows[i]) and i not in corrections]
+            if due:
+                self._said(due, rows, windows)
 
     def _usual(
         self, wave: list[int], rows: Rows, windows: Sequence[Window], words: dict[int, Word]
@@ -164,31 +166,45 @@ class FusionScorer:
     def _on_grid(self, window: Window) -> bool:
         return window.end_us % self._cadence_us == 0
 
-    def _is_correction(self, window: Window) -> bool:
-        if window.revision == 0:
-            return False
-        slot = self.slab.slots([window.patient_id])[0]
-        return bool(window.end_us <= self.slab.at_us[slot])
+    def _corrections(self, wave: list[int], windows: Sequence[Window]) -> list[int]:
+        """Rows that state has gone past."""
+        slots = self.slab.slots([windows[i].patient_id for i in wave])
+        end_us = np.array([windows[i].end_us for i in wave], np.int64)
+        return [wave[k] for k in np.flatnonzero(end_us <= self.slab.at_us[slots])]
 
-    def _corrected(self, i: int, rows: Rows, window: Window) -> Said | None:
-        """Score a row that state has gone past; take it and what came after it in again."""
+    def _correction(self, i: int, rows: Rows, windows: Sequence[Window]) -> Word:
+        """Word on a row that state has gone past."""
+        found = self._corrected(i, rows, windows[i])
+        if found is None:
+            return self._word(i, None, rows, windows[i])
+        points = self._points([i], *found, rows, windows)
+        return self._word(i, found[0], rows, windows[i], points.get(0))
+
+    def _corrected(self, i: int, rows: Rows, window: Window) -> tuple[Said, Floats] | None:
+        """Score a row that state has gone past; take it and what came after it in again.
+
+        Returns what is said and the state it is said from; None if that is no longer kept.
+        """
         slot = int(self.slab.slots([window.patient_id])[0])
-        own = rows.packed[i : i + 1]
+        own, time = rows.packed[i : i + 1], _clock(window.end_us)
         later = self.slab.rewind(slot, window.end_us)
         if later is None:
-            before = self.slab.before(slot, window.end_us, self._cadence_us)
-            return None if before is None else self._step(before[None], own, _clock(window.end_us))
-        said = self._step(self.slab.state[slot : slot + 1], own, _clock(window.end_us))
+            kept = self.slab.before(slot, window.end_us, self._cadence_us)
+            return None if kept is None else (self._step(kept[None], own, time), kept[None])
+        before = self.slab.state[slot : slot + 1].copy()
+        said = self._step(before, own, time)
         self._take(slot, window.end_us, own, said.after)
         for end_us, row in later:
             again = row.reshape(own.shape)
             state = self.slab.state[slot : slot + 1]
             self._take(slot, end_us, again, self._step(state, again, _clock(end_us)).after)
-        return said
+        return said, before
 
     def _take(self, slot: int, end_us: int, row: Floats, after: Floats) -> None:
-        where = np.array([slot], np.intp)
-        self.slab.take_in(where, np.array([end_us]), row.reshape(1, -1), after)
+        """Take one row in, unless what it leads to is not finite."""
+        if np.isfinite(after).all():
+            where = np.array([slot], np.intp)
+            self.slab.take_in(where, np.array([end_us]), row.reshape(1, -1), after)
 
     def _points(
         self, wave: list[int], said: Said, before: Floats, rows: Rows, windows: Sequence[Window]

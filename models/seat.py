@@ -92,13 +92,15 @@ class Seat:
             scorer.slab.forget(patient_id)
 
     def _asked(self, scorer: FusionScorer, batch: AlignedBatch) -> list[Word]:
-        """Words of a version; a row on which all fails besides the network still gets one."""
+        """Words of a version; when it raises, row by row: scoring a row again changes nothing."""
         try:
             return scorer.words(batch)
         except Exception as error:  # noqa: BLE001 - a model is not trusted: the rules must go on
             scorer.fault(error)
         windows = batch.features.windows
-        return [_no_word(self.name, scorer.model, window, RAISED) for window in windows]
+        if len(windows) == 1:
+            return [_no_word(self.name, scorer.model, windows[0], RAISED)]
+        return [self._asked(scorer, take(batch, [i]))[0] for i in range(len(windows))]
 
     def _keep_warm(self, scorer: FusionScorer, batch: AlignedBatch) -> None:
         try:
