@@ -122,11 +122,10 @@ class Normalizer(nn.Module):
         """Inputs of raw columns [..., d]; what is missing or too old cannot leak through."""
         there = torch.isfinite(value) & (age_s <= self.max_age_s)
         z = ((value - self.center) / self.scale).clamp(-self.clip, self.clip)
-        nothing = torch.zeros_like(value)
         return Inputs(
-            torch.where(there, z, nothing),
+            torch.where(there, z, 0.0),
             there.to(value.dtype),
-            torch.where(there, age_s.clamp(min=0.0), nothing),  # a clock ahead of ours: it is new
-            torch.where(there & (fresh > 0), fresh, nothing),
-            torch.where(there & (quality >= 0), quality.clamp(max=1.0), nothing),  # NaN: unvouched
+            torch.where(there, age_s.clamp(min=0.0), 0.0),  # a clock ahead of ours: it is new
+            torch.where(there & (fresh > 0), fresh, 0.0),
+            torch.where(there & (quality >= 0), quality.clamp(max=1.0), 0.0),  # NaN: unvouched
         )

@@ -94,9 +94,8 @@ def gru_step(gru: nn.GRU, x: Tensor, h: Tensor) -> Tensor:
     weight_x, weight_h, bias_x, bias_h = gru.all_weights[0]
     from_x = nn.functional.linear(x, weight_x, bias_x)
     from_h = nn.functional.linear(h, weight_h, bias_h)
-    reset_x, update_x, new_x = from_x.chunk(3, dim=-1)
-    reset_h, update_h, new_h = from_h.chunk(3, dim=-1)
-    reset = torch.sigmoid(reset_x + reset_h)
-    update = torch.sigmoid(update_x + update_h)
-    new = torch.tanh(new_x + reset * new_h)
-    return (1.0 - update) * new + update * h
+    both = 2 * gru.hidden_size  # reset and update
+    gates = torch.sigmoid(from_x[:, :both] + from_h[:, :both])
+    reset, update = gates[:, : gru.hidden_size], gates[:, gru.hidden_size :]
+    new = torch.tanh(from_x[:, both:] + reset * from_h[:, both:])
+    return new + update * (h - new)

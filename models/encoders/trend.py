@@ -9,6 +9,8 @@ weighted by exp(-age / span), so a gap in the rows makes old values count less, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -28,19 +30,21 @@ LONG_CHANNELS = SHORT_CHANNELS + 1 + 2 * len(SPANS_S) + 2
 class Trend:
     """Running figures of `d` inputs; `full` adds means, spreads, extremes and counts.
 
-    State is [..., rows, d], zeros before the first value. Channels are [..., channels * d].
+    State is [..., rows * d], zeros before the first value. Channels are [..., channels * d].
     """
 
     def __init__(self, d: int, *, full: bool) -> None:
-        self.full = full
-        self.shape = (_LONG if full else _SHORT, d)
+        self.d, self.full = d, full
+        self.rows = _LONG if full else _SHORT
+        self.shape = (self.rows * d,)
         self.width = (LONG_CHANNELS if full else SHORT_CHANNELS) * d
 
     def step(self, state: Tensor, inputs: Inputs, passed_s: Tensor) -> Tensor:
-        """State [N, rows, d] after one row of inputs [N, d], `passed_s` [N] after the last."""
-        last, change, start, count = state[:, :_SHORT].unbind(dim=1)
+        """State [N, rows * d] after one row of inputs [N, d], `passed_s` [N] after the last."""
+        held = self._held(state)
+        last, change, start, count = held[:_SHORT]
         z, new = inputs.value, inputs.fresh > 0
-        moved = torch.where(count > 0, z - last, torch.zeros_like(z))
+        moved = torch.where(count > 0, z - last, 0.0)
         settled = start + (z - start) / (count + 1.0)
         rows = [
             torch.where(new, z, last),
@@ -52,23 +56,28 @@ class Trend:
             for i, span_s in enumerate(SPANS_S):
                 first = _SHORT + _PER_SPAN * i
                 kept = torch.exp(-passed_s / span_s)[:, None]
-                rows += _moments(state[:, first : first + _PER_SPAN], z, new, kept)
+                rows += _moments(held[first : first + _PER_SPAN], z, new, kept)
             kept = torch.exp(-passed_s / SPANS_S[0])[:, None]
-            rows += _extremes(state[:, -2:], z, new, kept, count)
-        return torch.stack(rows, dim=1)
+            rows += _extremes(held[-2:], z, new, kept, count)
+        return torch.cat(rows, dim=-1)
 
     def channels(self, state: Tensor, inputs: Inputs) -> Tensor:
         """What a network is shown, [N, channels * d]; 0 for an input that is missing."""
-        start, count = state[:, 2], state[:, 3]
-        shown = [state[:, 1], inputs.value - start]
+        held = self._held(state)
+        _, change, start, count = held[:_SHORT]
+        shown = [change, inputs.value - start]
         if self.full:
             shown.append(torch.log1p(count) / _COUNT_SCALE)
             for i in range(len(SPANS_S)):
-                _, mean, variance = state[:, _SHORT + _PER_SPAN * i :][:, :_PER_SPAN].unbind(dim=1)
+                _, mean, variance = held[_SHORT + _PER_SPAN * i :][:_PER_SPAN]
                 shown += [mean, torch.sqrt(variance)]
-            shown += [state[:, -2], state[:, -1]]
+            shown += held[-2:]
         known = inputs.mask * (count > 0)
         return torch.cat([channel * known for channel in shown], dim=-1)
+
+    def _held(self, state: Tensor) -> list[Tensor]:
+        """The rows of a state, [N, d] each."""
+        return [state[:, i * self.d : (i + 1) * self.d] for i in range(self.rows)]
 
     def scan(self, inputs: Inputs, passed_s: Tensor) -> Tensor:
         """Channels [B, T, channels * d] of whole histories, from an empty state."""
@@ -81,12 +90,12 @@ class Trend:
         return torch.stack(shown, dim=1)
 
 
-def _moments(held: Tensor, z: Tensor, new: Tensor, kept: Tensor) -> list[Tensor]:
+def _moments(held: Sequence[Tensor], z: Tensor, new: Tensor, kept: Tensor) -> list[Tensor]:
     """Effective count, mean and variance, each value weighted by exp(-age / span).
 
     Source: West (1979), Comm. ACM 22:532, with weights that fade: no sum grows without bound.
     """
-    weight, mean, variance = held.unbind(dim=1)
+    weight, mean, variance = held
     weight = weight * kept
     share = 1.0 / (weight + 1.0)
     off = z - mean
@@ -97,9 +106,11 @@ def _moments(held: Tensor, z: Tensor, new: Tensor, kept: Tensor) -> list[Tensor]
     ]
 
 
-def _extremes(held: Tensor, z: Tensor, new: Tensor, kept: Tensor, count: Tensor) -> list[Tensor]:
+def _extremes(
+    held: Sequence[Tensor], z: Tensor, new: Tensor, kept: Tensor, count: Tensor
+) -> list[Tensor]:
     """Highest and lowest of late, each drawn towards the newest value as time passes."""
-    high, low = held.unbind(dim=1)
+    high, low = held
     first = count == 0
     faded_high, faded_low = z + (high - z) * kept, z + (low - z) * kept
     risen = torch.where(first, z, torch.maximum(z, faded_high)).clamp(-CLIP, CLIP)

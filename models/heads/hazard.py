@@ -65,6 +65,8 @@ def event_by(hazard: Tensor) -> Tensor:
     >>> torch.sigmoid(event_by(torch.zeros(3))).numpy().round(3).tolist()  # 1 - 1/2, 1/4, 1/8
     [0.5, 0.75, 0.875]
     """
+    if hazard.shape[-1] == 1:
+        return hazard
     spent = nn.functional.softplus(hazard).cumsum(dim=-1)  # -log survival
     first = hazard[..., :1]  # exact where nothing is added
     return torch.cat([first, _log_expm1(spent)[..., 1:]], dim=-1)
