@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.parts import CLIP, Inputs
+from models.parts import Inputs
 
 START = 6  # new values that make an input's own starting level
 SPANS_S = (6 * 3600.0, 24 * 3600.0)  # recent, daily
@@ -58,7 +58,7 @@ class Trend:
                 kept = torch.exp(-passed_s / span_s)[:, None]
                 rows += _moments(held[first : first + _PER_SPAN], z, new, kept)
             kept = torch.exp(-passed_s / SPANS_S[0])[:, None]
-            rows += _extremes(held[-2:], z, new, kept, count)
+            rows += _extremes(held[-2:], rows[0], new, kept, held)
         return torch.cat(rows, dim=-1)
 
     def channels(self, state: Tensor, inputs: Inputs) -> Tensor:
@@ -107,12 +107,12 @@ def _moments(held: Sequence[Tensor], z: Tensor, new: Tensor, kept: Tensor) -> li
 
 
 def _extremes(
-    held: Sequence[Tensor], z: Tensor, new: Tensor, kept: Tensor, count: Tensor
+    extremes: Sequence[Tensor], newest: Tensor, new: Tensor, kept: Tensor, held: Sequence[Tensor]
 ) -> list[Tensor]:
-    """Highest and lowest of late, each drawn towards the newest value as time passes."""
-    high, low = held
-    first = count == 0
-    faded_high, faded_low = z + (high - z) * kept, z + (low - z) * kept
-    risen = torch.where(first, z, torch.maximum(z, faded_high)).clamp(-CLIP, CLIP)
-    fallen = torch.where(first, z, torch.minimum(z, faded_low)).clamp(-CLIP, CLIP)
-    return [torch.where(new, risen, high), torch.where(new, fallen, low)]
+    """Highest and lowest of late, drawn towards the value before `newest` as time passes."""
+    last, count = held[0], held[_SHORT - 1]
+    high, low = (last + (x - last) * kept for x in extremes)
+    first = new & (count == 0)
+    risen = torch.where(new, torch.maximum(newest, high), high)
+    fallen = torch.where(new, torch.minimum(newest, low), low)
+    return [torch.where(first, newest, risen), torch.where(first, newest, fallen)]
