@@ -184,3 +184,38 @@ def _logistic(rows: Floats, events: Floats, total: Floats) -> tuple[Floats, Floa
 def _sigmoid(x: Floats) -> Floats:
     found: Floats = 1 / (1 + np.exp(-np.clip(x, -50, 50)))
     return found
+
+
+def hosmer_lemeshow(label: Bools, prob: Floats, groups: int = 10) -> tuple[float, float]:
+    """Hosmer-Lemeshow statistic over groups of equal size, and it over the range of risk.
+
+    Parameters
+    ----------
+    label : (N,) bool
+        True is the event.
+    prob : (N,) float64
+        Probabilities, one row per patient.
+    groups : int
+        By rising probability.
+
+    Returns
+    -------
+    two floats
+        H, and H / (mean risk of the last group less that of the first): event 2 of the
+        PhysioNet/CinC Challenge 2012, lower is better. NaN without rows or range.
+
+    Notes
+    -----
+    Source: Silva et al. 2012, Comput Cardiol 39:245. Checked by hand:
+    ``tests/models/evaluation/test_calibration.py``.
+    """
+    order = np.argsort(prob, kind="stable")
+    parts = [part for part in np.array_split(order, groups) if len(part)]
+    if not parts:
+        return np.nan, np.nan
+    observed = np.array([label[part].sum() for part in parts], np.float64)
+    size = np.array([len(part) for part in parts], np.float64)
+    risk = np.clip([prob[part].mean() for part in parts], _TINY, 1 - _TINY)
+    statistic = float(((observed - size * risk) ** 2 / (size * risk * (1 - risk))).sum())
+    span = float(risk[-1] - risk[0])
+    return statistic, statistic / span if span > 0 else np.nan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.evaluation.calibration import calibration, ece, equal_mass
+from models.evaluation.calibration import calibration, ece, equal_mass, hosmer_lemeshow
 
 
 def forecasts(seed: int = 1, n: int = 40_000) -> tuple[np.ndarray, np.ndarray]:
@@ -78,3 +78,16 @@ def test_one_class_alone_has_no_slope_but_does_not_fail() -> None:
     got = calibration(np.zeros(50, bool), np.linspace(0.1, 0.2, 50), replicates=20)
     assert np.isnan(got.slope.value)
     assert got.ece.value == pytest.approx(0.15, abs=1e-6)
+
+
+def test_hosmer_lemeshow_by_hand_and_small_when_right() -> None:
+    label = np.array([False, True, True, True])
+    prob = np.array([0.2, 0.2, 0.8, 0.8])
+    # two groups: observed 1 and 2, expected 0.4 and 1.6; variance 2 x 0.16 each
+    statistic, normed = hosmer_lemeshow(label, prob, 2)
+    assert statistic == pytest.approx(0.6**2 / 0.32 + 0.4**2 / 0.32)
+    assert normed == pytest.approx(statistic / 0.6)
+    right, probs = forecasts(7, 4000)
+    assert hosmer_lemeshow(right, probs)[0] < 25
+    assert hosmer_lemeshow(right, probs**2)[0] > 100
+    assert np.isnan(hosmer_lemeshow(np.zeros(0, bool), np.zeros(0))[0])
