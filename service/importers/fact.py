@@ -8,16 +8,19 @@ what it is. Not here: the formats (one module each), or the table of concepts (`
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import msgspec
 
 from features import concepts
+from streams.codec import MAX_ID_BYTES
 from streams.io.store_rows import MAX_SOURCE_BYTES, SourcedEvent, event_fault
 from streams.records import ClinicalEvent, Reason
 
 TERMINOLOGIES: Final = ("loinc", "snomed", "omop")
+_NAMESPACE: Final = uuid.UUID("9b6f0a53-6f1f-5d0e-9a53-0b9c2f5e7c1f")  # of ids made of long parts
 OWN: Final = "vigil"  # system of Vigil's own codes and aliases
 
 # What a person can repair by saying what a code or a unit means.
@@ -51,6 +54,20 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     source: str = ""
     version: int = 1
     status: str = "final"
+
+
+def name_of(*parts: str) -> str:
+    """Id made of parts, the same every time; a digest of them where they are long or unprintable.
+
+    Examples
+    --------
+    >>> name_of("hl7", "LAB", "F7"), len(name_of("hl7", "x" * 500)) < MAX_ID_BYTES
+    ('hl7:LAB:F7', True)
+    """
+    name = ":".join(parts)
+    if len(name) <= MAX_ID_BYTES and name.isascii() and name.isprintable():
+        return name
+    return f"{parts[0][:40]}:{uuid.uuid5(_NAMESPACE, name)}"
 
 
 class EventError(NamedTuple):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from service.importers.contract import Job
-from service.importers.fact import EventError, Fact
+from service.importers.fact import EventError, Fact, name_of
 from service.importers.times import DAY_US, iso_us, version_at
 from streams.codec import MAX_ID_BYTES, MAX_TEXT_BYTES
 from streams.io.store_people import Encounter, Patient
@@ -91,7 +91,7 @@ def _valued(part: Resource, base: dict[str, Any], suffix: str) -> Iterator[Part]
         text = _words(part["valueCodeableConcept"])
     else:
         text = str(part.get("valueString", part.get("valueBoolean", "")))
-    event_id = base["event_id"] + suffix
+    event_id = name_of(base["event_id"] + suffix)
     codings = _codings(part.get("code"))
     yield Fact(**{**base, "event_id": event_id}, codings=codings, value=value, unit=unit, text=text)
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from service.importers.contract import Job
-from service.importers.fact import EventError, Fact
+from service.importers.fact import EventError, Fact, name_of
 from service.importers.times import DAY_US, hl7_us, version_at
 from streams.codec import MAX_ID_BYTES
 from streams.io.store_people import Encounter, Patient
@@ -135,8 +135,9 @@ def _results(
             continue
         yield _result(message, row, Fact(
             file="", line=0,
-            event_id=":".join(
-                (origin, message.get(order, 3), message.get(row, 3), message.get(row, 4))
+            event_id=name_of(
+                origin, patient, message.get(order, 3), message.get(row, 3),
+                message.get(row, 4), str(event_us),
             ),
             version=version_at(known_us),
             status=_STATUS[status],
@@ -199,7 +200,7 @@ def _movement(message: Message, job: Job, base: tuple[str, str, int | None]) -> 
     turn = f":{recorded_us}" if record == "transfer" else ""
     base_fact = Fact(
         file="", line=0,
-        event_id=f"{origin}:{patient}:{stay}:{record}{turn}",
+        event_id=name_of(origin, patient, stay, f"{record}{turn}"),
         version=version_at(recorded_us),
         status="final" if word else "cancelled",
         patient_id=patient,
@@ -240,7 +241,7 @@ def _person(message: Message, base: Fact) -> Iterator[Part]:
     sex = message.get(person, 8).upper()
     if sex in ("M", "F"):
         yield msgspec.structs.replace(
-            base, event_id=f"{base.event_id}:sex", codings=("vigil|sex",), text=sex
+            base, event_id=name_of(base.event_id, "sex"), codings=("vigil|sex",), text=sex
         )
     birth = message.get(person, 7)[:8]
     born_us = hl7_us(birth + "+0000")
@@ -252,7 +253,7 @@ def _person(message: Message, base: Fact) -> Iterator[Part]:
         years = round((base.event_time_us - born_us) / (365.25 * DAY_US), 2)
         yield msgspec.structs.replace(
             base,
-            event_id=f"{base.event_id}:age",
+            event_id=name_of(base.event_id, "age"),
             codings=("vigil|age_years",),
             value=years,
             unit="a",

@@ -21,6 +21,34 @@ from streams.records import Reason
 
 Row = Mapping[str, str]
 
+# Unit concept ids as OHDSI's own mapping of MIMIC has them; others are not known here, so that a
+# row with one of those and no written unit waits.
+UNITS: Final = {
+    "8541": "/min",
+    "8483": "/min",
+    "586323": "Cel",
+    "9289": "[degF]",
+    "8582": "cm",
+    "44777590": "cm[H2O]",
+    "8713": "g/dL",
+    "8923": "IU/L",
+    "8645": "U/L",
+    "8848": "10*3/uL",
+    "8815": "10*6/uL",
+    "9529": "kg",
+    "9557": "meq/L",
+    "8876": "mm[Hg]",
+    "8555": "s",
+    "8554": "%",
+    "8749": "umol/L",
+    "8751": "mg/L",
+    "8753": "mmol/L",
+    "8840": "mg/dL",
+    "8842": "ng/mL",
+    "8845": "pg/mL",
+    "32707": "ng/mL{FEU}",
+}
+
 
 class _Table(NamedTuple):
     """One table: what tells it, its delay, and a fact's own parts."""
@@ -45,6 +73,12 @@ def _noted(row: Row) -> tuple[str, ...]:
     return (*_ids(row, "note_class_concept_id", "note_title"), "vigil|note")
 
 
+def _unit(row: Row) -> str:
+    """Unit as the source wrote it, else what its concept id stands for."""
+    written = row.get("unit_source_value", "").strip()
+    return written or UNITS.get(row.get("unit_concept_id", ""), "")
+
+
 def _ids(row: Row, concept: str, source: str) -> tuple[str, ...]:
     """Codings of a row: the standard concept, then the source's own word for it."""
     found = []
@@ -62,7 +96,7 @@ TABLES: Final = (
         "measurement",
         3600.0,
         _measured,
-        lambda row: (row.get("value_as_number", ""), row.get("unit_source_value", ""), ""),
+        lambda row: (row.get("value_as_number", ""), _unit(row), ""),
     ),
     _Table(
         "drug_exposure",

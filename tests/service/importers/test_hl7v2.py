@@ -63,6 +63,26 @@ def test_a_corrected_result_is_a_higher_version_of_the_same_event(file: Path) ->
     assert events[0].version < events[1].version
 
 
+def test_readings_of_a_monitor_without_order_numbers_are_not_taken_for_corrections(
+    file: Path,
+) -> None:
+    def sent(minute: str, value: str) -> list[str]:
+        at = f"202405011200{minute}+0000"
+        return [MSH.replace("20240501140000+0000", at), PID, f"OBR|1||||||{at}", obx(value)]
+
+    events, errors, _ = read(write(file, sent("00", "4.1"), sent("30", "4.2")))
+    assert errors == []
+    assert len({e.event_id for e in events}) == 2
+
+
+def test_long_order_numbers_and_codes_make_an_id_the_log_takes(file: Path) -> None:
+    order = OBR.replace("F77", "F" * 200)
+    (event,), errors, _ = read(write(file, [MSH, PID, order, obx()]))
+    assert errors == []
+    (again,), _, _ = read(file)
+    assert again.event_id == event.event_id
+
+
 def test_a_withdrawn_result_is_a_cancellation(file: Path) -> None:
     (event,), _, _ = read(write(file, [MSH, PID, OBR, obx("", status="W")]))
     assert (event.status, event.value) == ("cancelled", None)

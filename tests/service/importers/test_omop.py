@@ -70,3 +70,18 @@ def test_times_without_zone_are_refused_unless_one_is_declared(folder: Path) -> 
 def test_another_delay_can_be_declared(folder: Path) -> None:
     events, _, _ = read(folder / "measurement.csv", zone=UTC, delay_s=60.0)
     assert events[0].known_time_us - events[0].event_time_us == 60_000_000
+
+
+def test_a_unit_of_the_vocabulary_is_taken_where_none_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "measurement.csv"
+    file.write_text(
+        "measurement_id,person_id,measurement_concept_id,measurement_datetime,value_as_number,"
+        "unit_concept_id,unit_source_value\n"
+        "1,7,3020891,2024-05-01T12:00:00Z,98.6,9289,\n"
+        "2,7,3020891,2024-05-01T12:00:00Z,37.0,9289,Cel\n"
+        "3,7,3020891,2024-05-01T12:00:00Z,37.0,1,\n",
+        encoding="utf-8",
+    )
+    events, (error,), _ = read(file)
+    assert [(e.code, e.value) for e in events] == [("temp", 37.0), ("temp", 37.0)]
+    assert error.reason is Reason.BAD_UNIT
