@@ -37,6 +37,19 @@ class Vector(NamedTuple):
         return np.frombuffer(self.data, _FLOAT).astype(np.float32)
 
 
+def dimensions(encoder: str) -> int:
+    """Numbers of a vector by the name of its encoder, 0 for what is no such name.
+
+    Examples
+    --------
+    >>> dimensions("bert/2/768"), dimensions(LOCAL), dimensions("bert"), dimensions("b/1/4096")
+    (768, 32, 0, 0)
+    """
+    named = _NAME.fullmatch(encoder)
+    size = 0 if named is None else int(named[1])
+    return size if size <= MOST_DIMENSIONS else 0
+
+
 def of_note(text: str) -> Vector:
     """Vector of a note by the encoder here; NaN where it has no letter or digit."""
     return Vector(LOCAL, embedding(text).astype(_FLOAT).tobytes())
@@ -65,14 +78,14 @@ def received(unit: str, text: str) -> Vector | Reason:
     >>> received("demo/1/3", base64.b64encode(np.array([1, 2], "<f4").tobytes()).decode())
     <Reason.BAD_LENGTH: 'bad_length'>
     """
-    named = _NAME.fullmatch(unit)
-    if named is None or unit == LOCAL or int(named[1]) > MOST_DIMENSIONS:
+    size = dimensions(unit)
+    if size == 0 or unit == LOCAL:
         return Reason.BAD_UNIT
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return Reason.BAD_FIELD
-    if len(data) != int(named[1]) * _FLOAT.itemsize:
+    if len(data) != size * _FLOAT.itemsize:
         return Reason.BAD_LENGTH
     if not np.isfinite(np.frombuffer(data, _FLOAT)).all():
         return Reason.BAD_FIELD

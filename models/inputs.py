@@ -17,6 +17,8 @@ from features.align import AlignedBatch
 from features.catalog import CATALOG, FeatureReason
 from features.catalog import INDEX as FEATURE
 from features.concepts import CONCEPTS, word_of
+from features.effects import EFFECTS, at_work
+from features.notes import Embedded, embedded_at
 from models import rule_scores
 from models.layout import Layout
 from models.rule_inputs import WEARABLE, core_temperature
@@ -39,6 +41,15 @@ class Rows(NamedTuple):
     age_s: NDArray[np.float64]  # [N, D]
     quality: NDArray[np.float64]  # [N, D]
     member: NDArray[np.int64]  # [N, D] which source served it; -1 = none
+
+
+class _Shared(NamedTuple):
+    """What is worked out once for all inputs of N rows."""
+
+    end_us: NDArray[np.int64]  # [N]
+    scores: dict[str, NDArray[np.float64]]  # rule -> [N]
+    notes: dict[str, Embedded]  # encoder -> vectors in force
+    working: NDArray[np.bool_] | None  # [N, E] care that may move a sign
 
 
 class Feed:
@@ -66,6 +77,7 @@ class Feed:
             [m.max_age_s for m in spec.modalities for _ in m.features], dtype=np.float64
         )
         self._rules = sorted({s.rule for s in self._sources if s.rule})
+        self._encoders = sorted({s.encoder for s in self._sources if s.encoder})
         self._described = [_described(source) for source in self._sources]
 
     def rows(self, batch: AlignedBatch) -> Rows:
@@ -73,10 +85,9 @@ class Feed:
         n, d = len(batch.features.windows), len(self._sources)
         value, age_s, quality = np.full((n, d), np.nan), np.zeros((n, d)), np.zeros((n, d))
         member = np.full((n, d), -1, dtype=np.int64)
-        scores = {rule: rule_scores.total(rule, batch) for rule in self._rules}
-        end_us = np.array([w.end_us for w in batch.features.windows], dtype=np.int64)
+        shared = self._shared(batch)
         for column, source in enumerate(self._sources):
-            for place, (x, age, good) in enumerate(_candidates(source, batch, scores, end_us)):
+            for place, (x, age, good) in enumerate(_candidates(source, batch, shared)):
                 take = (member[:, column] < 0) & np.isfinite(x) & (age <= self._max_age_s[column])
                 value[take, column], age_s[take, column] = x[take], age[take]
                 quality[take, column], member[take, column] = good[take], place
@@ -85,11 +96,27 @@ class Feed:
         packed[:, FRESH] = (member >= 0) & (age_s < self._cadence_s)
         return Rows(packed, value, age_s, quality, member)
 
+    def _shared(self, batch: AlignedBatch) -> _Shared:
+        """What several inputs are read from."""
+        windows = batch.features.windows
+        end_us = np.array([w.end_us for w in windows], dtype=np.int64)
+        known_us = np.array([w.known_us for w in windows], dtype=np.int64)
+        scores = {rule: rule_scores.total(rule, batch) for rule in self._rules}
+        stores = batch.stores
+        notes = {e: embedded_at(stores, end_us, known_us, e) for e in self._encoders if stores}
+        effects = batch.effect_value, batch.effect_time_us
+        working = at_work(*effects, end_us) if effects[0].size else None
+        return _Shared(end_us, scores, notes, working)
+
     def evidence(
         self, rows: Rows, row: int, end_us: int, points: NDArray[np.float32]
     ) -> tuple[Evidence, ...]:
         """Inputs of one row that were there, with what each added to the logit [D]."""
-        there = np.flatnonzero(rows.member[row] >= 0).tolist()
+        there = [
+            j
+            for j in np.flatnonzero(rows.member[row] >= 0).tolist()
+            if not self._sources[j].encoder  # one number of a note tells nobody anything
+        ]
         columns = (rows.member, rows.value, rows.age_s, rows.quality)
         added = points.tolist()
         member, value, age_s, quality = (column[row].tolist() for column in columns)
@@ -114,17 +141,18 @@ def _described(source: Source) -> list[_Described]:
         found.append((c.label, c.code, c.unit, c.modality, source.concept if c.words else -1))
     if source.rule:
         found.append((source.rule, source.rule, source.unit, RULE, -1))
+    if source.effect >= 0:
+        found.append((EFFECTS[source.effect].label, source.name, source.unit, "med", -1))
+    if source.encoder:
+        found.append(("Note", source.name, source.unit, "note", -1))
     return found
 
 
 def _candidates(
-    source: Source,
-    batch: AlignedBatch,
-    scores: dict[str, NDArray[np.float64]],
-    end_us: NDArray[np.int64],
+    source: Source, batch: AlignedBatch, shared: _Shared
 ) -> Sequence[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]:
     """Value, age and quality [N] of each candidate of an input, best first."""
-    features, n = batch.features, len(end_us)
+    features, end_us, n = batch.features, shared.end_us, len(shared.end_us)
     found = []
     for i in source.features:
         good = features.quality[:, i].astype(np.float64)
@@ -136,7 +164,15 @@ def _candidates(
         age_s = (end_us - batch.concept_time_us[:, source.concept]) / 1e6
         found.append((batch.concept_value[:, source.concept], age_s, np.ones(n)))
     if source.rule:
-        found.append((scores[source.rule], np.zeros(n), np.ones(n)))
+        found.append((shared.scores[source.rule], np.zeros(n), np.ones(n)))
+    if source.effect >= 0 and shared.working is not None:
+        age_s = (end_us - batch.effect_time_us[:, source.effect]) / 1e6
+        x = np.where(shared.working[:, source.effect], 1.0, np.nan)
+        found.append((x, age_s, np.ones(n)))
+    if source.encoder in shared.notes:
+        notes = shared.notes[source.encoder]
+        x = notes.value[:, source.place].astype(np.float64)
+        found.append((x, (end_us - notes.time_us) / 1e6, np.ones(n)))
     return found
 
 

@@ -15,6 +15,8 @@ from features.catalog import CATALOG
 from features.catalog import INDEX as FEATURE
 from features.concepts import CONCEPTS, find
 from features.concepts import INDEX as CONCEPT
+from features.effects import EFFECT, EFFECTS
+from features.vectors import dimensions
 from models.spec import ModalitySpec
 
 WORN_FIRST: Final[dict[str, tuple[str, ...]]] = {  # concept -> features that serve it, best first
@@ -25,6 +27,7 @@ WORN_FIRST: Final[dict[str, tuple[str, ...]]] = {  # concept -> features that se
 }
 RULES: Final = ("news2", "mews", "qsofa", "sirs", "shock_index")  # rule scores as inputs
 RULE_UNIT: Final = "{score}"
+EFFECT_PREFIX: Final = "effect:"
 
 
 class Source(NamedTuple):
@@ -35,6 +38,9 @@ class Source(NamedTuple):
     features: tuple[int, ...]  # columns of the catalogue
     concept: int  # column of the concepts, -1 = not charted
     rule: str  # a rule score, "" = none
+    effect: int = -1  # care of `features.effects`: 1 while it may move a sign
+    encoder: str = ""  # of notes, "name/version/dimensions"
+    place: int = -1  # in its vector
 
     @property
     def meaning(self) -> str:
@@ -44,11 +50,19 @@ class Source(NamedTuple):
         if self.concept >= 0:
             concept = CONCEPTS[self.concept]
             own.append(f"{concept.code}[{concept.unit}]{concept.modality}")
+        if self.effect >= 0:
+            effect = EFFECTS[self.effect]
+            own.append(f"{effect.from_s!r}-{effect.until_s!r} {' '.join(effect.names)}")
+        if self.encoder:
+            own.append(f"{self.encoder}#{self.place}")
         return "|".join(own)
 
 
 def source_of(name: str) -> Source | None:
     """Where an input of this name comes from; None if nothing here serves it.
+
+    A concept, a catalogue feature, a rule score, `effect:antipyretic` (care that may move a sign,
+    `features.effects`), or one number of a note's vector: `hashed-svd/1/32#0`, `bert/2/768#767`.
 
     Examples
     --------
@@ -60,6 +74,13 @@ def source_of(name: str) -> Source | None:
     """
     if name in RULES:
         return Source(name, RULE_UNIT, (), -1, name)
+    if name.startswith(EFFECT_PREFIX):
+        effect = EFFECT.get(name.removeprefix(EFFECT_PREFIX), -1)
+        return None if effect < 0 else Source(name, "1", (), -1, "", effect)
+    encoder, mark, place = name.partition("#")
+    if mark:
+        served = place.isdecimal() and int(place) < dimensions(encoder)
+        return Source(name, "1", (), -1, "", -1, encoder, int(place)) if served else None
     concept = find(name)
     if concept is not None:
         worn = tuple(FEATURE[f] for f in WORN_FIRST.get(concept.code, ()))
