@@ -253,10 +253,11 @@ class AsOf:
 
     def _prune(self, number: int, track: Track) -> None:
         """Keep a track within its bound, and forget events that have no row left."""
+        take = self._places.pop
         for event_id in track.prune():
-            places = self._places.pop(event_id, 0)
-            if not isinstance(places, int):
-                self._keep(event_id, places, number, track)
+            places = take(event_id, 0)
+            if places.__class__ is list:
+                self._keep(event_id, _listed(places), number, track)
         if number in (NOTE, NOTE_EMBEDDING):
             self._keep_vectors()
         if self._now_us[number] <= track.lost_us:

@@ -91,9 +91,8 @@ class Track:
         self.lost_us = max(self.lost_us, self.times[stop - 1])
         self.gone += self.dead[start:stop].count(NEVER)
         went += self.ids[start:stop]
-        del self.ids[start:stop]
-        for column in self._columns():
-            del column[start:stop]
+        del self.ids[start:stop], self.times[start:stop], self.known[start:stop]
+        del self.dead[start:stop], self.value[start:stop], self.versions[start:stop]
 
     def _densest(self) -> int:
         """Row that is missed least: the one whose neighbours are nearest each other."""
