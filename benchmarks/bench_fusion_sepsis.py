@@ -1,6 +1,6 @@
 """Families of fusion on real stays: CinC 2019 set A, one split of patients, the same hours for all.
 
-    python -m benchmarks.bench_fusion_sepsis [STAYS] [EPOCHS]
+    python -m benchmarks.bench_fusion_sepsis [STAYS] [EPOCHS] [FAMILY ...]
 
 A part of the stays (6,000 by default) and few epochs: an order of families, not a best figure of
 any. Threshold, calibration and early stopping see validation patients only.
@@ -163,6 +163,7 @@ def main() -> None:
     torch.set_num_threads(1)
     count = int(sys.argv[1]) if len(sys.argv) > 1 else STAYS
     epochs = int(sys.argv[2]) if len(sys.argv) > 2 else EPOCHS
+    wanted = sys.argv[3:]
     found = data(count)
     print(heading(f"{count} stays of CinC 2019 A, 60:20:20 by patient, {epochs} epochs"))
     print(f"{'model':34s}AUROC  AUPRC  utility [95 %]          CPU-s")
@@ -172,6 +173,8 @@ def main() -> None:
         some = tuple(m for m in inputs if m.name in (name, "static"))
         runs[f"fusion.gated, {name} and static only"] = ("fusion.gated", some, {"width": WIDTH})
     for title, (name, own, config) in runs.items():
+        if wanted and title not in wanted:
+            continue
         spec = ModelSpec(
             "sepsis", "1", name, "sepsis", (21_600.0,), 3600.0, 7200.0, own, config=config
         )

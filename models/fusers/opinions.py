@@ -16,7 +16,7 @@ from models.heads.event import cumulative
 from models.late.confidence import VARIANCE_FLOOR, ConfidenceWeighted, DempsterShafer
 from models.late.fused import LOGIT_CAP
 from models.late.mean import MeanLogit, Vote
-from models.late.rules import LateRule
+from models.late.rules import LateRule, check_rule
 from models.late.stack import LogisticStack
 from models.late.vcdn import LEAK, Vcdn
 from models.late.weighted import WeightedLogit
@@ -42,6 +42,7 @@ class Opinions(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(w, horizons) for name, w in widths.items()})
         unsure = widths if self.uncertain else {}
         self.unsure = nn.ModuleDict({name: nn.Linear(w, horizons) for name, w in unsure.items()})
+        check_rule(rule, len(widths))
         self._rule = _RULES[type(rule)](rule, len(widths))
 
     def forward(self, vectors: dict[str, Tensor], present: dict[str, Tensor]) -> Tensor:
@@ -82,7 +83,6 @@ def _mean(rule: MeanLogit, members: int) -> Apply:
 
 
 def _weighted(rule: WeightedLogit, members: int) -> Apply:
-    _fits("weight", rule.weight, members)
     weight = rule.weight
     return lambda logit, variance, there: _over(logit, there, _like(weight, logit))
 
@@ -94,7 +94,6 @@ def _confidence(rule: ConfidenceWeighted, members: int) -> Apply:
 
 
 def _vote(rule: Vote, members: int) -> Apply:
-    _fits("threshold", rule.threshold, members)
 
     def apply(logit: Tensor, variance: Tensor, there: Tensor) -> Tensor:
         yes = torch.where(logit >= _like(rule.threshold, logit), there, 0.0).sum(dim=-1)
@@ -104,7 +103,6 @@ def _vote(rule: Vote, members: int) -> Apply:
 
 
 def _dempster_shafer(rule: DempsterShafer, members: int) -> Apply:
-    _fits("reliability", rule.reliability, members)
 
     def apply(logit: Tensor, variance: Tensor, there: Tensor) -> Tensor:
         committed = _like(rule.reliability, logit) * there
@@ -117,8 +115,6 @@ def _dempster_shafer(rule: DempsterShafer, members: int) -> Apply:
 
 
 def _stack(rule: LogisticStack, members: int) -> Apply:
-    _fits("coefficient", rule.coefficient, members)
-    _fits("missing", rule.missing, members)
 
     def apply(logit: Tensor, variance: Tensor, there: Tensor) -> Tensor:
         said = _like(rule.coefficient, logit) * logit * there
@@ -128,7 +124,6 @@ def _stack(rule: LogisticStack, members: int) -> Apply:
 
 
 def _vcdn(rule: Vcdn, members: int) -> Apply:
-    _fits("hidden", rule.hidden[0], 3**members)
 
     def apply(logit: Tensor, variance: Tensor, there: Tensor) -> Tensor:
         event, none = torch.sigmoid(logit) * there, torch.sigmoid(-logit) * there
@@ -166,9 +161,3 @@ def _over(logit: Tensor, there: Tensor, weight: Tensor) -> Tensor:
 
 def _like(numbers: tuple[float, ...], tensor: Tensor) -> Tensor:
     return torch.tensor(numbers, dtype=tensor.dtype, device=tensor.device)
-
-
-def _fits(name: str, numbers: tuple[float, ...], count: int) -> None:
-    """Refuse a rule of another number of members."""
-    if len(numbers) != count:
-        raise ValueError(f"rule.{name}: {count} numbers, got {len(numbers)}")

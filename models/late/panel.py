@@ -15,7 +15,7 @@ import numpy as np
 from features.align import AlignedBatch
 from models.late.confidence import ConfidenceWeighted, inverse_variance
 from models.late.fused import Floats, Fused, sigmoid
-from models.late.rules import LateRule
+from models.late.rules import LateRule, check_rule
 from models.score import Evidence, Score, Scorer
 from streams.errors import CheckpointMismatch, ConfigError
 
@@ -49,6 +49,7 @@ class Panel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"a panel has members of different names, got {names}")
         if any(not seat.slope >= 0.0 for seat in self.seats):
             raise ValueError("slopes of members are at least 0")
+        check_rule(self.rule, len(self.seats))
 
     def logits(self, said: Sequence[Sequence[float | None]]) -> Floats:
         """Members' words as logits.

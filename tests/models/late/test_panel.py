@@ -11,9 +11,11 @@ import torch
 
 from features.align import AlignedBatch
 from models.artifact import decode as decode_artifact
-from models.late.confidence import ConfidenceWeighted
+from models.late.confidence import ConfidenceWeighted, DempsterShafer
 from models.late.mean import MeanLogit, Vote
 from models.late.panel import Panel, PanelScorer, Seat, decode, encode
+from models.late.stack import LogisticStack
+from models.late.vcdn import Vcdn
 from models.late.weighted import WeightedLogit
 from models.limits import LimitsScorer
 from models.news2 import News2Scorer
@@ -126,6 +128,25 @@ def test_a_hostile_panel_is_refused() -> None:
     backwards = encode(panel()).replace(b"0.4", b"-0.4")
     with pytest.raises(CheckpointMismatch, match="at least 0"):
         decode(backwards)
+
+
+@pytest.mark.parametrize(
+    ("rule", "what"),
+    [
+        (Vote(1, (0.0,)), "threshold"),
+        (WeightedLogit((0.5, 0.3, 0.2)), "weight"),
+        (DempsterShafer((0.5,)), "reliability"),
+        (LogisticStack((1.0, 1.0), (0.0,), 0.0), "missing"),
+        (Vcdn(((0.0,) * 9, (0.0,) * 8), (0.0, 0.0), (0.0, 0.0), 0.0), "hidden"),
+        (Vcdn(((0.0,) * 9,), (0.0, 0.0), (0.0,), 0.0), "hidden_bias"),
+    ],
+)
+def test_a_rule_for_other_members_is_refused_before_it_scores(rule: object, what: str) -> None:
+    with pytest.raises(ValueError, match=f"rule.{what}"):
+        panel(rule)
+    plain = encode(panel()).replace(b'{\n  "type": "mean"\n }', msgspec.json.encode(rule))
+    with pytest.raises(CheckpointMismatch, match=f"rule.{what}"):
+        decode(plain)
 
 
 @pytest.mark.parametrize("rule", [MeanLogit(), Vote(1, (0.0, 0.0)), WeightedLogit((0.5, 0.5))])
