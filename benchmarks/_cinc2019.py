@@ -101,10 +101,11 @@ def scored(stays: Stays, stages: Stages, split: Split) -> Scores:
         empty[rows] = found[name]
         return empty.astype(found[name].dtype)
 
-    single = {name: whole(name) for name in recipe.MEMBERS[1:]}
-    there = {name: whole(f"there-{name}") for name in recipe.MEMBERS[1:]}
+    single = {name: whole(name) for name in recipe.SINGLE}
+    there = {name: whole(f"there-{name}") for name in recipe.SINGLE}
+    joint = np.mean([whole(name) for name in recipe.JOINT], axis=0)
     peer = {name: whole(f"peer-{name}") for name in PEERS}
-    return Scores(split, Raw(whole("joint"), single, there), peer, whole("worn"))
+    return Scores(split, Raw(joint, single, there), peer, whole("worn"))
 
 
 def _made(stays: Stays, split: Split, rows: Bools) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def _made(stays: Stays, split: Split, rows: Bools) -> dict[str, Any]:
     for member in recipe.MEMBERS:
         booster = recipe.load(recipe.grow(laid, stays, member, 0))
         out[member] = recipe.raw(booster, laid.own[rows], laid.names, member)
-        if member != "joint":
+        if member in recipe.SINGLE:
             out[f"there-{member}"] = recipe.there(laid.own[rows], laid.names, member)
         if member == "vitals":
             cuffless = recipe.prepare(_cuffless(stays), split.train, ())

@@ -32,6 +32,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 COMMAND: Final = "vigil train cinc2019"
 PER_DAY: Final = 0.2  # alarms per patient-day of the second operating point
+ROOM: Final = 2 * recipe.GROWN.num_leaves - 1  # nodes of a full tree
 NEVER: Final = 1.0  # a probability no score reaches
 ROUNDED: Final = 4  # digits of figures in the spec
 
@@ -87,12 +88,15 @@ def network(stays: Stays, forests: dict[str, bytes], lines: Lines) -> BoostedMod
     everyone = np.ones(len(stays.lengths), bool)
     names = recipe.column_names()
     laid, sizes = {}, {}
-    for member, text in forests.items():
-        laid[member], depth = boost.arrays(
-            boost.load(text), recipe.columns(names, member), len(names)
-        )
-        trees, nodes = laid[member]["column"].shape
-        sizes[member] = Forest(trees, nodes, depth)
+    for part in ("joint", *recipe.SINGLE):
+        members = recipe.JOINT if part == "joint" else (part,)
+        grown = [
+            boost.arrays(boost.load(forests[m]), recipe.columns(names, m), len(names), ROOM)
+            for m in members
+        ]
+        laid[part] = boost.averaged([arrays for arrays, _ in grown])
+        trees, nodes = laid[part]["column"].shape
+        sizes[part] = Forest(trees, nodes, max(depth for _, depth in grown))
     model = recipe.fitted(recipe.blank(sizes), stays, everyone)
     model.committee.take(Grown(laid, SHARES, lines.whole, lines.alone, lines.nothing))
     return model

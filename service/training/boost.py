@@ -105,7 +105,7 @@ def raw(booster: Any, vector: Floats32) -> Floats:
     return found
 
 
-def arrays(booster: Any, columns: Ints, width: int) -> tuple[Arrays, int]:
+def arrays(booster: Any, columns: Ints, width: int, most: int = 0) -> tuple[Arrays, int]:
     """A booster as the buffers of `models.trees.Trees`, and its depth.
 
     Parameters
@@ -116,9 +116,11 @@ def arrays(booster: Any, columns: Ints, width: int) -> tuple[Arrays, int]:
         Place of each of its columns in the whole vector.
     width : int
         Numbers in the whole vector.
+    most : int
+        Room for so many nodes a tree; 0: for the largest.
     """
     trees = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
-    nodes = max(_count(root) for root in trees)
+    nodes = most or max(_count(root) for root in trees)
     shape = (len(trees), nodes)
     out: Arrays = {
         "column": np.zeros(shape, np.int64),
@@ -129,6 +131,13 @@ def arrays(booster: Any, columns: Ints, width: int) -> tuple[Arrays, int]:
     of = (columns, width)
     depth = max(_lay(root, {k: x[i] for k, x in out.items()}, of) for i, root in enumerate(trees))
     return out, max(depth, 1)
+
+
+def averaged(forests: list[Arrays]) -> Arrays:
+    """Forests whose logits are averaged, as one forest; all with as many nodes a tree."""
+    together = {k: np.concatenate([f[k] for f in forests]) for k in forests[0]}
+    together["value"] = (together["value"] / len(forests)).astype(np.float32)
+    return together
 
 
 def _count(node: dict[str, Any]) -> int:

@@ -35,9 +35,13 @@ PAIRS: Final = {
     "labs": (("bun", "creatinine"),),
 }
 COUNTED: Final = ("vitals",)
-MEMBERS: Final = ("joint", "vitals", "labs")
+MEMBERS: Final = ("joint", "second", "vitals", "labs")  # forests, by what is in their files' names
+JOINT: Final = ("joint", "second")  # read everything, differ in seed and house, are averaged
+SINGLE: Final = ("vitals", "labs")
 GROWN: Final = boost.Recipe(keep=0.2)  # of each copy, other rows in every one
-HOUSES: Final = (1,)  # seeds of made-up houses
+HOUSES: Final = (1, 2)  # seeds of made-up houses
+HOUSE_OF: Final = {"joint": 0, "second": 1, "vitals": 0, "labs": 0}  # the one a forest learns from
+SEED_OF: Final = {"joint": 0, "second": 7, "vitals": 0, "labs": 0}  # added to the run's
 VERSION: Final = "1"
 KNOTS: Final = 24
 HORIZON_S: Final = 6 * 3600.0  # the label begins six hours before onset
@@ -91,10 +95,10 @@ def spec_of(config: BoostedConfig) -> ModelSpec:
 
 def blank(forests: dict[str, Forest] | None = None) -> BoostedModel:
     """The network with forests of given sizes, nothing trained."""
-    sizes = forests or dict.fromkeys(MEMBERS, Forest(1, 3, 1))
+    sizes = forests or dict.fromkeys(("joint", *SINGLE), Forest(1, 3, 1))
     config = BoostedConfig(
         joint=sizes["joint"],
-        single={name: sizes[name] for name in MEMBERS[1:]},
+        single={name: sizes[name] for name in SINGLE},
         pairs=PAIRS,
         counts=COUNTED,
         knots=KNOTS,
@@ -144,7 +148,7 @@ def column_names() -> tuple[str, ...]:
 
 def columns(names: tuple[str, ...], member: str) -> Ints:
     """Columns a member of the committee may read: its modality's and the static ones."""
-    wanted = tuple(MODALITIES) if member == "joint" else (member, "static")
+    wanted = tuple(MODALITIES) if member in JOINT else (member, "static")
     kept = [i for i, name in enumerate(names) if name.split(".")[0] in wanted]
     return np.array(kept, np.int64)
 
@@ -160,13 +164,15 @@ def grow(rows: Rows, stays: Stays, member: str, seed: int, settings: boost.Recip
     gain = own.alarm - own.quiet
     hours = np.repeat(rows.train, stays.lengths)
     septic = np.repeat(stays.septic, stays.lengths)
+    seed = seed + SEED_OF[member]
     random = np.random.default_rng(seed)
     at = columns(rows.names, member)
     parts = []
-    for vector in (rows.own, *rows.others):
+    others = rows.others[HOUSE_OF[member] :][:1]
+    for vector in (rows.own, *others):
         picked, weight = boost.chosen(septic, settings.keep, random)
         inside = hours[picked]
-        picked, weight = picked[inside], weight[inside] / (1 + len(rows.others))
+        picked, weight = picked[inside], weight[inside] / (1 + len(others))
         parts.append((vector[picked][:, at], gain[picked], weight))
     x, g, w = (np.concatenate(each) for each in zip(*parts, strict=True))
     return boost.text(boost.grow(x, g, w, settings, seed))
@@ -184,7 +190,7 @@ def raw(booster: Any, rows: Floats32, names: tuple[str, ...], member: str) -> Fl
 
 def there(rows: Floats32, names: tuple[str, ...], member: str) -> Bools:
     """Whether any value of a member's modality was there; of the joint one, of both."""
-    wanted = MEMBERS[1:] if member == "joint" else (member,)
+    wanted = SINGLE if member in JOINT else (member,)
     found = np.ones(len(rows), bool)
     for name in wanted:
         last = [i for i, n in enumerate(names) if n.startswith(f"{name}.") and n.endswith(".last")]
@@ -194,8 +200,9 @@ def there(rows: Floats32, names: tuple[str, ...], member: str) -> Bools:
 
 def raw_of(found: dict[str, dict[str, Any]]) -> Raw:
     """Members' stage files as one thing."""
-    single = {name: found[name]["logit"] for name in MEMBERS[1:]}
-    return Raw(found["joint"]["logit"], single, {n: found[n]["there"] for n in MEMBERS[1:]})
+    joint = np.mean([found[name]["logit"] for name in JOINT], axis=0)
+    single = {name: found[name]["logit"] for name in SINGLE}
+    return Raw(joint, single, {name: found[name]["there"] for name in SINGLE})
 
 
 def joined(parts: list[Raw], order: Ints) -> Raw:
@@ -204,8 +211,8 @@ def joined(parts: list[Raw], order: Ints) -> Raw:
     def each(columns: list[NDArray[Any]]) -> Any:
         return np.concatenate(columns)[order]
 
-    single = {name: each([part.single[name] for part in parts]) for name in MEMBERS[1:]}
-    present = {name: each([part.there[name] for part in parts]) for name in MEMBERS[1:]}
+    single = {name: each([part.single[name] for part in parts]) for name in SINGLE}
+    present = {name: each([part.there[name] for part in parts]) for name in SINGLE}
     return Raw(each([part.joint for part in parts]), single, present)
 
 
@@ -213,7 +220,7 @@ def settings() -> dict[str, Any]:
     """Everything of the recipe that decides the trees, for the names of stages."""
     return {
         "grown": GROWN._asdict(),
-        "houses": HOUSES,
+        "houses": [HOUSES, HOUSE_OF, SEED_OF],
         "habits": [repr(HABITS), repr(OWN)],
         "inputs": [m.name + "." + f.name for m in modalities() for f in m.features],
         "pairs": repr(PAIRS),
