@@ -76,14 +76,11 @@ def folds(stays: Stays, job: Job, stages: Stages) -> list[Scores]:
 
 
 def sites(stays: Stays) -> list[Split]:
-    """Other places, rehearsed: a unit that trained nothing, and one unit alone for another."""
-    found = []
-    for number, unit in enumerate(UNITS):
-        found.append(_apart(f"without-{unit}", stays.unit != number, stays.unit == number, number))
-    for a, b in ((1, 2), (2, 1)):
-        name = f"{UNITS[a]}-to-{UNITS[b]}"
-        found.append(_apart(name, stays.unit == a, stays.unit == b, 10 + a))
-    return found
+    """Other places, rehearsed: a type of unit that trained nothing and tuned nothing."""
+    return [
+        _apart(f"without {UNITS[k]}", stays.unit != k, stays.unit == k, k)
+        for k in np.argsort(np.bincount(stays.unit)).tolist()
+    ]
 
 
 def _apart(name: str, inside: Bools, outside: Bools, seed: int) -> Split:
@@ -104,7 +101,7 @@ def scored(stays: Stays, stages: Stages, split: Split) -> Scores:
     single = {name: whole(name) for name in recipe.SINGLE}
     there = {name: whole(f"there-{name}") for name in recipe.SINGLE}
     joint = np.mean([whole(name) for name in recipe.JOINT], axis=0)
-    peer = {name: whole(f"peer-{name}") for name in PEERS}
+    peer = {"same": whole("peer-same")}
     return Scores(split, Raw(joint, single, there), peer, whole("worn"))
 
 
@@ -119,7 +116,7 @@ def _made(stays: Stays, split: Split, rows: Bools) -> dict[str, Any]:
         if member == "vitals":
             cuffless = recipe.prepare(_cuffless(stays), split.train, ())
             out["worn"] = recipe.raw(booster, cuffless.own[rows], laid.names, member)
-    return out | _peers(stays, split.train, rows)
+    return out | {"peer-same": _same_peer(stays, laid._replace(others=[]), rows)}
 
 
 def _cuffless(stays: Stays) -> Stays:
@@ -133,11 +130,15 @@ def _cuffless(stays: Stays) -> Stays:
 def _peers(stays: Stays, train: Bools, rows: Bools) -> dict[str, Any]:
     """LightGBM alone: on the default's inputs as charted, and on those of the recipe."""
     plain = recipe.prepare(stays, train, ())
-    same = recipe.load(recipe.grow(plain, stays, "joint", 0, boost.PEER))
     return {
-        "peer-same": recipe.raw(same, plain.own[rows], plain.names, "joint"),
+        "peer-same": _same_peer(stays, plain, rows),
         "peer-recipe": _recipe_peer(stays, train, rows),
     }
+
+
+def _same_peer(stays: Stays, plain: recipe.Rows, rows: Bools) -> Floats:
+    booster = recipe.load(recipe.grow(plain, stays, "joint", 0, boost.PEER))
+    return recipe.raw(booster, plain.own[rows], plain.names, "joint")
 
 
 def _recipe_peer(stays: Stays, train: Bools, rows: Bools) -> Floats:

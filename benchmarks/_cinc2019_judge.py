@@ -21,7 +21,7 @@ from service.training.operating import cautious_threshold, conformal, watched_of
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-REPLICATES: Final = 1000
+REPLICATES: Final = 500
 
 
 class Contender(NamedTuple):
@@ -45,7 +45,7 @@ class Pooled(NamedTuple):
 def pool(stays: Stays, every: list[Scores], *, cautious: bool = True) -> Pooled:
     """Judge every split by its own tuning stays, and put the tested hours together."""
     n = len(stays.label)
-    names = [*ABSENT, *_ALONE, "default", "late", "same", "recipe", "hour"]
+    names = [*ABSENT, *_ALONE, "default", "late", "hour", *every[0].peer]
     of = {
         name: Contender(np.full(n, np.nan), np.zeros(n, bool), np.full(n, np.nan)) for name in names
     }

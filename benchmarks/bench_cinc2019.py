@@ -95,7 +95,7 @@ def _sites(stays: Stays, stages: Stages) -> None:
     for split in sets.sites(stays):
         scores = sets.scored(stays, stages, split)
         for cautious, names in (
-            (True, ("default", "labs absent", "worn alone", "same", "recipe")),
+            (True, ("default", "labs absent", "worn alone", "same")),
             (False, ("default",)),
         ):
             pooled = judge.pool(stays, [scores], cautious=cautious)

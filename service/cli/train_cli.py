@@ -36,7 +36,7 @@ def train(
     """Train the default model on a data set. Stopped, it goes on where it was.
 
     Thresholds and calibration come from patients that trained nothing, fold by fold; then the
-    forests are grown on everybody. Some eight minutes of CPU and 4 GB of memory for CinC 2019 set A.
+    forests are grown on everybody. Eight minutes of CPU and 4 GB of memory for set A.
     """
     if dataset not in _PACKED:
         raise ConfigError(f"no data set {dataset!r}; valid: {', '.join(_PACKED)}")
