@@ -19,9 +19,9 @@ from service.artifacts import described_models
 from service.build import build_engine, load_policy
 from service.config import Config
 from service.embedded import numbered, run
-from service.event_csv import parse_events
 from service.history import Known, KnownEvent, history, patients_of, spec_for
 from service.importers.fact import EventError
+from service.importers.reading import read_events
 from service.progress import SILENT, Watcher
 from service.results import Collector, Results
 from streams.errors import SourceError
@@ -50,7 +50,7 @@ def load(
     Raises
     ------
     SourceError
-        If nothing could be read at all, or the events file has no usable header.
+        If nothing could be read at all, or the events are of no known format.
     """
     faults: list[str] = []
     recordings: list[Recording] = []
@@ -64,7 +64,7 @@ def load(
         raise SourceError(f"no recording could be read from {_names(sources)}{detail}")
     starts = {r.patient_id: _start_us(r) for r in reversed(recordings)}
     found: list[KnownEvent] = []
-    for row in parse_events(events, base_us=starts) if events else ():
+    for row in read_events(events, starts) if events else ():
         if isinstance(row, EventError):
             faults.append(f"{row.file}: line {row.line}: {row.column or 'row'}: {row.rule}")
         else:

@@ -116,7 +116,7 @@ def ingest(
         list[Path], typer.Argument(metavar="SOURCE...", help="Recordings: files or folders.")
     ],
     events: Annotated[
-        Path | None, typer.Option("--events", help="Clinical events CSV to play with them.")
+        Path | None, typer.Option("--events", help="Clinical events to play with them.")
     ] = None,
     speed: Annotated[
         str, typer.Option("--speed", help="1 is real time, N is N times as fast, or max.")

@@ -51,7 +51,9 @@ def replay(  # noqa: PLR0913 - one parameter per option
     events: Annotated[
         str,
         typer.Option(
-            "--events", help="Clinical events: a CSV file, or `timescale` for the database's."
+            "--events",
+            help="Clinical events: a file or folder of any format that is imported, "
+            "or `timescale` for the database's.",
         ),
     ] = "",
     policy: Annotated[
