@@ -20,7 +20,7 @@ from streams.io.upkeep import Keep, hourly_sql, policy_sql, retention_sql
 if TYPE_CHECKING:
     from streams.io.timescale import Connection
 
-SCHEMA_VERSION: Final = 8
+SCHEMA_VERSION: Final = 9
 _NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
 

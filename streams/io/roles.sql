@@ -57,7 +57,7 @@ BEGIN
             AND (SELECT p.relname FROM pg_class p WHERE p.oid = coalesce(i.inhparent, c.oid)) IN (
                 'clinical_events', 'features', 'scores', 'alerts', 'event_feed', 'feed_state',
                 'event_quarantine', 'patients', 'encounters', 'devices', 'device_links',
-                'retention', 'access_log', 'schema_version') LOOP
+                'retention', 'monitored', 'access_log', 'schema_version') LOOP
         EXECUTE format('ALTER TABLE %s OWNER TO vigil_migrate', part);
     END LOOP;
     FOR routine IN SELECT oid FROM pg_proc WHERE pronamespace = home::regnamespace
@@ -75,6 +75,7 @@ BEGIN
     GRANT SELECT, UPDATE (epoch, claim_us) ON feed_state TO vigil_writer;
     GRANT SELECT, INSERT, UPDATE ON patients, encounters, devices TO vigil_writer;
     GRANT SELECT, INSERT, UPDATE (valid_to) ON device_links TO vigil_writer;
+    GRANT SELECT, INSERT, UPDATE (last_at) ON monitored TO vigil_writer;
     GRANT SELECT, INSERT, UPDATE (status, mapped_concept, mapped_unit, decided_by, decided_at)
         ON event_quarantine TO vigil_writer;
     GRANT EXECUTE ON FUNCTION vigil_upkeep(), vigil_make_partitions(regclass, name, text,

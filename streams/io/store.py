@@ -171,8 +171,18 @@ class Store:
         return {str(row[0]) for row in found}
 
     def write_features(self, rows: Sequence[FeatureRecord]) -> int:
-        """Write feature rows in one transaction; returns how many were new."""
-        return self._line.write(store_rows.FEATURES, rows)
+        """Write feature rows in one transaction; returns how many were new.
+
+        A patient whose signals come is admitted: `monitored` is brought up to date.
+        """
+
+        def work(connection: Connection) -> int:
+            connection.execute(store_rows.MONITORED_SQL)
+            return connection.execute(store_rows.FEATURES.insert_sql()).rowcount
+
+        if not rows:
+            return 0
+        return self._line.staged("write features", store_rows.FEATURES, rows, work)
 
     def write_scores(self, rows: Sequence[ScoreRecord]) -> int:
         """Write scores in one transaction; returns how many were new."""

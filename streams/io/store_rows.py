@@ -195,7 +195,8 @@ TABLES = (EVENTS, FEATURES, SCORES, ALERTS)
 EVENT_COLUMNS = ", ".join(f"e.{column.split()[0]}" for column in EVENTS.columns[:11])
 
 # An id and version that are stored stay as they are, whatever the time of the new row. Two
-# writers of the same key: the second fails in `vigil_queue_events` and is tried again.
+# writers of the same key: the second fails in `vigil_queue_events` and is tried again. In time
+# order: chunks are opened one after the other, and writers of the same rows meet in one order.
 INSERT_EVENTS_SQL = f"""
     INSERT INTO clinical_events ({EVENTS.names})
     SELECT {EVENTS.names} FROM (
@@ -204,7 +205,7 @@ INSERT_EVENTS_SQL = f"""
     ) AS s
     WHERE NOT EXISTS (SELECT FROM event_feed f
         WHERE f.event_id = s.event_id AND f.version = s.version)
-    ORDER BY event_id, version ON CONFLICT DO NOTHING
+    ORDER BY event_time, event_id, version ON CONFLICT DO NOTHING
 """
 
 CHANGED_SQL = f"""
@@ -212,6 +213,14 @@ CHANGED_SQL = f"""
     WHERE f.content <> vigil_content(s.status, s.patient_id, s.concept, s.value, s.unit, s.text,
         s.event_time, s.known_time, s.source)
     ORDER BY s.event_id
+"""
+
+# By patient, so that two sinks lock in the same order.
+MONITORED_SQL = f"""
+    INSERT INTO monitored AS m (patient_id, last_at)
+    SELECT patient_id, max(end_time) FROM {FEATURES.stage} GROUP BY patient_id ORDER BY patient_id
+    ON CONFLICT (patient_id) DO UPDATE SET last_at = excluded.last_at
+    WHERE m.last_at < excluded.last_at - interval '10 minutes'
 """
 
 # µs since 1970 from a timestamptz: extract gives an exact numeric (PostgreSQL >= 14).

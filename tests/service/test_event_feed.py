@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import psycopg
 import pytest
@@ -15,67 +15,18 @@ from streams.io.store_people import Encounter
 from streams.io.store_rows import Published
 from streams.records import ClinicalEvent
 from tests.fixtures_database import QUICK
+from tests.service.feed_kit import (
+    AT_ONCE,
+    T_US,
+    Clock,
+    Log,
+    event,
+    feed_on,
+    marks,
+    until_nobody_leads,
+)
 
 pytestmark = pytest.mark.database
-
-T_US = 1_709_287_200_000_000  # 2024-03-01T10:00:00Z
-EVER_US = 2**62
-AT_ONCE = FeedSpec(settle_s=0.0)
-
-
-class Log:
-    """A log in memory that acknowledges at once, or breaks in a way of its own."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[ClinicalEvent, int]] = []  # offset -> event, append time
-        self.broken: Callable[[Sequence[ClinicalEvent], int], None] | None = None
-        self.searched: list[int] = []
-
-    def publish(self, events: Sequence[ClinicalEvent], append_us: int) -> list[tuple[int, int]]:
-        if self.broken is not None:
-            self.broken(events, append_us)
-        first = len(self.rows)
-        self.rows += [(event, append_us) for event in events]
-        return [(0, first + n) for n in range(len(events))]
-
-    def find(self, since_us: int) -> Iterator[Published]:
-        self.searched.append(since_us)
-        for offset, (event, append_us) in enumerate(self.rows):
-            if append_us >= since_us:
-                key = (event.event_id, event.version, event.event_time_us)
-                yield Published(*key, 0, offset, append_us)
-
-    @property
-    def ids(self) -> list[str]:
-        return [event.event_id for event, _ in self.rows]
-
-
-class Clock:
-    """A second later at every look."""
-
-    def __init__(self) -> None:
-        self.now_us = T_US + 3_600_000_000
-
-    def __call__(self) -> int:
-        self.now_us += 1_000_000
-        return self.now_us
-
-
-def event(number: int, patient_id: str = "p1", known_us: int | None = None) -> ClinicalEvent:
-    time_us = T_US + number
-    known = time_us if known_us is None else known_us
-    return ClinicalEvent(
-        f"e{number:05d}", 1, "final", patient_id, "hr", 60.0, "/min", "", time_us, known, "ehr"
-    )
-
-
-def feed_on(store: Store, log: Log, spec: FeedSpec = AT_ONCE) -> EventFeed:
-    return EventFeed(store, log, spec, Clock())
-
-
-def marks(store: Store) -> dict[str, Published | None]:
-    found = store.stored_events(None, 0, EVER_US)
-    return {stored.event.event_id: stored.published for stored in found}
 
 
 def test_each_event_goes_out_once_in_known_order_and_is_marked(any_store: Store) -> None:
@@ -151,6 +102,7 @@ def test_a_crash_between_the_log_and_the_mark_leaves_one_copy(
         with pytest.raises(KeyboardInterrupt):
             feed_on(dying, log).once()
     assert len(log.rows) == 2
+    until_nobody_leads(any_store)
     any_store.insert_events([event(3)])
     assert feed_on(any_store, log).drain() == 1
     assert log.ids == ["e00001", "e00002", "e00003"]
@@ -167,6 +119,7 @@ def test_a_new_leader_waits_until_what_the_old_one_sent_has_settled(
         lead = old.feed.lead()
         assert lead is not None
         assert old.feed.claim(lead.epoch, T_US + 3_600_000_000)
+    until_nobody_leads(store)
     log = Log()
     feed = EventFeed(store, log, FeedSpec(settle_s=20.0), Clock(), pauses.append)
     assert feed.drain() == 1
@@ -205,6 +158,7 @@ def test_one_feed_publishes_and_the_other_stands_by_until_it_is_gone(
         store.insert_events([event(2)])
         assert second.once() == 0
         assert first.once() == 1
+    until_nobody_leads(store)
     store.insert_events([event(3)])
     assert second.once() == 1
     assert log.ids == ["e00001", "e00002", "e00003"]
@@ -223,6 +177,7 @@ def test_a_leader_that_lost_its_line_and_was_replaced_publishes_nothing(
             "WHERE application_name = 'vigil' AND datname = current_database()"
         )
     with Store.connect(database_dsn, QUICK) as other:
+        until_nobody_leads(other)
         second = feed_on(other, log)
         other.insert_events([event(2)])
         assert second.once() == 1
@@ -374,10 +329,9 @@ def test_nothing_of_many_interleaved_writers_is_lost_or_doubled_while_lines_are_
     stop.set()
     feed.join()
     assert sorted(log.ids) == [f"e{n:05d}" for n in range(400)], "each once"
-    with Store.connect(any_edition_dsn, QUICK) as store:
-        feed_on(store, log).drain()
-        found = marks(store)
-        assert store.feed.backlog().rows == 0
+    feed_on(any_store, log).drain()
+    found = marks(any_store)
+    assert any_store.feed.backlog().rows == 0
     for offset, (row, append_us) in enumerate(log.rows):
         mark = found[row.event_id]
         assert mark is not None

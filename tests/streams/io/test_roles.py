@@ -16,7 +16,7 @@ from streams.io.store_people import DeviceLink, Encounter
 from streams.io.store_quarantine import QuarantineRecord, Selection
 from streams.io.store_rows import ScoreRecord
 from tests.fixtures_database import BASE_US, DAY_US, QUICK, alert, event, feature
-from tests.service.test_event_feed import Log
+from tests.service.feed_kit import Log
 
 pytestmark = pytest.mark.database
 
@@ -34,6 +34,7 @@ TABLES = (
     "devices",
     "device_links",
     "retention",
+    "monitored",
     "access_log",
 )
 

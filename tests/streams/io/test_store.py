@@ -35,6 +35,25 @@ def test_ten_thousand_events_inserted_twice_are_stored_once(any_store: Store) ->
 
 
 @pytest.mark.database
+def test_writers_of_the_same_events_at_once_store_each_once(
+    any_store: Store, any_edition_dsn: str
+) -> None:
+    """Some with another time under the same id: the first stays, nobody fails."""
+
+    def write(writer: int) -> int:
+        moved = [event(n, event_time_us=event(n + 7 * writer).event_time_us) for n in range(50)]
+        rows = [*moved, *(event(n) for n in range(50, 1_500))]
+        with Store.connect(any_edition_dsn) as own:
+            return sum(own.insert_events(rows[at : at + 100]) for at in range(0, 1_500, 100))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(write, range(4))) == 1_500
+    assert any_store.counts()["clinical_events"] == 1_500
+    assert any_store.feed.backlog().rows == 1_500
+    assert len(list(any_store.events(None, 0, EVER_US))) == 1_500
+
+
+@pytest.mark.database
 def test_of_equal_keys_in_one_batch_the_first_row_wins(any_store: Store) -> None:
     assert any_store.insert_events([event(1, value=1.0), event(1, value=2.0)]) == 1
     assert [e.value for e in any_store.events(None, 0, EVER_US)] == [1.0]

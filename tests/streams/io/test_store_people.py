@@ -10,7 +10,7 @@ import pytest
 from streams.io.store import Store
 from streams.io.store_people import Device, DeviceLink, Encounter, Patient
 from streams.io.timescale import RefusedRows
-from tests.fixtures_database import BASE_US, DAY_US, QUICK
+from tests.fixtures_database import BASE_US, DAY_US, QUICK, feature
 
 pytestmark = pytest.mark.database
 
@@ -141,3 +141,17 @@ def test_admitted_are_those_with_an_open_encounter_or_a_device_on(any_store: Sto
         [DeviceLink("d1", "worn", now_us - DAY_US), DeviceLink("d2", "off", T, T + DAY_US)]
     )
     assert any_store.people.admitted() == {"open", "ends later", "worn"}
+
+
+def test_the_first_signal_admits_a_patient_and_wakes_the_feed_once(any_store: Store) -> None:
+    now_us = any_store.now_us()
+    new = feature(1)._replace(patient_id="seen", end_us=now_us)
+    any_store.feed.heard(0.0)
+    any_store.write_features([feature(1)._replace(patient_id="long ago"), new])
+    assert any_store.feed.heard(5.0)
+    assert any_store.people.admitted() == {"seen"}
+    any_store.write_features([new._replace(end_us=now_us + 10_000_000)])
+    any_store.write_features([new._replace(end_us=now_us + 700_000_000)])
+    assert not any_store.feed.heard(0.2)
+    any_store.write_features([new._replace(patient_id="late", end_us=now_us - 7_200_000_000)])
+    assert any_store.people.admitted() == {"seen"}, "its signals ended two hours ago"
