@@ -203,3 +203,43 @@ def test_a_cancelled_dose_leaves_every_track() -> None:
     assert found.value[0, number] == 1.0
     assert np.isnan(found.value[1, number])
     assert np.isnan(found.value[1, TRACK["medication"]])
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=8, deadline=None)
+def test_a_store_that_let_rows_go_answers_about_now_as_the_whole_history_does(seed: int) -> None:
+    """Months of charting, every few minutes to every few hours, with restarts on the way."""
+    draw = np.random.default_rng(seed)
+    pace_us = int(draw.choice([60, 600, 7200])) * S
+    log: list[tuple[ClinicalEvent, int]] = []
+    store, append = AsOf(), T0
+    asked: list[tuple[int, int]] = []
+    live = []
+    for i in range(400):
+        append += int(draw.exponential(pace_us)) + 1
+        again = i > 3 and draw.random() < 0.1
+        name = f"e{draw.integers(i - 3, i) if again else i}"
+        status = str(draw.choice(["corrected", "cancelled"])) if again else "final"
+        code, unit, text = _CODES[int(draw.integers(0, len(_CODES)))]
+        at_us = append - int(draw.exponential(60 * S))
+        item = ClinicalEvent(
+            name, int(draw.integers(2, 9)) if again else 1, status, "p1", code,
+            float(draw.integers(0, 2)), unit, text, at_us, append, "ehr",
+        )  # fmt: skip
+        store.insert(item, append)
+        log.append((item, append))
+        if draw.random() < 0.05:
+            store = AsOf.from_state(
+                msgspec.msgpack.decode(msgspec.msgpack.encode(store.to_state()))
+            )
+        asked.append((append - int(draw.integers(0, 30)) * S, append))
+        live.append(facts_at([store], *(ints(number) for number in asked[-1])))
+    joined = as_of_join(
+        [item for item, _ in log],
+        [append_us for _, append_us in log],
+        ints(*(t for t, _ in asked)),
+        ints(*(k for _, k in asked)),
+    )
+    for row, found in enumerate(live):
+        np.testing.assert_array_equal(found.value[0], joined.value[row])
+        np.testing.assert_array_equal(found.time_us[0], joined.time_us[row])
