@@ -98,8 +98,7 @@ def load() -> Data:
     static[number] = whole.static
     seq = sequences(value, static, length)
     weight = np.where(np.isnan(label), 0.0, 1.0)
-    weight /= np.maximum(weight.sum(axis=(0, 1)), 1.0)  # every task counts the same
-    weight *= len(stays) / len(TASKS)
+    weight /= np.sqrt(np.maximum(weight.sum(axis=(0, 1)), 1.0))  # between rows and tasks alike
     target = Target(
         torch.from_numpy(np.nan_to_num(label).astype(np.float32)),
         torch.from_numpy(weight.astype(np.float32)),

@@ -45,7 +45,7 @@ HEADLINES: Final = (
     "ppv_at_0.2_per_day",
     "median_lead_h",
 )
-SAME_DATA: Final = "Trained on this data set: of the same patients every figure is too good."
+SAME_DATA: Final = "Trained on {}: of those same patients every figure is too good."
 HOUR_US: Final = 3_600_000_000
 
 
@@ -257,13 +257,14 @@ def _splits(artifact: Artifact, cohort: Cohort) -> dict[str, Any]:
     """Were these patients the training ones? Judged by what the artifact says of itself."""
     training = artifact.spec.training
     names = len(set(cohort.patients))
-    own = bool(cohort.citation) and cohort.citation in training.data
+    source = cohort.citation.rpartition(" ")[2]  # its DOI, where it has one
+    own = source.startswith("doi:") and source in training.data
     return {
         "patients_named_twice": len(cohort.patients) - names,
         "trained_on": training.data,
         "split_hash": training.split_hash,
         "same_data_set": own,
-        "note": SAME_DATA if own else "The artifact names other data.",
+        "note": SAME_DATA.format(training.data) if own else "The artifact names other data.",
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -242,6 +243,18 @@ def test_a_page_warns_of_a_model_that_sees_the_future(document: dict) -> None:
     audit = {**document["audit"], "future_mutation": {**document["audit"]["future_mutation"]}}
     audit["future_mutation"]["passed"] = False
     assert "the model sees the future" in page(plain({**document, "audit": audit}))
+
+
+def test_a_page_warns_where_the_artifact_was_trained_on_this_data_set(artifact: Artifact) -> None:
+    training = msgspec.structs.replace(artifact.spec.training, data="Set X, doi:10.1/x")
+    spec = msgspec.structs.replace(artifact.spec, training=training)
+    trained = artifact._replace(spec=spec)
+    wanted = Wanted(0, robustness=False)
+    cohort = made_up(artifact.spec)._replace(citation="Set Y of the same, doi:10.1/x")
+    found = evaluate(trained, cohort, wanted)
+    assert "Trained on Set X" in page(plain(found))
+    other = evaluate(trained, cohort._replace(citation="Other, doi:10.1/z"), wanted)
+    assert "Trained on Set X" not in page(plain(other))
 
 
 def stored(hours: int = 30) -> ScoreTable:
