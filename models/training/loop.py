@@ -64,8 +64,8 @@ class Trainer:
     ) -> None:
         assert isinstance(model, nn.Module), f"{type(model).__name__} is no nn.Module"
         self._module: nn.Module = model
-        self._model, self._data, self._recipe = model, data, recipe
-        self._device, self._judge = device, judge
+        self.model, self._data, self._recipe = model, data, recipe
+        self._device, self.judge = device, judge
         self._lengths = data.lengths()
         self._per_epoch = -(-len(self._lengths) // recipe.batch)
         self._droppable = [m.name for m in model.spec.modalities if m.kind != "static"]
@@ -80,12 +80,18 @@ class Trainer:
         self.epoch = 0  # the next one
         self.best_figure = -np.inf
         self._stale = 0
+        self.history: list[Epoch] = []
 
     @property
     def finished(self) -> bool:
         """Whether all epochs ran, or too many of them brought nothing better."""
         tired = self._recipe.patience > 0 and self._stale >= self._recipe.patience
         return self.epoch >= self._recipe.epochs or tired
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return self._per_epoch
 
     def run_epoch(self, on_step: Callable[[int, int], None] | None = None) -> Epoch:
         """One epoch; `on_step(done, of)` after each step.
@@ -105,11 +111,12 @@ class Trainer:
                 on_step(i + 1, len(batches))
         figure, best = self._judged()
         self.epoch += 1
-        return Epoch(self.epoch - 1, totals, figure, best)
+        self.history.append(Epoch(self.epoch - 1, totals, figure, best))
+        return self.history[-1]
 
     def finish(self) -> None:
         """Put the best epoch's weights into the model, and leave it in evaluation mode."""
-        if self._judge is None:
+        if self.judge is None:
             self._best = self._shipped()
         self._put(self._best)
         self._module.eval()
@@ -127,6 +134,7 @@ class Trainer:
             "stale": self._stale,
             "best_figure": float(self.best_figure).hex(),
             "recipe": msgspec.to_builtins(self._recipe),
+            "history": [epoch._asdict() for epoch in self.history],
         }
         plain = {k: x.detach().cpu().contiguous().clone() for k, x in tensors.items()}
         return save(plain, {_META: json.dumps(meta, sort_keys=True)})
@@ -159,6 +167,7 @@ class Trainer:
                     self._optimizer.state[weight][key] = value.to(place)
         self.epoch, self._stale = meta["epoch"], meta["stale"]
         self.best_figure = float.fromhex(meta["best_figure"])
+        self.history = [Epoch(**epoch) for epoch in meta["history"]]
 
     def _step(self, seq: SequenceBatch, target: Target, step: int) -> dict[str, float]:
         """One step down the gradient; its losses."""
@@ -173,7 +182,7 @@ class Trainer:
         self._module.train()
         with torch.random.fork_rng(enabled=True), _autocast(self._device):
             torch.manual_seed(seed)
-            losses = self._model.loss(seq, target)
+            losses = self.model.loss(seq, target)
         self._optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._weights.values(), recipe.clip)
@@ -203,14 +212,14 @@ class Trainer:
 
     def _judged(self) -> tuple[float | None, bool]:
         """Validation figure of what would be shipped, and whether it is the best so far."""
-        if self._judge is None:
+        if self.judge is None:
             return None, True
         training = {k: p.detach().clone() for k, p in self._weights.items()}
         shipped = self._shipped()
         self._put(shipped)
         self._module.eval()
         with torch.no_grad():
-            figure = self._judge(self._model)
+            figure = self.judge(self.model)
         self._put(training)
         best = figure > self.best_figure
         if best:

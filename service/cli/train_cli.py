@@ -19,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("train")(train)
 
 
-def train(
+def train(  # noqa: PLR0913 - one parameter per option
     dataset: Annotated[str, typer.Argument(help="What to train on: cinc2019.")],
     data: Annotated[
         Path | None,
@@ -32,8 +32,16 @@ def train(
         int, typer.Option("--folds", min=2, max=20, help="Folds for the held-out scores.")
     ] = 5,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same bytes.")] = 0,
+    model: Annotated[
+        str, typer.Option("--model", help="default, or a network: fusion.gated, late.mean, ...")
+    ] = "default",
+    settings: Annotated[
+        Path | None,
+        typer.Option("--settings", help="TOML for a network: [model] its sizes, [training] how."),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="For a network: cpu or cuda.")] = "cpu",
 ) -> None:
-    """Train the default model on a data set. Stopped, it goes on where it was.
+    """Train a model on a data set. Stopped, it goes on where it was.
 
     Thresholds and calibration come from patients that trained nothing, fold by fold; then the
     forests are grown on everybody. Eight minutes of CPU and 4 GB of memory for set A.
@@ -43,8 +51,13 @@ def train(
     folder = Path(os.environ.get("VIGIL_DATA", "../shared/data"))
     place = data or folder / _PACKED[dataset]
     writable(out)
-    from service.train import Job, train
-
     with progress() as watcher:
-        train(Job(place, out, folds, seed), watcher)
+        if model == "default":
+            from service.train import Job, train
+
+            train(Job(place, out, folds, seed), watcher)
+        else:
+            from service.train_network import NetworkJob, train_network
+
+            train_network(NetworkJob(place, out, model, settings, seed, device), watcher)
     tell(f"{out}: model.safetensors, spec.json. Look at it: vigil evaluate {out}")

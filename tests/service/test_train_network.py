@@ -1,0 +1,116 @@
+"""Any registered network from the command: resumed to the bit, honest folds, refused nonsense."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service import train_network as own
+from service.artifacts import read_artifact
+from service.progress import Watcher
+from streams.errors import ConfigError
+from tests.service.training.made_up import stays
+
+SETTINGS = """
+[model]
+width = 8
+static_width = 4
+hidden = 8
+
+[training]
+epochs = 3
+batch = 16
+average = 0.5
+"""
+
+
+class Stopped(Exception):  # noqa: N818 - a person pressed Ctrl-C
+    """As if the process had been killed."""
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own, "load", lambda path: stays(200))
+
+
+def job(folder: Path, text: str = SETTINGS, model: str = "fusion.gated") -> own.NetworkJob:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "settings.toml").write_text(text, encoding="utf-8")
+    return own.NetworkJob(Path("cinc2019"), folder / "out", model, folder / "settings.toml")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_run_that_was_stopped_gives_the_bytes_of_one_that_was_not(tmp_path: Path) -> None:
+    own.train_network(job(tmp_path / "whole"))
+    steps: list[int] = []
+
+    def step(count: int) -> None:
+        steps.append(count)
+        if len(steps) == 13:  # inside the second epoch
+            raise Stopped
+
+    cut = job(tmp_path / "cut")
+    with pytest.raises(Stopped):
+        own.train_network(cut, Watcher(lambda name, total: None, step))
+    assert not (cut.out / "spec.json").exists()
+    own.train_network(cut)
+    assert files(cut.out) == files(tmp_path / "whole" / "out")
+
+
+def test_the_artifact_is_calibrated_has_a_threshold_and_says_where_it_comes_from(
+    tmp_path: Path,
+) -> None:
+    given = job(tmp_path)
+    own.train_network(given)
+    spec = read_artifact(given.out).spec
+    assert spec.calibration.kind == "isotonic"
+    assert spec.operating[0].name == "utility"
+    assert spec.training.command == "vigil train cinc2019 --model fusion.gated"
+    assert {"auroc", "auprc", "utility"} == set(spec.training.metrics)
+    record = json.loads((given.out / own.RECORD).read_text())
+    assert [epoch["number"] for epoch in record["epochs"]] == [0, 1, 2]
+    assert record["training"]["epochs"] == 3
+
+
+def test_no_patient_does_two_things() -> None:
+    parted = own.part(stays(200), seed=0)
+    every = [parted.of(k).rows for k in range(own.FOLDS)]
+    assert np.array_equal(np.sort(np.concatenate(every)), np.arange(200))
+    hours = [set(parted.hours(k).tolist()) for k in range(own.FOLDS)]
+    assert sum(map(len, hours)) == len(set.union(*hours)) == len(parted.stays.label)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[modle]\n", r"no table \[modle\]"),
+        ("[training]\nepoch = 3\n", "epoch"),
+        ("[training]\nepochs = 0\n", "above 0"),
+        ("[model]\nwidth = 'wide'\n", "width"),
+        ("[model]\nloss = 'hazzard'\n", "hazard"),
+        ("not toml", "settings.toml"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_any_work(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        own.train_network(job(tmp_path, text))
+
+
+def test_an_unknown_family_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"fusion\.gated"):
+        own.train_network(job(tmp_path, "", model="fusion.gatet"))
+
+
+def test_a_late_model_is_trained_by_the_same_command(tmp_path: Path) -> None:
+    text = "[model]\nwidth = 8\nrule = {type = 'mean'}\n[training]\nepochs = 1\n"
+    given = job(tmp_path, text, model="late.mean")
+    own.train_network(given)
+    assert read_artifact(given.out).spec.family == "late.mean"
