@@ -28,12 +28,12 @@ import numpy as np
 
 from service.build import build_engine
 from service.config import Config
-from service.engine import CONTEXT_US
+from service.roster import CONTEXT_US
 from streams.clock import TimingSpec
 from streams.device import Arrival, Device
 from streams.history import LogEntry
 from streams.partition import partition_of
-from streams.processor import Loaded, Outputs, Processor
+from streams.processor import Fault, Loaded, Outputs, Processor
 from streams.records import Chunk, LogRecord, SignalBundle
 
 PARTITIONS = 8
@@ -87,6 +87,13 @@ class Devices:
 
     def complete(self, partition: int) -> None:
         """Nothing is missing."""
+
+    def suspects(self, records: Sequence[LogRecord]) -> dict[tuple[int, str], Fault]:
+        """Nobody's records raise."""
+        return {}
+
+    def quarantine(self, patient_id: str, fault: Fault) -> None:
+        """Nobody is taken out."""
 
     def drop(self, partition: int) -> None:
         """Nothing is kept per partition."""
@@ -146,6 +153,14 @@ class Measured:
     def complete(self, partition: int) -> None:
         """Pass on."""
         self._inner.complete(partition)
+
+    def suspects(self, records: Sequence[LogRecord]) -> dict[tuple[int, str], Fault]:
+        """Pass on."""
+        return self._inner.suspects(records)
+
+    def quarantine(self, patient_id: str, fault: Fault) -> None:
+        """Pass on."""
+        self._inner.quarantine(patient_id, fault)
 
     def drop(self, partition: int) -> None:
         """Pass on; the first call comes before the first record is fetched."""

@@ -27,10 +27,11 @@ from benchmarks._common import data_folder, heading
 from service.build import build_engine
 from service.config import Config
 from service.embedded import numbered, run
-from service.engine import CONTEXT_US, Engine
+from service.engine import Engine
 from service.history import spec_for
 from service.patient import Patient
 from service.replay import entries, load
+from service.roster import CONTEXT_US
 from service.simulate import Ward
 from service.snapshot import pack, unpack
 from streams.io.files.recording import DEFAULT_BASE_US

@@ -17,6 +17,7 @@ from service.cli import (
     backtest_cli,
     data_cli,
     deliver_cli,
+    dlq_cli,
     evaluate_cli,
     grant_cli,
     keys_cli,
@@ -75,6 +76,7 @@ keys_cli.add_to(app)
 grant_cli.add_to(app)
 train_cli.add_to(app)
 load_cli.add_to(app)
+dlq_cli.add_to(app)
 backtest_cli.add_to(setup_cli.policy_app)
 audit_cli.add_to(app)
 models_cli.add_to(app)

@@ -6,7 +6,6 @@ then carries them out in batches over all patients. Batching changes cost, never
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -14,17 +13,16 @@ from alerts.commands import for_everyone
 from alerts.machine import AlertMachine
 from alerts.policy import Policy
 from features.facts import admit
-from features.signals import CONTEXT_S
 from service.outputs import Caused, dead_letter
 from service.patient import Patient
+from service.roster import CONTEXT_US, Roster
 from service.settle import USE_MODEL, Emitted, Judges, RefusedCommand, settle
-from service.snapshot import pack, unpack
 from streams.clock import TimingSpec
 from streams.codec import encode, kind_of
 from streams.device import Arrival
-from streams.errors import SnapshotMismatch
 from streams.partition import partition_of
-from streams.processor import Loaded, Output, Outputs
+from streams.processor import Fault, Loaded, Output, Outputs
+from streams.quarantine import QUARANTINE, RELEASE, SERVICE, named_in
 from streams.records import (
     ANYONE,
     AlertCommand,
@@ -38,8 +36,6 @@ from streams.records import (
     Tick,
 )
 from streams.signing import Keyring, objection
-
-CONTEXT_US = {signal: round(seconds * 1e6) for signal, seconds in CONTEXT_S.items()}
 
 
 class Engine:
@@ -75,10 +71,12 @@ class Engine:
         self._keyring = keyring or {}
         self._future_us = timing.waits.future_us
         self._partitions = partitions
-        self._patients: dict[int, dict[str, Patient]] = {}
+        self._roster = Roster(policy, judges.seats, self._timing)
+        self._patients = self._roster.patients
         self._touched: dict[str, tuple[Patient, int]] = {}
-        self._incomplete: set[int] = set()  # partitions whose patients still miss samples
         self._said: list[Emitted] = []  # while routing: refusals, and what stands for all says
+        self._faults: dict[str, Fault] = {}  # of patients whose records raise, from that offset on
+        self._only: str | None = None  # while looking for them: nobody else is fed
         self._handlers: dict[type, Callable[[int, LogRecord], None]] = {
             SignalBundle: self._route_chunks,
             Tick: self._route_tick,
@@ -89,7 +87,7 @@ class Engine:
 
     def feed(self, records: Sequence[LogRecord]) -> Outputs:
         """Apply records in order; see `streams.processor.Processor`."""
-        assert not self._incomplete, "restored patients must be complete first"
+        assert not self._roster.incomplete, "restored patients must be complete first"
         for index, record in enumerate(records):
             self._route(index, record)
         settled = settle(list(self._touched.values()), self._judges)
@@ -102,66 +100,61 @@ class Engine:
 
     def snapshots(self, partition: int, share: float = 1.0) -> list[tuple[str, int, bytes]]:
         """Changed patients' states; see `streams.processor.Processor`."""
-        own = self._patients.get(partition, {})
-        changed = sorted((p for p in own.values() if p.dirty), key=_longest_changed)
-        # Who stands for all comes last: stored up to an offset, so is everybody who heard it.
-        if not any(patient.patient_id == ANYONE for patient in changed):
-            changed = changed[: math.ceil(share * len(own))]
-        for patient in changed:
-            patient.dirty = False
-        return [(p.patient_id, p.frontier, pack(p, self._memories(p.patient_id))) for p in changed]
+        return self._roster.snapshots(partition, share)
 
     def unstored(self, partition: int) -> int | None:
         """Lowest offset of a change not given yet; see `streams.processor.Processor`."""
-        own = self._patients.get(partition, {}).values()
-        return min((p.since for p in own if p.dirty), default=None)
+        return self._roster.unstored(partition)
 
     def restore(self, partition: int, patient_id: str, state: bytes) -> Loaded:
         """Load one patient; see `streams.processor.Processor`."""
-        patient, memories = unpack(state, self._timing, CONTEXT_US, self._policy)
-        if patient.patient_id != patient_id:
-            raise SnapshotMismatch("stored engine state is not of the patient it is stored under")
-        self._patients.setdefault(partition, {})[patient_id] = patient
-        for seat in self._judges.seats:
-            seat.forget(patient_id)
-            seat.remember(patient_id, memories.get(seat.name, {}))
-        self._incomplete.add(partition)
-        return Loaded(patient.frontier, patient.replay_offset())
+        return self._roster.restore(partition, patient_id, state)
 
     def refill(self, records: Sequence[LogRecord]) -> None:
         """Give samples back; see `streams.processor.Processor`."""
-        for record in records:
-            if not isinstance(record.record, SignalBundle):
-                continue
-            own = self._patients.get(record.partition, {})
-            by_patient: dict[str, dict[int, Chunk]] = {}
-            for place, chunk in enumerate(record.record.chunks):
-                by_patient.setdefault(chunk.patient_id, {})[place] = chunk
-            for patient_id, chunks in by_patient.items():
-                if patient_id in own:
-                    own[patient_id].refill(record.offset, chunks)
+        self._roster.refill(records)
 
     def complete(self, partition: int) -> None:
         """Check what was refilled; see `streams.processor.Processor`."""
-        for patient in self._patients.get(partition, {}).values():
-            patient.complete()
-        self._incomplete.discard(partition)
+        self._roster.complete(partition)
 
     def drop(self, partition: int) -> None:
         """Forget a partition; see `streams.processor.Processor`."""
-        for patient_id in self._patients.pop(partition, {}):
-            for seat in self._judges.seats:
-                seat.forget(patient_id)
-        self._incomplete.discard(partition)
-
-    def _memories(self, patient_id: str) -> dict[str, dict[str, bytes]]:
-        """What every model keeps of a patient, by model and version."""
-        found = {seat.name: seat.memory_of(patient_id) for seat in self._judges.seats}
-        return {name: memory for name, memory in found.items() if memory}
+        self._roster.drop(partition)
 
     def patients(self) -> int:
         """How many patients are in memory."""
-        return sum(len(own) - (ANYONE in own) for own in self._patients.values())
+        return self._roster.count()
+
+    def suspects(self, records: Sequence[LogRecord]) -> dict[tuple[int, str], Fault]:
+        """Patients whose records raise; see `streams.processor.Processor`."""
+        named = named_in(records) | {
+            (number, name)
+            for number in {record.partition for record in records}
+            for name in self._patients.get(number, {})
+        }
+        found = {
+            (number, name): self._fault_of(name, [r for r in records if r.partition == number])
+            for number, name in sorted(named)
+        }
+        return {who: fault for who, fault in found.items() if fault is not None}
+
+    def _fault_of(self, name: str, records: Sequence[LogRecord]) -> Fault | None:
+        """The first record that raises when only this patient is fed, one record at a time."""
+        self._only = name
+        try:
+            for record in records:
+                try:
+                    self.feed([record])
+                except Exception as error:  # noqa: BLE001 - that is what is looked for
+                    return Fault(record.offset, record.append_us, type(error).__name__)
+        finally:
+            self._only, self._touched, self._said = None, {}, []
+        return None
+
+    def quarantine(self, patient_id: str, fault: Fault) -> None:
+        """Take a patient out; see `streams.processor.Processor`."""
+        self._faults[patient_id] = fault
 
     def _route(self, index: int, record: LogRecord) -> None:
         for rejected in record.rejected:
@@ -179,7 +172,7 @@ class Engine:
             self._refuse_record(index, record, Reason.FUTURE, "")  # it would poison every clock
             return
         for patient in self._patients.get(record.partition, {}).values():
-            if record.offset >= patient.frontier:
+            if self._hears(index, record, patient):
                 self._touch(patient, record)
                 patient.on_tick(index, record.record.now_us)
                 if patient.patient_id == ANYONE:
@@ -201,27 +194,36 @@ class Engine:
         assert isinstance(record.record, AlertCommand)
         if not self._authorised(index, record, record.record, record.record.patient_id):
             return
-        if record.record.action == USE_MODEL and not self._offers(record.record.occurrence_id):
+        action, target = record.record.action, record.record.occurrence_id
+        if action == USE_MODEL and target not in self._judges.offered():
             self._refuse_unknown_model(index, record, record.record)
             return
         if record.record.patient_id == ANYONE:
             self._broadcast(index, record, record.record)
             return
+        if action in (QUARANTINE, RELEASE):
+            self._route_watch(index, record, record.record)
+            return
         patient = self._admit(index, record, record.record.patient_id)
         if patient is not None:
             patient.on_command(index, record.record, record.append_us)
 
-    def _offers(self, target: str) -> bool:
-        """Whether "name@version" is a model that is loaded here."""
-        return any(
-            target == f"{seat.name}@{version}"
-            for seat in self._judges.seats
-            for version in seat.versions
-        )
+    def _route_watch(self, index: int, record: LogRecord, command: AlertCommand) -> None:
+        """Take a patient out, or back in, by a record: a replay does the same."""
+        if command.role != SERVICE or not self._at_home(command.patient_id, record):
+            self._refuse_record(index, record, Reason.BAD_COMMAND, command.patient_id)
+            return
+        patient = self._patient(record.partition, command.patient_id)
+        if record.offset < patient.frontier or self._only not in (None, command.patient_id):
+            return
+        self._touch(patient, record)
+        if command.action == RELEASE:
+            patient.take_back(index, Arrival(record.offset, record.append_us))
+        elif not patient.out and command.expected_seq >= patient.released:
+            patient.take_out(index, command.reason, record.append_us)
 
     def _refuse_unknown_model(self, index: int, record: LogRecord, command: AlertCommand) -> None:
-        there = [f"{s.name}@{v}" for s in self._judges.seats for v in s.versions]
-        detail = f"no such model here; loaded: {', '.join(there) or 'none'}"
+        detail = f"no such model here; loaded: {', '.join(self._judges.offered()) or 'none'}"
         original = record.value or encode(command)
         rejected = Rejected(Reason.BAD_COMMAND, detail, 0, original, command.patient_id)
         self._refuse(index, record, rejected)
@@ -243,7 +245,7 @@ class Engine:
         if record.offset not in everyone.passed_on:
             return
         for patient in self._patients[record.partition].values():
-            if patient is not everyone and record.offset >= patient.frontier:
+            if patient is not everyone and self._hears(index, record, patient):
                 self._touch(patient, record)
                 patient.on_command(index, command, record.append_us)
 
@@ -287,8 +289,11 @@ class Engine:
         if not own:
             return []
         patient = self._patient(record.partition, patient_id)
-        if record.offset < patient.frontier:
+        if record.offset < patient.frontier or self._only not in (None, patient_id):
             return []
+        if not self._hears(index, record, patient):
+            self._pass_over(patient, record)
+            return [(position, Reason.ENGINE_FAULT) for position, _ in own]
         self._touch(patient, record)
         arrival = Arrival(record.offset, record.append_us)
         faults, duplicates = patient.on_chunks(index, own, arrival)
@@ -315,10 +320,32 @@ class Engine:
             self._refuse_record(index, record, fault, patient_id)
             return None
         patient = self._patient(record.partition, patient_id)
-        if record.offset < patient.frontier:
+        if record.offset < patient.frontier or self._only not in (None, patient_id):
+            return None
+        if not self._hears(index, record, patient):
+            self._pass_over(patient, record)
+            self._refuse_record(index, record, Reason.ENGINE_FAULT, patient_id)
             return None
         self._touch(patient, record)
         return patient
+
+    def _hears(self, index: int, record: LogRecord, patient: Patient) -> bool:
+        """Whether a record still is to be applied to a patient; one whom it harms is taken out."""
+        if record.offset < patient.frontier:
+            return False
+        if self._only is not None and patient.patient_id not in (self._only, ANYONE):
+            return False
+        fault = self._faults.get(patient.patient_id)
+        if fault is not None and record.offset >= fault.offset and not patient.out:
+            self._touch(patient, record)
+            patient.take_out(index, fault.reason, record.append_us)
+            del self._faults[patient.patient_id]
+        return not patient.out
+
+    def _pass_over(self, patient: Patient, record: LogRecord) -> None:
+        """A record of a patient who is out: it goes to the dead letters, once."""
+        self._touch(patient, record)
+        patient.dirty = True
 
     def _authorised(
         self, index: int, record: LogRecord, said: AlertCommand | Tick, patient_id: str
@@ -371,7 +398,3 @@ class Engine:
         self.counters[f"rejected.{rejected.reason}"] += 1
         output: Output = dead_letter(record, rejected, Caused(record.partition, record.append_us))
         self._said.append(Emitted(index, rejected.patient_id, output))
-
-
-def _longest_changed(patient: Patient) -> tuple[bool, int, str]:
-    return patient.patient_id == ANYONE, patient.since, patient.patient_id

@@ -30,7 +30,7 @@ class _Letter(msgspec.Struct):
 
 
 class Metrics:
-    """What a host reports (`streams.io.host.HostMetrics`), as Prometheus series.
+    """What a host reports (`streams.io.host_metrics.HostMetrics`), as Prometheus series.
 
     Parameters
     ----------
@@ -74,6 +74,11 @@ class Metrics:
         )
         self._lag = Gauge(
             "vigil_lag_records", "Records that wait.", ["partition"], registry=registry
+        )
+        self._quarantined = Counter(
+            "vigil_quarantined",
+            "Patients taken out because their data made the engine itself fail.",
+            registry=registry,
         )
         self._moved = Counter(
             "vigil_partitions_dropped",
@@ -166,6 +171,10 @@ class Metrics:
         else:
             self._ready.clear()
         self._ready_gauge.set(ready)
+
+    def quarantined(self, count: int) -> None:
+        """So many patients were taken out after an internal fault."""
+        self._quarantined.inc(count)
 
 
 def _times(registry: CollectorRegistry) -> tuple[Histogram, dict[str, Histogram], Histogram]:

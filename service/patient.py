@@ -85,6 +85,13 @@ class SignalOp(NamedTuple):
     since_us: int
 
 
+class FaultOp(NamedTuple):
+    """The patient is taken out, or back in (`reason` empty)."""
+
+    cause: Cause
+    reason: str
+
+
 class StatusOp(NamedTuple):
     """What a device says of itself."""
 
@@ -99,7 +106,7 @@ class CommandOp(NamedTuple):
     command: AlertCommand
 
 
-Op = SegmentOp | WindowOp | EventOp | TickOp | SignalOp | StatusOp | CommandOp
+Op = SegmentOp | WindowOp | EventOp | TickOp | SignalOp | FaultOp | StatusOp | CommandOp
 
 
 class SignalLife(msgspec.Struct, array_like=True):
@@ -128,16 +135,16 @@ class Patient:
         self.cursor_us = 0  # end of the next window; 0 before the first data
         self.started = False  # whether any window left: until then the cursor may move back
         self.covered_us = 0  # end of the newest segment queued: far beyond it windows are empty
-        self.devices: dict[str, Device] = {}
-        self.life: dict[str, SignalLife] = {}
-        self.memory = Memory()
-        self.asof = AsOf()
+        self.devices, self.life = dict[str, Device](), dict[str, SignalLife]()
+        self.memory, self.asof = Memory(), AsOf()
         self.recent = Recent(timing.waits.revise_us)
         self.machine = machine
         self.models: dict[str, str] = {}  # model -> version that the log says speaks for them
         self.dirty = False
         self.since = 0  # when dirty: offset below which nothing changed it since its last snapshot
         self.ops: deque[Op] = deque()
+        self.out = False  # quarantined: records are refused, nothing is computed
+        self.released = 0  # offset of the last release: faults before it are forgiven
         self.passed_on: list[int] = []  # of who stands for all: offsets of what everybody heard
         self._timing = timing
         self._waits = timing.waits
@@ -202,6 +209,20 @@ class Patient:
         self._see(append_us)
         self.dirty = True
         self.ops.append(CommandOp(Cause(index, self.clock_us), command))
+
+    def take_out(self, index: int, reason: str, append_us: int) -> None:
+        """From this record on nothing of the patient is computed, and an alert says so."""
+        self._see(append_us)
+        self.out = self.dirty = True
+        self.ops.append(FaultOp(Cause(index, self.clock_us), reason or "fault"))
+
+    def take_back(self, index: int, arrival: Arrival) -> None:
+        """Watch again, with what is remembered but for the samples that were being collected."""
+        self._see(arrival.append_us)
+        if self.out:
+            self.ops.append(FaultOp(Cause(index, self.clock_us), ""))
+            self.devices, self.life = {}, {}
+        self.out, self.dirty, self.released = False, True, arrival.offset
 
     def pass_on(self, offset: int) -> None:
         """Note that everybody heard the record at this offset."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from alerts.alert import AlertEvent
 from alerts.commands import Refused
+from alerts.machine import AlertMachine
 from features.align import AlignedBatch, FeatureBatch, attach
 from features.analyse import analyse
 from features.analysis.motion import analyse_motion
@@ -39,6 +40,7 @@ from service.outputs import (
 from service.patient import (
     CommandOp,
     EventOp,
+    FaultOp,
     Op,
     Patient,
     SegmentOp,
@@ -107,6 +109,10 @@ class Judges(NamedTuple):
     scorers: Sequence[Scorer] = ()
     seats: Sequence[StatefulScorer] = ()
     timed: Timed = untimed
+
+    def offered(self) -> list[str]:
+        """Models that are loaded here, as "name@version"."""
+        return [f"{seat.name}@{version}" for seat in self.seats for version in seat.versions]
 
     @property
     def columns(self) -> NDArray[np.int16]:
@@ -210,6 +216,8 @@ def _events(patient: Patient, op: Op, out: Settled) -> Sequence[AlertEvent]:
             return machine.on_signal_back(signal, device_id, cause.clock_us)
         case SignalOp(cause, signal, device_id, since_us):
             return machine.on_silence(signal, device_id, since_us, cause.clock_us)
+        case FaultOp():
+            return _fault_events(machine, op)
         case StatusOp():
             return machine.on_device_status(op.status, op.cause.clock_us)
         case CommandOp():
@@ -221,6 +229,12 @@ def _events(patient: Patient, op: Op, out: Settled) -> Sequence[AlertEvent]:
                 return said
             out.refused.append(RefusedCommand(op.cause.at, patient.patient_id, op.command, said))
     return ()
+
+
+def _fault_events(machine: AlertMachine, op: FaultOp) -> Sequence[AlertEvent]:
+    if op.reason:
+        return machine.on_fault(op.reason, op.cause.clock_us)
+    return machine.on_fault_over(op.cause.clock_us)
 
 
 def _tell(

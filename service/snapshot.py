@@ -23,7 +23,7 @@ from streams.clock import TimingSpec
 from streams.device import Device, DeviceState
 from streams.errors import SnapshotMismatch
 
-SNAPSHOT_VERSION = 6
+SNAPSHOT_VERSION = 7
 _MAGIC = b"vigil-state"  # then the version, one byte, then zlib; until version 4 plain MessagePack
 _LEVEL = 2  # of zlib: higher ones take twice the time for a twentieth of the bytes
 _MOST_BYTES = 64 * 1024 * 1024  # unpacked: a snapshot is a few hundred kB at most
@@ -51,6 +51,8 @@ class PatientState(msgspec.Struct, array_like=True):
     models: dict[str, str]  # version that speaks, by model; absent: the default one
     memories: Memories
     passed_on: list[int]
+    out: bool
+    released: int
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -79,6 +81,8 @@ def pack(patient: Patient, memories: Memories) -> bytes:
             patient.models,
             memories,
             patient.passed_on,
+            patient.out,
+            patient.released,
         )
     )
     return _MAGIC + bytes((SNAPSHOT_VERSION,)) + zlib.compress(state, _LEVEL)
@@ -182,4 +186,5 @@ def _rebuilt(
     patient.recent = Recent.from_state(kept.recent, timing.waits.revise_us)
     patient.models = kept.models
     patient.passed_on = kept.passed_on
+    patient.out, patient.released = kept.out, kept.released
     return patient

@@ -35,6 +35,14 @@ class Loaded(NamedTuple):
     replay: int  # records of `[replay, frontier)` hold samples it still needs: `refill`
 
 
+class Fault(NamedTuple):
+    """What a patient's records do to the engine itself."""
+
+    offset: int  # of the first record that raises
+    append_us: int  # when that was appended
+    reason: str  # the kind of the error, the same in every run
+
+
 class Processor(Protocol):
     """A deterministic function of each partition's ordered log. No I/O, no clock.
 
@@ -67,6 +75,14 @@ class Processor(Protocol):
 
     def complete(self, partition: int) -> None:
         """All patients are restored; raises `SnapshotMismatch` when samples are missing."""
+        ...
+
+    def suspects(self, records: Sequence[LogRecord]) -> dict[tuple[int, str], Fault]:
+        """(partition, patient) whose own records raise when fed alone; `drop` must follow."""
+        ...
+
+    def quarantine(self, patient_id: str, fault: Fault) -> None:
+        """From that offset on refuse a patient's records, and say loudly that nobody watches."""
         ...
 
     def drop(self, partition: int) -> None:

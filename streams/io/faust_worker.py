@@ -26,7 +26,8 @@ from faust.types import TP
 from streams.codec import encode
 from streams.errors import BrokerError, ConfigError, VigilError
 from streams.io.broker import security_of
-from streams.io.host import Host, HostMetrics, RawRecord, SilentMetrics
+from streams.io.host import Connections, Host, RawRecord
+from streams.io.host_metrics import HostMetrics, SilentMetrics
 from streams.io.input_log import KafkaInput
 from streams.io.kafka_admin import check_topics
 from streams.io.kafka_log import LogWriter, Message, append_us_of
@@ -146,9 +147,8 @@ class _Worker:
         await self._writer.start()
         states = StateStore(settings.bootstrap, topic_name("state", settings.prefix), self._writer)
         source = KafkaInput(settings.bootstrap, self._topic)
-        self._host = Host(
-            processor_factory(), self._writer, states, source, settings.prefix, self._metrics
-        )
+        connected = Connections(self._writer, states, source, settings.sign)
+        self._host = Host(processor_factory(), connected, settings.prefix, self._metrics)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)

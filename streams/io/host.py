@@ -8,21 +8,25 @@ committed is the runner's (`faust_worker`).
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from streams.codec import decode, kind_of
-from streams.errors import SnapshotMismatch
+from streams.codec import decode, encode, kind_of
+from streams.errors import SnapshotMismatch, VigilError
+from streams.io.host_metrics import HostMetrics, SilentMetrics
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.state_store import PatientState, StateStore
-from streams.processor import Output, Processor
+from streams.processor import Fault, Output, Processor
+from streams.quarantine import quarantine_order
 from streams.records import LogRecord
 from streams.topics import TOPICS, topic_name
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class RawRecord(NamedTuple):
@@ -34,6 +38,11 @@ class RawRecord(NamedTuple):
     value: bytes
 
 
+def _as_it_is(order: Any) -> Any:
+    """Sign nothing."""
+    return order
+
+
 class InputLog(Protocol):
     """The input topic, for what restored patients must read again."""
 
@@ -42,61 +51,13 @@ class InputLog(Protocol):
         ...
 
 
-class HostMetrics(Protocol):
-    """What a host reports. Implemented by `service.metrics`; labels never hold ids."""
+class Connections(NamedTuple):
+    """What a host is connected to."""
 
-    def fed(self, kinds: Mapping[tuple[str, str], int], seconds: float) -> None:
-        """Records by (kind, result) went through the engine in so many seconds."""
-        ...
-
-    def published(self, outputs: Sequence[Output]) -> None:
-        """The broker has these outputs."""
-        ...
-
-    def frontier(self, partition: int, append_us: int) -> None:
-        """The partition is processed up to a record of this append time."""
-        ...
-
-    def lag(self, partition: int, records: int) -> None:
-        """So many records of the partition wait."""
-        ...
-
-    def snapshots(self, count: int, size_bytes: int) -> None:
-        """So many states were stored."""
-        ...
-
-    def dropped(self, partition: int) -> None:
-        """The partition belongs to another worker now."""
-        ...
-
-    def ready(self, ready: bool) -> None:
-        """Whether every assigned partition is restored and being processed."""
-        ...
-
-
-class SilentMetrics:
-    """Reports to nobody."""
-
-    def fed(self, kinds: Mapping[tuple[str, str], int], seconds: float) -> None:
-        """Ignore."""
-
-    def published(self, outputs: Sequence[Output]) -> None:
-        """Ignore."""
-
-    def frontier(self, partition: int, append_us: int) -> None:
-        """Ignore."""
-
-    def lag(self, partition: int, records: int) -> None:
-        """Ignore."""
-
-    def snapshots(self, count: int, size_bytes: int) -> None:
-        """Ignore."""
-
-    def dropped(self, partition: int) -> None:
-        """Ignore."""
-
-    def ready(self, ready: bool) -> None:
-        """Ignore."""
+    writer: LogWriter  # started
+    states: StateStore  # where snapshots live
+    source: InputLog  # where restored patients' samples are read again
+    sign: Callable[[Any], Any] = _as_it_is  # what this process says on the input topic
 
 
 class Host:
@@ -110,12 +71,8 @@ class Host:
     ----------
     processor : Processor
         The engine; only ever called from this host's one worker thread.
-    writer : LogWriter
-        Started.
-    states : StateStore
-        Where snapshots live.
-    source : InputLog
-        Where restored patients' samples are read again.
+    connected : Connections
+        To the broker.
     prefix : str
         Namespace of the topics.
     metrics : HostMetrics
@@ -125,16 +82,12 @@ class Host:
     def __init__(
         self,
         processor: Processor,
-        writer: LogWriter,
-        states: StateStore,
-        source: InputLog,
+        connected: Connections,
         prefix: str,
         metrics: HostMetrics | None = None,
     ) -> None:
         self._processor = processor
-        self._writer = writer
-        self._states = states
-        self._source = source
+        self._writer, self._states, self._source, self._sign = connected
         self._topics = {short: topic_name(short, prefix) for short in TOPICS}
         self._metrics: HostMetrics = metrics or SilentMetrics()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
@@ -144,6 +97,8 @@ class Host:
         self._outbox: list[Output] = []  # caused, not yet acknowledged by the broker
         self._unstored: dict[int, list[tuple[str, int, bytes]]] = {}
         self._epoch = 0
+        self._done: dict[int, int] = {}  # offset below which everything is published and stored
+        self._orders: list[Message] = []  # that take patients out, not yet acknowledged
 
     @property
     def positions(self) -> dict[int, int]:
@@ -170,6 +125,15 @@ class Host:
             If a state is of another version, contradicts its frontier, or rests on samples that
             the log no longer holds.
         """
+        await self._restore_states(starts)
+        for partition, start in starts.items():
+            self._next[partition] = self._done[partition] = start
+            self._early.pop(partition, None)
+            # A partition that never moves must age from here, not be absent from the figures.
+            self._metrics.frontier(partition, _now_us())
+
+    async def _restore_states(self, starts: Mapping[int, int]) -> None:
+        """Load every patient of these partitions, whole."""
         restored = await self._states.read(sorted(starts))
         self._epoch = max(self._epoch, time.time_ns(), restored.epoch + 1)
         wanted: dict[int, tuple[int, int]] = {}
@@ -180,12 +144,8 @@ class Host:
         if wanted:
             async for records in self._source.read(wanted):
                 await self._run(self._refill, records)
-        for partition, start in starts.items():
+        for partition in starts:
             await self._run(self._processor.complete, partition)
-            self._next[partition] = start
-            self._early.pop(partition, None)
-            # A partition that never moves must age from here, not be absent from the figures.
-            self._metrics.frontier(partition, _now_us())
 
     async def process(self, records: Iterable[RawRecord]) -> None:
         """Feed what is due and publish what it causes; returns when the broker has it.
@@ -198,8 +158,56 @@ class Host:
         due = [record for record in records if self._is_next(record)]
         if due:
             self._dirty.update(record.partition for record in due)
-            await self._run(self._feed, due)
+            try:
+                await self._run(self._feed, due)
+            except VigilError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one patient's data must not end the ward
+                await self._isolate(due, error)
             await self._publish()
+
+    async def _isolate(self, due: Sequence[RawRecord], error: Exception) -> None:
+        """The engine raised: take out whose records do it, and go on with everybody else.
+
+        State is as it was before these records twice: to find out, and to go on. The error is
+        raised again when no patient's own records raise it.
+        """
+        log.error("the engine raised %s; looking for whose records do it", type(error).__name__)
+        starts = {r.partition: r.offset for r in reversed(due)}
+        await self._back_to(starts)
+        records = [_decoded(record) for record in due]
+        found = await self._run(self._processor.suspects, records)
+        if not found:
+            raise error
+        await self._back_to(starts)
+        for (_, patient_id), fault in found.items():
+            self._processor.quarantine(patient_id, fault)
+        await self._run(self._feed, due)
+        self._orders += [
+            self._order(number, patient_id, fault, due[-1].append_us)
+            for (number, patient_id), fault in found.items()
+        ]
+        log.error("%d patients are no longer watched", len(found))
+        self._metrics.quarantined(len(found))
+
+    async def _back_to(self, starts: Mapping[int, int]) -> None:
+        """State as it was before these offsets: what is stored, and what came since."""
+        await self._restore_states({number: self._done.get(number, 0) for number in starts})
+        since = {
+            number: (self._done[number], start)
+            for number, start in starts.items()
+            if self._done[number] < start
+        }
+        if since:
+            async for records in self._source.read(since):
+                again = [_decoded(record) for record in records]
+                await self._run(self._processor.feed, again)  # its outputs are out already
+
+    def _order(self, number: int, patient_id: str, fault: Fault, now_us: int) -> Message:
+        """The record that takes a patient out in every later run too."""
+        order = self._sign(quarantine_order(patient_id, fault))
+        name = self._topics["in"]
+        return Message(name, number, now_us, patient_id.encode(), encode(order))
 
     async def checkpoint(self, share: float = 1.0) -> dict[int, int]:
         """Store the state of patients that changed; returns what may now be committed.
@@ -224,7 +232,9 @@ class Host:
             await self._states.write(partition, self._epoch, _now_us(), snapshots)
             self._metrics.snapshots(len(snapshots), sum(len(row[2]) for row in snapshots))
             del self._unstored[partition]
-        return {partition: await self._run(self._stored, partition) for partition in self._next}
+        done = {partition: await self._run(self._stored, partition) for partition in self._next}
+        self._done |= done
+        return done
 
     def _stored(self, partition: int) -> int:
         """Offset below which everything of a partition is published and stored."""
@@ -293,6 +303,9 @@ class Host:
         outputs = tuple(self._outbox)
         await self._writer.send_all([self._message(output) for output in outputs])
         del self._outbox[: len(outputs)]
+        orders = tuple(self._orders)
+        await self._writer.send_all(orders)
+        del self._orders[: len(orders)]
         self._metrics.published(outputs)
 
     def _message(self, output: Output) -> Message:

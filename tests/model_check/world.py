@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import cast
 
-from streams.io.host import Host, RawRecord
+from streams.io.host import Connections, Host, RawRecord
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.state_store import PatientState, Restored, StateStore, newest
 from streams.processor import Processor
@@ -91,13 +91,9 @@ class Worker:
     def __init__(self, world: World, engine: Callable[[], Processor]) -> None:
         self.world = world
         self.line = Line(world)
-        self.host = Host(
-            engine(),
-            cast(LogWriter, self.line),
-            cast(StateStore, self.line),
-            Source(world),
-            PREFIX,
-        )
+        line = self.line
+        connected = Connections(cast(LogWriter, line), cast(StateStore, line), Source(world))
+        self.host = Host(engine(), connected, PREFIX)
 
     async def start(self) -> None:
         """Take every partition over from where it is committed."""

@@ -10,7 +10,7 @@ import pytest
 
 from streams.codec import encode
 from streams.errors import SnapshotMismatch
-from streams.io.host import Host, RawRecord
+from streams.io.host import Connections, Host, RawRecord
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.state_store import PatientState, Restored, StateStore, newest
 from streams.processor import Processor
@@ -64,7 +64,8 @@ NOTHING = Nothing()
 
 
 def host_of(journal: Journal, processor: Processor) -> Host:
-    return Host(processor, cast(LogWriter, journal), cast(StateStore, journal), NOTHING, "test")
+    connected = Connections(cast(LogWriter, journal), cast(StateStore, journal), NOTHING)
+    return Host(processor, connected, "test")
 
 
 def record(offset: int, partition: int = 0) -> RawRecord:

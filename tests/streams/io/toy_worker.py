@@ -20,7 +20,7 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from streams.errors import VigilError
-from streams.processor import Loaded, Output, Outputs
+from streams.processor import Fault, Loaded, Output, Outputs
 from streams.records import LogRecord, SignalBundle, Tick
 
 
@@ -96,6 +96,12 @@ class ToyProcessor:
 
     def complete(self, partition: int) -> None:
         pass
+
+    def suspects(self, records: Sequence[LogRecord]) -> dict[tuple[int, str], Fault]:
+        return {}
+
+    def quarantine(self, patient_id: str, fault: Fault) -> None:
+        raise AssertionError("nobody is suspected")
 
     def drop(self, partition: int) -> None:
         self._patients.pop(partition, None)
