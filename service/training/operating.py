@@ -17,7 +17,7 @@ from service.datasets.cinc2019 import LABEL_LEAD_H, Stays
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-SLACK: Final = 0.008  # utility given away for fewer alarms, see `cautious_threshold`
+SLACK: Final = 0.004  # utility given away for fewer alarms, see `cautious_threshold`
 MISS: Final = 0.1  # of a conformal set: one in ten
 _BINS: Final = 20  # of equal mass, in which an outcome's rate is compared with its probability
 
