@@ -44,6 +44,14 @@ BEGIN
             END;
         END IF;
     END LOOP;
+    -- Whoever made the role may join it; a superuser need not.
+    IF to_regrole('vigil_migrate') IS NOT NULL
+        AND NOT pg_has_role(current_user, 'vigil_migrate', 'USAGE') THEN
+        BEGIN
+            EXECUTE format('GRANT vigil_migrate TO %I', current_user);
+        EXCEPTION WHEN insufficient_privilege THEN NULL;
+        END;
+    END IF;
     SELECT count(*) INTO known FROM unnest(names) AS n WHERE to_regrole(n) IS NOT NULL;
     IF known < cardinality(names) OR NOT pg_has_role(current_user, 'vigil_migrate', 'USAGE') THEN
         RETURN;

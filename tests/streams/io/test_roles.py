@@ -14,7 +14,7 @@ from streams.errors import StoreError
 from streams.io.store import Store
 from streams.io.store_people import DeviceLink, Encounter
 from streams.io.store_quarantine import QuarantineRecord, Selection
-from streams.io.store_rows import ScoreRecord
+from streams.io.store_rows import EXTENSION_SQL, ScoreRecord
 from tests.fixtures_database import BASE_US, DAY_US, QUICK, alert, event, feature
 from tests.service.feed_kit import Log
 
@@ -237,6 +237,34 @@ def test_the_access_log_refuses_change_and_tells_when_its_chain_is_broken(
         assert fault() is None
         owner.execute("DELETE FROM access_log WHERE seq = %s", (rows[1][0],))
         assert fault() == rows[2][0]
+
+
+@pytest.mark.parametrize("extension", [True, False])
+def test_a_login_without_rights_to_roles_owns_everything_and_works(
+    empty_database_dsn: str, extension: bool
+) -> None:
+    name = f"vigil_test_plain_{uuid.uuid4().hex[:8]}"
+    database = conninfo.conninfo_to_dict(empty_database_dsn)["dbname"]
+    with psycopg.connect(empty_database_dsn, autocommit=True) as admin:
+        if extension and admin.execute(EXTENSION_SQL).fetchone() != (True,):
+            pytest.skip("this server has no TimescaleDB: the plain half of the test runs")
+        if extension:
+            admin.execute("SET client_min_messages = error")
+            admin.execute("CREATE EXTENSION timescaledb")
+        admin.execute(f"CREATE ROLE {name} LOGIN")
+        admin.execute(f"ALTER DATABASE {database} OWNER TO {name}")
+        try:
+            with Store(conninfo.make_conninfo(empty_database_dsn, user=name), QUICK) as store:
+                store.migrate()
+                store.migrate()
+                assert store.owner() == name
+                assert store.insert_events([event(1)]) == 1
+                assert len(list(store.known_at(BASE_US + DAY_US))) == 1
+                assert store.drop_before("clinical_events", BASE_US + 900 * DAY_US) == 1
+        finally:
+            admin.execute(f"REASSIGN OWNED BY {name} TO CURRENT_USER")
+            admin.execute(f"DROP OWNED BY {name}")
+            admin.execute(f"DROP ROLE {name}")
 
 
 def test_a_login_with_the_migrate_role_runs_init_on_what_another_made(
