@@ -29,7 +29,7 @@ def head(path: Path) -> bytes:
     Raises
     ------
     SourceError
-        If it is absent, cannot be read, or is an archive.
+        If it is absent, cannot be read, is an archive, UTF-16 (read as nonsense) or XML.
     """
     if path.is_dir():
         return b""
@@ -45,6 +45,8 @@ def head(path: Path) -> bytes:
         raise SourceError(f"{path}: cannot be read: {fault}") from None
     if first.startswith((b"PK\x03\x04", b"\xfd7zXZ", b"7z\xbc\xaf", b"BZh", b"Rar!")):
         raise SourceError(f"{path}: is an archive; unpack it and give the file or folder")
+    if first.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise SourceError(f"{path}: is UTF-16; save it as UTF-8")
     if first.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise SourceError(f"{path}: is XML, which is not read; export JSON")
     return first
@@ -106,10 +108,8 @@ def text(path: Path) -> TextIO:
     Raises
     ------
     SourceError
-        As `binary`; also for UTF-16, which would be read as nonsense.
+        As `binary`.
     """
-    if head(path).startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise SourceError(f"{path}: is UTF-16; save it as UTF-8")
     return io.TextIOWrapper(
         binary(path), encoding="utf-8-sig", errors="surrogateescape", newline=""
     )

@@ -64,6 +64,16 @@ def test_an_observation_is_an_event_known_when_issued(file: Path) -> None:
     assert event.known_time_us == NOON_US + HOUR_US
 
 
+def test_the_resources_of_these_tests_are_fhir() -> None:
+    resources = pytest.importorskip("fhir.resources.R4B.observation")
+    resources.Observation.model_validate(observation())
+    panel = observation(
+        valueQuantity=None,
+        component=[{"code": coded("8480-6"), "valueQuantity": {"value": 120, "unit": "mmHg"}}],
+    )
+    resources.Observation.model_validate(panel)
+
+
 def test_components_are_events_of_their_own(file: Path) -> None:
     panel = observation(
         code=coded("85354-9"),

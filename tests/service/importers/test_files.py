@@ -83,7 +83,7 @@ def test_a_packed_file_that_breaks_off_is_an_error_not_an_end(tmp_path: Path) ->
 def test_utf_16_is_refused_with_its_name(tmp_path: Path) -> None:
     file = tmp_path / "x.csv"
     file.write_bytes((HEADER + ROW).encode("utf-16"))
-    with pytest.raises(SourceError, match=r"UTF-16|no known format"):
+    with pytest.raises(SourceError, match="UTF-16"):
         read(file)
 
 
