@@ -105,11 +105,17 @@ class ScoreTable(NamedTuple):
             present=_MAP.decode(self._text("present", row) or "{}"),
             news2=self.rule(row),
             evidence=self.evidence(row),
+            cold=self._cold(row),
             value=numbers["value"],
             lower=numbers["lower"],
             upper=numbers["upper"],
             std=numbers["std"],
         )
+
+    def _cold(self, row: int) -> bool | msgspec.UnsetType:
+        column = self.texts.get("cold")
+        found = None if column is None else column[row].as_py()
+        return msgspec.UNSET if found is None else bool(found)
 
     def _text(self, name: str, row: int) -> str | None:
         column = self.texts.get(name)
@@ -187,7 +193,7 @@ def from_arrow(table: pa.Table) -> ScoreTable:
         models,
         {
             name: table.column(name)
-            for name in ("news2", "evidence", "share", "present")
+            for name in ("news2", "evidence", "share", "present", "cold")
             if name in table.column_names
         },
     )

@@ -184,6 +184,8 @@ def score_table(scores: list[Score]) -> pa.Table:
         name: pa.array([getattr(score, name) for score in scores], kind)
         for name, kind in plain.items()
     }
+    cold = [None if score.cold is msgspec.UNSET else score.cold for score in scores]
+    columns["cold"] = pa.array(cold, pa.bool_())  # null: a score without state
     for name in ("share", "present", "news2", "evidence"):
         texts = [_JSON.encode(getattr(score, name)).decode() for score in scores]
         columns[name] = pa.array(texts, pa.string())
