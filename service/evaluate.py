@@ -33,18 +33,6 @@ Floats = NDArray[np.float64]
 REPLICATES: Final = 1000
 SAMPLE: Final = 5000
 UTILITY_POINT: Final = "utility"
-HEADLINES: Final = (
-    "auroc",
-    "auprc",
-    "utility",
-    "ece",
-    "brier",
-    "sensitivity_at_0.1_per_day",
-    "sensitivity_at_0.2_per_day",
-    "sensitivity_at_0.5_per_day",
-    "ppv_at_0.2_per_day",
-    "median_lead_h",
-)
 SAME_DATA: Final = "Trained on {}: of those same patients every figure is too good."
 HOUR_US: Final = 3_600_000_000
 

@@ -37,6 +37,18 @@ PER_DAY: Final = (0.1, 0.2, 0.5)
 FEWEST_PATIENTS: Final = 50  # of a subgroup, and
 FEWEST_EVENTS: Final = 10
 MODEL: Final = "model"
+HEADLINES: Final = (
+    "auroc",
+    "auprc",
+    "utility",
+    "ece",
+    "brier",
+    "sensitivity_at_0.1_per_day",
+    "sensitivity_at_0.2_per_day",
+    "sensitivity_at_0.5_per_day",
+    "ppv_at_0.2_per_day",
+    "median_lead_h",
+)
 
 
 class Asked(NamedTuple):
@@ -102,7 +114,8 @@ def measure(bench: Bench, prob: Floats, std: Floats, asked: Asked) -> dict[str, 
 def _headline(document: dict[str, Any], asked: Asked) -> dict[str, Any]:
     """Names that other programs look for, each with its interval in `ci`."""
     own = document["scores"][MODEL]
-    found: dict[str, Interval] = {
+    found = dict.fromkeys(HEADLINES, Interval(np.nan, np.nan, np.nan))
+    found |= {
         "auroc": Interval(*own["auroc"]),
         "auprc": Interval(*own["auprc"]),
         "utility": Interval(*own["utility"]),

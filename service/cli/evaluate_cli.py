@@ -107,7 +107,8 @@ def _stored(
 
 
 def _show(document: dict[str, Any], out: Path, as_json: bool) -> None:
-    from service.evaluate import HEADLINES, plain
+    from service.evaluate import plain
+    from service.evaluate_measure import HEADLINES
     from service.evaluate_page import warnings
 
     if as_json:

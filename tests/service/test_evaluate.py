@@ -17,7 +17,6 @@ from models.weights import files_of
 from service.backtest_labels import Labels
 from service.backtest_scores import ScoreTable, from_arrow
 from service.evaluate import (
-    HEADLINES,
     Wanted,
     evaluate,
     evaluate_scores,
@@ -26,6 +25,7 @@ from service.evaluate import (
     write_document,
 )
 from service.evaluate_data import Cohort, Inputs, held_over
+from service.evaluate_measure import HEADLINES
 from service.evaluate_page import page
 from service.evaluate_robust import (
     future_audit,
@@ -205,6 +205,15 @@ def test_the_document_has_every_headline_with_its_interval(document: dict) -> No
 def test_another_model_is_compared_on_the_same_draws(artifact: Artifact) -> None:
     twin = evaluate(artifact, made_up(artifact.spec), Wanted(10, False, beside=(artifact,)))
     assert twin["scores"][f"model less {artifact.ref}"]["auroc"] == (0.0, 0.0, 0.0)
+
+
+def test_figures_that_a_data_set_does_not_define_are_there_and_null(artifact: Artifact) -> None:
+    cohort = made_up(artifact.spec)._replace(events=None, utility=False)
+    found = plain(evaluate(artifact, cohort, Wanted(0, robustness=False)))
+    assert [name for name in HEADLINES if name not in found] == []
+    assert found["sensitivity_at_0.2_per_day"] is None
+    assert found["utility"] is None
+    assert 'id="alarms"' not in page(found)
 
 
 def test_every_modality_is_taken_away(document: dict, artifact: Artifact) -> None:
