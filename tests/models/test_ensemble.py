@@ -121,3 +121,16 @@ def test_a_member_of_other_inputs_is_refused() -> None:
     other = family("fusion.gated").build(spec_of("fusion.gated", {"a": 2, "b": 3}, SMALL))
     with pytest.raises(ValueError, match="other inputs"):
         assemble(SPEC, [*members(1), other])
+
+
+def test_networks_and_trees_are_one_ensemble() -> None:
+    gated = {"family": "fusion.gated", "config": {"width": 8, "static_width": 4, "hidden": 8}}
+    torch.manual_seed(0)
+    whole = build(with_members(gated, {"family": "boosted"})).eval()
+    seq = kit.history(whole.spec)
+    with torch.no_grad():
+        said = whole.forward(seq, explain=True)
+    for t, step in enumerate(kit.stream(whole, seq)[0]):
+        torch.testing.assert_close(step.logit, said.logit[:, t], atol=1e-5, rtol=0)
+    moved = said.logit[..., 0] - whole.bias()[0]
+    torch.testing.assert_close(said.share.sum(dim=-1), moved, atol=1e-5, rtol=0)
