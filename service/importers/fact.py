@@ -26,6 +26,8 @@ OWN: Final = "vigil"  # system of Vigil's own codes and aliases
 # What a person can repair by saying what a code or a unit means.
 CAN_WAIT: Final = frozenset({Reason.UNKNOWN_CONCEPT, Reason.BAD_UNIT})
 
+MAX_REMEMBERED: Final = 65_536  # codings whose concept is kept; they come from outside
+
 RULES: Final = {  # reason -> column and rule, for people
     Reason.UNKNOWN_CONCEPT: ("code", "no such clinical concept, alias or code"),
     Reason.BAD_UNIT: ("unit", "not a unit this concept can be converted from"),
@@ -179,9 +181,6 @@ class Terms:
         if fault is not None:
             return EventError(fact.file, fact.line, "", fault[1], fault[0])
         return sourced
-
-
-MAX_REMEMBERED: Final = 65_536  # codings; they come from outside
 
 
 def _refused(fact: Fact, reason: Reason) -> EventError:
