@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import zlib
 
 import msgspec
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.snapshot import pack
+from service.snapshot import _MAGIC, pack
 from service.withheld import without_notes
 from streams.codec import decode, encode
 from streams.history import Timed
@@ -78,7 +79,9 @@ def said() -> tuple[list[Output], bytes]:
     bad.append(with_bytes(msgspec.msgpack.encode(broken), first + 41))
     machine = engine()
     messages = [*machine.feed(bad).messages, *machine.feed(log).messages]
-    states = [pack(p) for own in machine._patients.values() for p in own.values()]
+    packed = [pack(p, {}) for own in machine._patients.values() for p in own.values()]
+    states = [zlib.decompress(state[len(_MAGIC) + 1 :]) for state in packed]
+    assert any(b"sbp" in state for state in states), "stored states are not looked into"
     return messages, b"\n".join(states)
 
 
