@@ -21,7 +21,7 @@ from features.effects import EFFECTS, at_work
 from features.notes import Embedded, embedded_at
 from models import rule_scores
 from models.layout import Layout
-from models.rule_inputs import WEARABLE, core_temperature
+from models.rule_inputs import READS, WEARABLE, core_temperature
 from models.schema import Source, misfits, source_of
 from models.score import Evidence
 from models.spec import ModelSpec
@@ -79,6 +79,8 @@ class Feed:
         self._rules = sorted({s.rule for s in self._sources if s.rule})
         self._encoders = sorted({s.encoder for s in self._sources if s.encoder})
         self._described = [_described(source) for source in self._sources]
+        own = {CATALOG[i].name for source in self._sources for i in source.features}
+        self.reads = tuple(sorted(own | set(READS if self._rules else ())))
 
     def rows(self, batch: AlignedBatch) -> Rows:
         """Inputs of every row; a row's do not depend on its neighbours."""

@@ -1,8 +1,10 @@
 """Engine state on its compacted topic: written at a checkpoint, read when a partition arrives.
 
 The newest record is not always the right one: a worker that lost its partition may still write an
-old snapshot over a new one. Each record carries (epoch, frontier) and the highest pair wins; a new
-owner's epoch is above every epoch it read.
+old snapshot over a new one. Each record carries its frontier, and the highest wins, whoever wrote
+it: a state is a function of the log up to there, and what it caused was published before. The epoch
+breaks ties; choosing by it first would let a sleeper's old state hide a newer one that the group
+has already committed on (docs/adr/0064).
 """
 
 from __future__ import annotations
@@ -45,18 +47,18 @@ class Restored(NamedTuple):
 
 
 def newest(rows: Iterable[PatientState]) -> list[PatientState]:
-    """Per patient the state with the highest (epoch, frontier), by patient id.
+    """Per patient the state with the highest frontier (of equals, epoch), by patient id.
 
     Examples
     --------
-    >>> rows = [PatientState("p", 2, 50, b"new"), PatientState("p", 1, 90, b"zombie")]
+    >>> rows = [PatientState("p", 1, 90, b"new"), PatientState("p", 2, 50, b"late")]
     >>> newest(rows)[0].state
     b'new'
     """
     best: dict[str, PatientState] = {}
     for row in rows:
         known = best.get(row.patient_id)
-        if known is None or (row.epoch, row.frontier) >= (known.epoch, known.frontier):
+        if known is None or (row.frontier, row.epoch) >= (known.frontier, known.epoch):
             best[row.patient_id] = row
     return [best[patient_id] for patient_id in sorted(best)]
 

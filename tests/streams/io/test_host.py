@@ -174,8 +174,8 @@ def test_a_new_owner_s_epoch_is_above_every_epoch_it_read(
 
 def test_an_old_owner_s_late_write_does_not_win() -> None:
     rows = [
-        PatientState("p", 2, 50, b"new"),
-        PatientState("p", 1, 90, b"zombie"),
+        PatientState("p", 1, 90, b"new"),
+        PatientState("p", 2, 50, b"a sleeper between them"),
         PatientState("q", 1, 5, b"old"),
         PatientState("q", 1, 7, b"newer"),
         PatientState("q", 1, 6, b"late"),
