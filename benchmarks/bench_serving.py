@@ -1,6 +1,6 @@
 """Update and score of models from state, one core: runtimes side by side, blocks, tails, shares.
 
-    python -m benchmarks.bench_serving [seconds per figure]
+    python -m benchmarks.bench_serving [SECONDS PER FIGURE [PART OF A NAME]]
 
 Reference: two gated GRU branches of 96 over 8 vitals and 26 laboratory values beside 4 statics, the
 sepsis recipe, from a slab of 100,000 patients: gather, update, score, scatter. CPU time.
@@ -146,29 +146,6 @@ def _sigmoid(x: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-x)), np.float32)
 
 
-class Bare:
-    """An ONNX graph asked for the score without shares: only the way to it is run."""
-
-    name = "onnxruntime cpu, no shares"
-    smallest = 8
-
-    def __init__(self, graph: bytes) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            graph, options, providers=["CPUExecutionProvider"]
-        )
-        self._only = onnxruntime.RunOptions()
-        self._only.only_execute_path_to_fetches = True
-
-    def __call__(self, state: Floats, rows: Floats, clock: Floats) -> Said:
-        """Update and score."""
-        wanted = ["after", "logit", "prob", "std", "present"]
-        feed = {"state": state, "rows": rows, "clock": clock}
-        after, logit, prob, std, present = self._session.run(wanted, feed, self._only)
-        return Said(after, logit, prob, std, present, present)
-
-
 def measured(what: str, spec: ModelSpec, step: Step, seconds: float) -> list[Line]:
     """Gather from the slab, step, scatter, for every size."""
     draw = np.random.default_rng(0)
@@ -210,7 +187,8 @@ def cases() -> list[tuple[str, ModelSpec, Step]]:
         model = network(gated(width))
         held = artifact_of(model)
         name = f"gated h{width}"
-        found.append((f"{name}, ONNX Runtime", held.spec, settled(Bare(held.onnx), held.spec)))
+        bare = OnnxRuntime(to_onnx(model, explain=False))
+        found.append((f"{name}, ONNX Runtime", held.spec, settled(bare, held.spec)))
         with_shares = settled(OnnxRuntime(held.onnx), held.spec)
         found.append((f"{name}, ONNX Runtime, with shares", held.spec, with_shares))
         found.append((f"{name}, NumPy", held.spec, NumpyGated(model)))
@@ -241,6 +219,7 @@ def checked(model: FusionModel) -> float:
 def main() -> None:
     """Print the table."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
+    wanted = sys.argv[2] if len(sys.argv) > 2 else ""
     torch.set_num_threads(1)
     print(heading("Serving: update and score from a slab of 100,000 patients, one core, CPU time"))
     print(f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}")
@@ -248,7 +227,7 @@ def main() -> None:
     model = network(gated(96))
     print(f"NumPy twin against torch: {checked(model):.1e} at most")
     print(f"\n{'':44s} {'rows':>5s} {'p50 us':>8s} {'p99 us':>8s} {'rows/s':>9s}")
-    for what, spec, step in cases():
+    for what, spec, step in (case for case in cases() if wanted in case[0]):
         for line in measured(what, spec, step, seconds):
             print(
                 f"{line.what:44s} {line.size:5d} {line.p50_us:8.0f} {line.p99_us:8.0f} "

@@ -20,13 +20,15 @@ _EXAMPLE_ROWS = 8
 _OPSET = 18
 
 
-def to_onnx(model: FusionModel) -> bytes:
+def to_onnx(model: FusionModel, *, explain: bool = True) -> bytes:
     """Graph of `models.packed.PackedModel` with any number of rows.
 
     Parameters
     ----------
     model : FusionModel
         In evaluation mode.
+    explain : bool
+        False leaves shares out (NaN): a quarter to a half of the work.
 
     Returns
     -------
@@ -38,7 +40,7 @@ def to_onnx(model: FusionModel) -> bytes:
     ImportError
         Without the `export` extra.
     """
-    packed = PackedModel(model).eval()
+    packed = PackedModel(model, explain=explain).eval()
     width = max(part.stop for part in packed.layout.inputs)
     example = (
         torch.zeros(_EXAMPLE_ROWS, packed.layout.state_width),
