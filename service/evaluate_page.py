@@ -180,7 +180,7 @@ def _top(named: list[tuple[str, dict[str, list[float]]]]) -> float:
         for x, ppv in zip(curve["per_day"], curve["ppv"], strict=True)
         if x >= 0.02 and not _none(ppv)
     ]
-    return min(1.0, math.ceil(10 * max(found, default=1.0)) / 10)
+    return min(1.0, max(1, math.ceil(10 * max(found, default=1.0))) / 10)
 
 
 def _path(x: list[float], y: list[float], top: float) -> str:
@@ -195,7 +195,7 @@ def _path(x: list[float], y: list[float], top: float) -> str:
 def _reliability(document: dict[str, Any]) -> Plot:
     """Observed against forecast; both axes are square roots, so that rare events are seen."""
     curve = document["calibration"]["reliability"]
-    highest = max([*curve["forecast"], *curve["observed"], 0.01])
+    highest = max(v for v in (*curve["forecast"], *curve["observed"], 0.01) if not _none(v))
 
     def place(value: float) -> float:
         return 100 * math.sqrt(max(value, 0.0) / highest)
@@ -213,7 +213,7 @@ def _reliability(document: dict[str, Any]) -> Plot:
 def _decision(document: dict[str, Any]) -> Plot:
     """Net benefit of the model and of acting on everybody."""
     found = document["net_benefit"]
-    highest = max([*found["model"], 1e-6])
+    highest = max(v for v in (*found["model"], 1e-6) if not _none(v))
 
     def path(values: list[float]) -> str:
         pairs = [

@@ -216,6 +216,26 @@ def test_figures_that_a_data_set_does_not_define_are_there_and_null(artifact: Ar
     assert 'id="alarms"' not in page(found)
 
 
+def test_nobody_ill_everybody_ill_and_stays_of_one_hour_give_a_page(artifact: Artifact) -> None:
+    cohort = made_up(artifact.spec, 30)
+    nobody = (np.zeros(0, np.int64), np.zeros(0))
+    healthy = cohort._replace(
+        label=np.zeros_like(cohort.label), event_patient=nobody[0], event_h=nobody[1]
+    )
+    short = healthy._replace(
+        lengths=np.ones(30, np.int64),
+        time_h=np.zeros(30),
+        label=cohort.label[cohort.starts],
+        judged=np.ones(30, bool),
+        inputs={n: i._replace(value=i.value[cohort.starts]) for n, i in cohort.inputs.items()},
+        rules={n: score[cohort.starts] for n, score in cohort.rules.items()},
+    )
+    for odd in (healthy, short, cohort._replace(label=np.ones_like(cohort.label))):
+        document = evaluate(artifact, odd, Wanted(20, robustness=False))
+        assert "Vigil evaluation" in page(plain(document))
+        assert "Vigil evaluation" in page(document)
+
+
 def test_every_modality_is_taken_away(document: dict, artifact: Artifact) -> None:
     absent = [tuple(row["absent"]) for row in document["modality_absence"]]
     assert absent[0] == ()
