@@ -108,10 +108,12 @@ def measured(log: Sequence[LogRecord]) -> tuple[Engine, float, float]:
     gc.collect()
     tracemalloc.start()
     engine = build_engine(Config())
+    empty = tracemalloc.get_traced_memory()[0]  # policy, scorers and the model's weights
     play(engine, log)
     gc.collect()
-    held_kb = tracemalloc.get_traced_memory()[0] / engine.patients() / 1e3
+    held_kb = (tracemalloc.get_traced_memory()[0] - empty) / engine.patients() / 1e3
     tracemalloc.stop()
+    print(f"an engine without patients  {empty / 1e3:7.1f} kB")
     patients = everybody(engine)
     states = [pack(patient, {}) for patient in patients]
     sizes = [len(state) / 1e3 for state in states]
