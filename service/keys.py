@@ -39,21 +39,21 @@ class Ring(NamedTuple):
 OPEN: Final = Ring({}, "")  # nothing is signed, nothing is asked for
 
 
-def load_ring(config: Config, kind: str = "") -> Ring:
+def load_ring(config: Config, *kinds: str) -> Ring:
     """The ring that `[keys]` names.
 
     Parameters
     ----------
     config : Config
         `keys.file` empty: no signatures.
-    kind : str
-        "command" or "tick": what this process is going to sign; empty: nothing.
+    *kinds : str
+        "command", "tick": what this process is going to sign; none: nothing.
 
     Raises
     ------
     ConfigError
         If the file cannot be read, may be read by everybody, breaks a rule, or the process has no
-        key for `kind`. No message shows a secret.
+        key for all of `kinds`. No message shows a secret.
     """
     spec = config.keys
     if not spec.file:
@@ -61,13 +61,14 @@ def load_ring(config: Config, kind: str = "") -> Ring:
             raise ConfigError("keys.sign_as is set, keys.file is not: name the file of keys")
         return OPEN
     keys = parse_ring(_text(Path(spec.file)), spec.file)
-    if not kind:
+    if not kinds:
         return Ring(keys, "")
     key = keys.get(spec.sign_as)
     if key is None:
         raise ConfigError(f"keys.sign_as {spec.sign_as!r}: no such key in {spec.file}")
-    if kind not in key.may:
-        raise ConfigError(f"key {spec.sign_as!r} may not sign a {kind}: see {spec.file}")
+    for kind in kinds:
+        if kind not in key.may:
+            raise ConfigError(f"key {spec.sign_as!r} may not sign a {kind}: see {spec.file}")
     if key.until_us:
         raise ConfigError(f"key {spec.sign_as!r} is retired: name one in use as keys.sign_as")
     return Ring(keys, spec.sign_as)

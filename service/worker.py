@@ -62,7 +62,9 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
         If Kafka does not answer at the start.
     """
     scorers(load_policy(config.policy), models=model_names(config))
-    ring = load_ring(config, "tick" if config.worker.ticks == "wall" else "")
+    # A worker orders a patient's quarantine by a command on the log.
+    kinds = ("command", "tick") if config.worker.ticks == "wall" else ("command",)
+    ring = load_ring(config, *kinds)
     settings = replace(settings_of(config), sign=ring.sign)
     _make_folder(Path(settings.datadir or "."))
     require_topics(config)

@@ -29,7 +29,7 @@ def new(
     `until = 2027-01-31T12:00:00Z` to it, and leave it in the file, or a
     replay would refuse what was accepted then.
 
-    Example: vigil keys new worker-a --may tick >> keys.toml
+    Example: vigil keys new worker-a --may tick --may command >> keys.toml
     """
     from service.keys import new_key
 
