@@ -43,7 +43,11 @@ def test_the_default_policy_is_explained(policy: Policy) -> None:
         "high: review within 30 min, next tier after 5 min, up to 3, acknowledged for 60 min, "
         "snoozed for at most 15 min, stays until seen"
     ) in lines
-    assert lines[-2:] == ("lost: only service", "regained: only service")
+    assert lines[-3:] == (
+        "lost: only service",
+        "regained: only service",
+        "use_model: only service",
+    )
 
 
 def test_every_key_of_a_condition_is_in_its_words() -> None:

@@ -258,7 +258,8 @@ def test_inhibition_and_roles_come_from_the_default_unless_given(policy: Policy)
     assert parse_policy(head, DEFAULT).inhibits == policy.inhibits
     assert parse_policy("inhibit = []\n" + head, DEFAULT).inhibits == ()
     own = parse_policy(head + '[roles]\nretract = ["md"]\n', DEFAULT)
-    assert own.roles == {"lost": ("service",), "regained": ("service",), "retract": ("md",)}
+    service = dict.fromkeys(("lost", "regained", "use_model"), ("service",))
+    assert own.roles == {**service, "retract": ("md",)}
 
 
 def test_a_policy_that_nests_without_end_is_refused() -> None:
