@@ -27,7 +27,7 @@ def rounded(x: NDArray[Any], bits: int = SPECTRAL_BITS) -> NDArray[np.float32]:
     Examples
     --------
     >>> rounded(np.array([1.0, 1.001, -3.14159])).tolist()
-    [1.0, 1.0, -3.15625]
+    [1.0, 1.0, -3.125]
     """
     drop = _MANTISSA - bits
     words = np.array(x, np.float32).view(np.uint32)

@@ -26,7 +26,7 @@ from streams.errors import ConfigError
 from streams.io.kafka_log import LogWriter, Message, Stored
 from streams.io.kafka_read import LogReader, read_topic
 from streams.partition import partition_of
-from streams.records import ANYONE, AlertCommand
+from streams.records import ANYONE, CANARY, AlertCommand
 from streams.topics import topic_name
 
 _STATE = msgspec.json.Decoder(AlertRecord)
@@ -43,7 +43,7 @@ class Answer(NamedTuple):
 
 
 def open_alerts(config: Config, *, closed: bool = False) -> list[AlertRecord]:
-    """Every alert that is open, the most urgent first, then the oldest.
+    """Every alert that is open, the most urgent first, then the oldest; not the canary's.
 
     Parameters
     ----------
@@ -61,7 +61,8 @@ def open_alerts(config: Config, *, closed: bool = False) -> list[AlertRecord]:
     rows = asyncio.run(read_topic(config.kafka.broker, name))
     last = {row.key: row.value for row in rows}
     found = [record for value in last.values() if (record := _state(value)) is not None]
-    kept = [r for r in found if closed or r.state.resolution is Resolution.OPEN]
+    people = [record for record in found if record.subject != CANARY]
+    kept = [r for r in people if closed or r.state.resolution is Resolution.OPEN]
     return sorted(kept, key=lambda r: (-PRIORITY_RANK[r.priority], r.raised_us, r.occurrence_id))
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from service.cli.common import EXIT_REFUSED, AsJson, ConfigFile, configured, say, tell
-from service.dead_letters import Letter, letters, send_again, summary
 
 dlq_app = typer.Typer(
     name="dlq",
@@ -36,6 +35,8 @@ def list_letters(
 
     Example: vigil dlq list --reason engine_fault
     """
+    from service.dead_letters import letters, summary
+
     found = asyncio.run(letters(configured(config_file), patient, reason))
     tallies = summary(found)
     if as_json:
@@ -55,6 +56,8 @@ def show(
 
     Example: vigil dlq show 12:4711
     """
+    from service.dead_letters import letters
+
     found = [r for r in asyncio.run(letters(configured(config_file))) if r.place == place]
     if as_json:
         say([letter.shown() for letter in found])
@@ -78,8 +81,10 @@ def replay(
 
     Example: vigil dlq replay bed-7
     """
+    from service.dead_letters import letters, send_again
+
     config = configured(config_file)
-    found: list[Letter] = asyncio.run(letters(config, patient, reason))
+    found = asyncio.run(letters(config, patient, reason))
     if not dry_run:
         asyncio.run(send_again(config, patient, by, found))
     tell(f"{len(found)} records of {patient} {'would be' if dry_run else 'are'} on the log again")
