@@ -75,9 +75,10 @@ def test_bad_rows_are_told_with_their_line_and_the_others_go_in(
     done = vigil.run("events", "import", "e.csv")
     assert done.returncode == 1
     assert "1 new" in done.stdout
-    first, second = done.stderr.splitlines()
+    first, second, waiting = done.stderr.splitlines()
     assert first.startswith("refused: e.csv: line 3: unit: ")
     assert second.startswith("refused: e.csv: line 4: known_time: ")
+    assert waiting.startswith("1 facts wait for a meaning: vigil events quarantine")
     assert len(vigil.json("events", "list", "--patient", "p1")) == 1
     assert vigil.json("events", "list", "--patient", "p2") == []
 
