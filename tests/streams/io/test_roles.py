@@ -16,6 +16,7 @@ from streams.io.store_people import DeviceLink, Encounter
 from streams.io.store_quarantine import QuarantineRecord, Selection
 from streams.io.store_rows import EXTENSION_SQL, ScoreRecord
 from tests.fixtures_database import BASE_US, DAY_US, QUICK, alert, event, feature
+from tests.fixtures_services import wait_until
 from tests.service.feed_kit import Log
 
 pytestmark = pytest.mark.database
@@ -262,6 +263,9 @@ def test_a_login_without_rights_to_roles_owns_everything_and_works(
                 assert len(list(store.known_at(BASE_US + DAY_US))) == 1
                 assert store.drop_before("clinical_events", BASE_US + 900 * DAY_US) == 1
         finally:
+            # Its session's temporary objects vanish a moment after it is closed.
+            asked = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
+            wait_until(lambda: admin.execute(asked, (name,)).fetchone() == (0,), 20, "it left")
             admin.execute(f"REASSIGN OWNED BY {name} TO CURRENT_USER")
             admin.execute(f"DROP OWNED BY {name}")
             admin.execute(f"DROP ROLE {name}")
