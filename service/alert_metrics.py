@@ -60,6 +60,7 @@ class AlertMetrics:
             "vigil_alert_feedback", "What people said of alerts.", ["outcome"], registry=registry
         )
         self._raised_at: dict[str, deque[int]] = {}  # by patient, append times of the last hour
+        self._peak = self._peak_us = self._swept_us = 0
         self._storm = Gauge(
             "vigil_alerts_per_patient_hour_max",
             "Most alerts that one patient had within the hour before the newest.",
@@ -91,13 +92,16 @@ class AlertMetrics:
         """How many alerts the busiest patient had lately; who it is stays inside."""
         times = self._raised_at.setdefault(patient, deque(maxlen=MAX_COUNTED))
         times.append(at_us)
-        self._raised_at = {
-            who: kept for who, kept in self._raised_at.items() if kept[-1] > at_us - HOUR_US
-        }
-        busiest = max(
-            (sum(t > at_us - HOUR_US for t in kept) for kept in self._raised_at.values()), default=0
-        )
-        self._storm.set(busiest)
+        while times[0] <= at_us - HOUR_US:
+            times.popleft()
+        # One look at one patient: an outage raises an alert of everybody at once.
+        if len(times) >= self._peak or at_us >= self._peak_us + HOUR_US:
+            self._peak, self._peak_us = len(times), at_us
+            self._storm.set(len(times))
+        if at_us >= self._swept_us + HOUR_US:
+            self._swept_us = at_us
+            kept = self._raised_at.items()
+            self._raised_at = {who: own for who, own in kept if own[-1] > at_us - HOUR_US}
 
 
 def _first_acknowledgement(said: _Said) -> bool:

@@ -189,3 +189,16 @@ def test_what_people_said_of_alerts_is_counted_by_their_words(metrics: Metrics) 
     assert sample(metrics, 'vigil_alert_feedback_total{outcome="artefact"}') == 1.0
     assert sample(metrics, 'vigil_alert_feedback_total{outcome="other"}') == 1.0
     assert not any("p-secret" in line for line in exposed(metrics))
+
+
+def test_the_busiest_patient_of_the_hour_is_counted_and_forgotten(metrics: Metrics) -> None:
+    hour_us, name = 3600 * 1_000_000, "vigil_alerts_per_patient_hour_max"
+
+    def raise_one(patient: str, at_us: int) -> float:
+        metrics.published([told(replace(raised(subject=patient), recorded_us=at_us))])
+        return sample(metrics, name)
+
+    start_us = 1_750_000_000_000_000
+    assert [raise_one("p1", start_us + n) for n in range(3)] == [1.0, 2.0, 3.0]
+    assert raise_one("p2", start_us + 10) == 3.0
+    assert raise_one("p2", start_us + hour_us + 20) == 1.0
