@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from alerts import alert, lifecycle
+from alerts import alert, identity, lifecycle
 from alerts.alert import (
     AlertEvent,
     AlertRecord,
@@ -132,15 +132,34 @@ def begin(
         Further fields of the record: score, evidence, ...; `held` is what holds its signal back.
     """
     subject, labels = who
-    key = alert.dedup_key(policy.tenant, subject, start.code)
-    demands = policy.priorities[start.priority]
+    record = _first_record(policy, subject, start, moment, fields)
+    record = replace(record, **places(record, labels, policy))
+    record = replace(record, change=change_view(record, start.calm, record))
+    record = replace(record, text=compose(Phase.RAISED, record, start.finding, cause))
+    occurrence = Occurrence(
+        record,
+        start.finding,
+        start.level,
+        calm=start.calm,
+        told=_told(record),
+        latch_due=policy.latches(start.code, start.priority),
+        unacked_since_us=moment.recorded_us,
+    )
+    return occurrence, _event(record, Phase.RAISED, moment)
+
+
+def _first_record(
+    policy: Policy, subject: str, start: Start, moment: Moment, fields: dict[str, Any]
+) -> AlertRecord:
+    """The record of seq 1, before its place and its words are in it."""
+    key = identity.dedup_key(policy.tenant, subject, start.code)
     model = fields.get("model")
-    identity = alert.occurrence_id(
+    name = identity.occurrence_id(
         key, policy.ref.id, start.onset_us, (model and model.digest) or ""
     )
     held: Held = fields.pop("held", Held())
-    record = AlertRecord(
-        occurrence_id=identity,
+    return AlertRecord(
+        occurrence_id=name,
         seq=1,
         state_seq=1,
         dedup_key=key,
@@ -156,25 +175,12 @@ def begin(
         raised_us=moment.event_us,
         recorded_us=moment.recorded_us,
         last_evidence_us=fields.pop("last_evidence_us", start.onset_us),
-        review_due_us=moment.recorded_us + to_us(demands.review_s),
+        review_due_us=moment.recorded_us + to_us(policy.priorities[start.priority].review_s),
         policy=policy.ref,
         text=alert.Text("", ()),
-        links=alert.Links(f"/alerts/{identity}", None),
+        links=alert.Links(f"/alerts/{name}", None),
         **fields,
     )
-    record = replace(record, **places(record, labels, policy))
-    record = replace(record, change=change_view(record, start.calm, record))
-    record = replace(record, text=compose(Phase.RAISED, record, start.finding, cause))
-    occurrence = Occurrence(
-        record,
-        start.finding,
-        start.level,
-        calm=start.calm,
-        told=_told(record),
-        latch_due=policy.latches(start.code, start.priority),
-        unacked_since_us=moment.recorded_us,
-    )
-    return occurrence, _event(record, Phase.RAISED, moment)
 
 
 def change(occ: Occurrence, move: Move, moment: Moment, cause: str = "", **fields: Any) -> Changed:
@@ -219,7 +225,7 @@ def places(record: AlertRecord, labels: Labels, policy: Policy) -> dict[str, Any
     return {
         "encounter": labels.encounter or None,
         "location": where,
-        "group": "|".join(alert.escape(words[label]) for label in policy.group_by),
+        "group": "|".join(identity.escape(words[label]) for label in policy.group_by),
     }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Final, NamedTuple
 
 import typer
 
@@ -11,8 +12,37 @@ from service.cli.alert_options import By, For, Wait, Which, Why, alert_app, now_
 from service.cli.common import EXIT_REFUSED, AsJson, ConfigFile, configured, say, tell, warn
 
 
+class Plain(NamedTuple):
+    """A command about one alert that takes a reason and nothing else."""
+
+    name: str
+    action: str
+    words: str
+    example: str
+
+
+PLAIN: Final = (
+    Plain("unack", "unacknowledge", "Give an alert back.", ""),
+    Plain("reject", "reject", "Refuse an alert: the next tier is asked at once.", "not my ward"),
+    Plain("unsnooze", "unsnooze", "End a snooze.", ""),
+    Plain(
+        "resolve", "resolve", "Close an alert; if its cause goes on, a new one follows.", "treated"
+    ),
+    Plain(
+        "retract",
+        "retract",
+        "Say that an alert was in error: wrong patient, proven artefact.",
+        "wrong patient",
+    ),
+)
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
+    for plain in PLAIN:
+        reason = f' -m "{plain.example}"' if plain.example else ""
+        text = f"{plain.words}\n\nExample: vigil alert {plain.name} 844ea270{reason}"
+        alert_app.command(plain.name, help=text)(_plain(plain.action))
     app.add_typer(alert_app, name="alert", rich_help_panel="Live")
 
 
@@ -80,36 +110,6 @@ def ack(
     return _about(config_file, which, "acknowledge", (by, reason), until_us(lasting), wait_s)
 
 
-@alert_app.command("unack")
-def unack(
-    which: Which,
-    by: By = "",
-    reason: Why = "",
-    wait_s: Wait = 10.0,
-    config_file: ConfigFile = None,
-) -> int:
-    """Give an alert back.
-
-    Example: vigil alert unack 844ea270
-    """
-    return _about(config_file, which, "unacknowledge", (by, reason), 0, wait_s)
-
-
-@alert_app.command("reject")
-def reject(
-    which: Which,
-    by: By = "",
-    reason: Why = "",
-    wait_s: Wait = 10.0,
-    config_file: ConfigFile = None,
-) -> int:
-    """Refuse an alert: the next tier is asked at once.
-
-    Example: vigil alert reject 844ea270 -m "not my ward"
-    """
-    return _about(config_file, which, "reject", (by, reason), 0, wait_s)
-
-
 @alert_app.command("snooze")
 def snooze(
     which: Which,
@@ -124,21 +124,6 @@ def snooze(
     Example: vigil alert snooze 844ea270 --for 10m -m "turning the patient"
     """
     return _about(config_file, which, "snooze", (by, reason), until_us(lasting), wait_s)
-
-
-@alert_app.command("unsnooze")
-def unsnooze(
-    which: Which,
-    by: By = "",
-    reason: Why = "",
-    wait_s: Wait = 10.0,
-    config_file: ConfigFile = None,
-) -> int:
-    """End a snooze.
-
-    Example: vigil alert unsnooze 844ea270
-    """
-    return _about(config_file, which, "unsnooze", (by, reason), 0, wait_s)
 
 
 @alert_app.command("assign")
@@ -173,36 +158,6 @@ def comment(
     return _about(config_file, which, "comment", (by, words), 0, wait_s)
 
 
-@alert_app.command("resolve")
-def resolve(
-    which: Which,
-    by: By = "",
-    reason: Why = "",
-    wait_s: Wait = 10.0,
-    config_file: ConfigFile = None,
-) -> int:
-    """Close an alert; if its cause goes on, a new one follows.
-
-    Example: vigil alert resolve 844ea270 -m "treated"
-    """
-    return _about(config_file, which, "resolve", (by, reason), 0, wait_s)
-
-
-@alert_app.command("retract")
-def retract(
-    which: Which,
-    by: By = "",
-    reason: Why = "",
-    wait_s: Wait = 10.0,
-    config_file: ConfigFile = None,
-) -> int:
-    """Say that an alert was in error: wrong patient, proven artefact.
-
-    Example: vigil alert retract 844ea270 -m "wrong patient"
-    """
-    return _about(config_file, which, "retract", (by, reason), 0, wait_s)
-
-
 @alert_app.command("feedback")
 def feedback(
     which: Which,
@@ -225,6 +180,21 @@ def feedback(
     """
     words = f"{outcome}: {reason}" if reason else outcome
     return _about(config_file, which, "feedback", (by, words), 0, wait_s)
+
+
+def _plain(action: str) -> Callable[..., int]:
+    """Return the command that sends `action` about one alert."""
+
+    def answer(
+        which: Which,
+        by: By = "",
+        reason: Why = "",
+        wait_s: Wait = 10.0,
+        config_file: ConfigFile = None,
+    ) -> int:
+        return _about(config_file, which, action, (by, reason), 0, wait_s)
+
+    return answer
 
 
 def _about(

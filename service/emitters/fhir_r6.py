@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from alerts.alert import AlertEvent, Kind, Resolution, Responsibility
+from alerts.alert import AlertEvent, EvidenceView, Kind, Resolution, Responsibility
 from alerts.outward import outward
 from alerts.text import rfc3339
 from service.emitters.fhir_r4b import subject
@@ -39,16 +39,7 @@ def device_alert(event: AlertEvent, patient_system: str) -> dict[str, Any]:
         "type": "technical" if technical else "physiological",
         "category": [{"coding": [{"system": CATEGORY, "code": str(event.kind)}]}],
         "priority": {"coding": [{"system": PRIORITY, "code": str(event.priority)}]},
-        "code": {
-            "coding": [
-                {
-                    "system": event.condition.system,
-                    "code": event.condition.code,
-                    "display": event.condition.display,
-                }
-            ],
-            "text": event.condition.display,
-        },
+        "code": _condition(event),
         "subject": subject(event, patient_system),
         "presence": state.presence,
         "presencePeriod": period,
@@ -60,16 +51,7 @@ def device_alert(event: AlertEvent, patient_system: str) -> dict[str, Any]:
                 "presence": {"coding": [{"system": PRESENCE, "code": state.signal}]},
             }
         ],
-        "derivedFrom": [
-            {
-                "observation": {
-                    "type": "Observation",
-                    "identifier": {"system": "urn:vigil:evidence", "value": item.id},
-                    "display": f"{item.label} {item.value:g} {item.unit}",
-                }
-            }
-            for item in event.evidence
-        ],
+        "derivedFrom": [_observation(item) for item in event.evidence],
     }
     taken = [action.by for action in event.actions if action.type == "acknowledge"]
     if accepted and taken:
@@ -77,6 +59,24 @@ def device_alert(event: AlertEvent, patient_system: str) -> dict[str, Any]:
     if event.location is not None:
         said["location"] = {"display": f"{event.location.ward} {event.location.bed}"}
     return {name: value for name, value in said.items() if value != []}
+
+
+def _condition(event: AlertEvent) -> dict[str, Any]:
+    """What the alert is about, in code and in words."""
+    about = event.condition
+    coding = {"system": about.system, "code": about.code, "display": about.display}
+    return {"coding": [coding], "text": about.display}
+
+
+def _observation(item: EvidenceView) -> dict[str, Any]:
+    """One input, by reference to where it was read."""
+    return {
+        "observation": {
+            "type": "Observation",
+            "identifier": {"system": "urn:vigil:evidence", "value": item.id},
+            "display": f"{item.label} {item.value:g} {item.unit}",
+        }
+    }
 
 
 def _status(event: AlertEvent) -> str:

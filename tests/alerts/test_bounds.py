@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from alerts.alert import NAMESPACE
 from alerts.commands import MAX_NAME, MAX_WORDS, Refused
+from alerts.identity import NAMESPACE
 from alerts.ledger import MAX_CLOSED
 from alerts.machine import MAX_COMMANDS, AlertMachine
 from alerts.occurrence import MAX_ACTIONS

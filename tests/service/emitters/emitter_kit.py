@@ -22,8 +22,8 @@ from alerts.alert import (
     Phase,
     Resolution,
     Responsibility,
-    dedup_key,
 )
+from alerts.identity import dedup_key
 
 GOLDEN = Path(__file__).resolve().parents[2] / "alerts" / "golden" / "raised_news2_7.json"
 NOW_US = 1_750_000_200_000_000
