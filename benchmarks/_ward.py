@@ -1,0 +1,168 @@
+"""A ward on a real broker: topics of its own, `vigil run` processes, a simulated load, its verdict.
+
+What the scripts of faults, endurance and load share. Workers are processes with a configuration of
+their own; the verdict replays the input log they left and compares.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from psutil import Process
+
+from benchmarks._common import ROOT
+from service.config import Config, load, to_toml
+from service.replay_kafka import collect
+from service.replay_log import LogSource, replay_log
+from service.results import Results
+from streams.io.kafka_admin import create_topics, delete_topics
+from streams.io.kafka_read import lag, read_topic
+from streams.topics import topic_name
+
+DRAIN_S = 240.0
+# As the image and the systemd unit set them.
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
+
+
+@dataclass
+class Ward:
+    """Topics, workers and a load.
+
+    Parameters
+    ----------
+    bootstrap : str
+        The broker.
+    folder : Path
+        For configurations, logs and data of workers.
+    partitions : int
+        Of every topic.
+    settings : mapping
+        Tables of `vigil.toml` beside those of the ward.
+    """
+
+    bootstrap: str
+    folder: Path
+    partitions: int = 8
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    config: Config = field(init=False)
+    workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        prefix = f"ward-{uuid.uuid4().hex[:8]}"
+        create_topics(self.bootstrap, prefix, self.partitions)
+        kafka = {"bootstrap": self.bootstrap, "prefix": prefix, "group": prefix}
+        own: dict[str, dict[str, Any]] = {
+            "kafka": {**kafka, "partitions": self.partitions},
+            "worker": {"http_port": -1},
+        }
+        self._tree = {
+            name: {**own.get(name, {}), **self.settings.get(name, {})}
+            for name in sorted(own.keys() | self.settings.keys())
+        }
+        self._write("vigil", {})
+        self.config = load(self.folder / "vigil.toml", {})
+
+    def topic(self, short: str) -> str:
+        """Full name of a topic of this ward."""
+        return topic_name(short, self.config.kafka.prefix)
+
+    def start(self, name: str, *before: str) -> None:
+        """Start a worker of this name; `before` are words before the command, like `taskset`."""
+        worker = {"instance": name, "data_dir": str(self.folder / name)}
+        self._write(name, worker)
+        self.workers[name] = self.run(["run", "--config", f"{name}.toml"], f"{name}.log", *before)
+
+    def run(self, words: list[str], log: str, *before: str) -> subprocess.Popen[bytes]:
+        """Start `vigil` with these words in the ward's folder."""
+        own = {k: v for k, v in os.environ.items() if not k.startswith("VIGIL_")}
+        own |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        command = [*before, sys.executable, "-m", "service", *words]
+        with (self.folder / log).open("ab") as file:
+            return subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=own | ALLOCATOR,
+                stdout=file,
+                stderr=file,
+                stdin=subprocess.DEVNULL,
+            )
+
+    def play(self, patients: int, seconds: int, *before: str) -> subprocess.Popen[bytes]:
+        """Start the waveforms of so many patients, in real time."""
+        words = ["load", "--patients", str(patients), "--seconds", str(seconds)]
+        return self.run([*words, "--config", "vigil.toml"], "load.log", *before)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a worker a signal; wait for its end where it is one."""
+        self.workers[name].send_signal(number)
+        if number in (signal.SIGKILL, signal.SIGTERM):
+            self.workers[name].wait(20)
+
+    def lag(self) -> int:
+        """Records of the input that the workers have not committed."""
+        return asyncio.run(lag(self.bootstrap, self.config.kafka.group, self.topic("in")))
+
+    def drain(self, longest_s: float = DRAIN_S) -> None:
+        """Wait until the workers have committed everything but ticks, and stop them."""
+        deadline_s = time.monotonic() + longest_s
+        while self.lag() > 4 * self.partitions:
+            if time.monotonic() > deadline_s:
+                raise SystemExit("the workers do not keep up: more CPU, or fewer patients")
+            time.sleep(0.5)
+        for name, worker in self.workers.items():
+            if worker.poll() is None:
+                self.signal(name, signal.SIGTERM)
+
+    def verdict(self) -> tuple[bool, str]:
+        """Whether what was published is the crash-free run over the same log, in words."""
+        live = asyncio.run(collect(self.bootstrap, self.config.kafka.prefix)).results()
+        calm = replay_log(LogSource(self.topic("in")), self.config).results
+        lost = _lost(live, calm)
+        raw = len(asyncio.run(read_topic(self.bootstrap, self.topic("alerts"))))
+        words = (
+            f"{len(calm.alerts)} alert events, {lost} lost or different, "
+            f"{raw - len(live.alerts)} sent again under the same id; "
+            f"{len(calm.scores)} scores, {len(calm.features)} feature rows"
+        )
+        return lost == 0, words
+
+    def close(self) -> None:
+        """Kill what runs, delete the topics."""
+        for worker in self.workers.values():
+            if worker.poll() is None:
+                worker.kill()
+            worker.wait()
+        delete_topics(self.bootstrap, self.config.kafka.prefix)
+
+    def _write(self, name: str, worker: Mapping[str, Any]) -> None:
+        tree = {**self._tree, "worker": {**self._tree["worker"], **worker}}
+        (self.folder / f"{name}.toml").write_text(to_toml(tree), encoding="utf-8")
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds a process has used, all its threads."""
+    times = Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def _lost(live: Results, calm: Results) -> int:
+    """Alert events of the crash-free run that were not published just so, and inventions.
+
+    The last records may not have been processed before the workers were stopped: what the
+    crash-free run says after the newest published event is not counted.
+    """
+    said = {(a.occurrence_id, a.seq): a for a in live.alerts}
+    due = {(a.occurrence_id, a.seq): a for a in calm.alerts}
+    until_us = max((a.recorded_us for a in live.alerts), default=0)
+    missing = [k for k, a in due.items() if said.get(k) != a and a.recorded_us <= until_us]
+    return len(missing) + len(said.keys() - due.keys())
