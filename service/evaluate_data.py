@@ -6,7 +6,6 @@ Not here: reading data sets (`service.datasets`), scoring (`service.evaluate_sco
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from models.evaluation.events import EventSpec
 from models.news2 import News2Inputs, news2
 from service.datasets import cinc2012, cinc2019
-from streams.errors import ConfigError
+from service.datasets.packed import unpacked
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -94,10 +93,10 @@ def of_cinc2019(path: Path) -> Cohort:
         event_h=begins + cinc2019.LABEL_LEAD_H,
         inputs=inputs,
         groups={
-            **_people(inputs["static"], stays.starts),
+            **people_of(inputs["static"], stays.starts),
             "unit": tuple(cinc2019.UNITS[u] for u in stays.unit.tolist()),
         },
-        rules=_rules(inputs["vitals"], inputs["labs"], stays.lengths),
+        rules=rules_of(inputs["vitals"], inputs["labs"], stays.lengths),
         events=EventSpec(),
         utility=True,
     )
@@ -105,12 +104,13 @@ def of_cinc2019(path: Path) -> Cohort:
 
 def of_cinc2012(path: Path) -> Cohort:
     """Stays of 48 h as hourly rows; death in hospital is asked for at the last one only."""
-    stays = cinc2012.read(_holding(path, "set-a"))
+    with unpacked(path, "cinc2012_seta", "set-a") as folder:
+        stays = cinc2012.read(folder)
     inputs = _hourly(stays)
     count, hours = len(stays.ids), cinc2012.HOURS
     judged = np.tile(np.arange(hours) == hours - 1, count)
     lengths = np.full(count, hours)
-    groups = _people(inputs["static"], np.arange(count) * hours)
+    groups = people_of(inputs["static"], np.arange(count) * hours)
     kinds = ("", "coronary", "cardiac surgery", "medical", "surgical")
     unit = np.nan_to_num(stays.static[:, cinc2012.STATIC.index("ICUType")]).astype(int)
     return Cohort(
@@ -125,7 +125,7 @@ def of_cinc2012(path: Path) -> Cohort:
         event_h=np.zeros(0),
         inputs=inputs,
         groups={**groups, "unit": tuple(kinds[k] for k in unit.tolist())},
-        rules=_rules(inputs["vitals"], inputs["labs"], lengths),
+        rules=rules_of(inputs["vitals"], inputs["labs"], lengths),
         events=None,
         utility=False,
     )
@@ -135,7 +135,7 @@ def _spans(stays: cinc2019.Stays, chosen: Ints) -> list[tuple[int, int]]:
     return list(zip(stays.starts[chosen].tolist(), stays.lengths[chosen].tolist(), strict=True))
 
 
-def _people(static: Inputs, starts: Ints) -> dict[str, tuple[str, ...]]:
+def people_of(static: Inputs, starts: Ints) -> dict[str, tuple[str, ...]]:
     """Sex and age band of every patient, from the first row that has them."""
     column = {name: static.value[starts, i] for i, name in enumerate(static.names)}
     sex = column.get("sex", np.full(len(starts), np.nan))
@@ -150,7 +150,7 @@ def _band(age: float) -> str:
     return "" if age != age else next(name for name, below in AGE_BANDS if age < below)
 
 
-def _rules(vitals: Inputs, labs: Inputs, lengths: Ints) -> dict[str, Floats]:
+def rules_of(vitals: Inputs, labs: Inputs, lengths: Ints) -> dict[str, Floats]:
     """NEWS2 at its lower bound, from what was charted lately; consciousness counts as missing."""
     column = {name: vitals.value[:, i] for i, name in enumerate(vitals.names)}
     fio2 = dict(zip(labs.names, labs.value.T, strict=True)).get("fio2")
@@ -238,34 +238,3 @@ def _hourly(stays: cinc2012.Stays) -> dict[str, Inputs]:
     static[:, names.index("sex")] = stays.static[:, cinc2012.STATIC.index("Gender")]
     found["static"] = Inputs(names, np.repeat(static, hours, axis=0), once=True)
     return found
-
-
-def _holding(path: Path, name: str) -> Path:
-    """The folder at or below `path` that has an entry of that name."""
-    if (path / name).is_dir():
-        return path
-    inside = sorted(p.parent for p in path.rglob(name) if p.is_dir()) if path.is_dir() else []
-    if not inside:
-        raise ConfigError(f"no {name} in {path}")
-    return inside[0]
-
-
-READERS: Final[dict[str, Callable[[Path], Cohort]]] = {
-    "cinc2019": of_cinc2019,
-    "cinc2012": of_cinc2012,
-}
-
-
-def cohort_of(text: str) -> Cohort:
-    """Cohort of `DATASET:PATH`.
-
-    Raises
-    ------
-    ConfigError
-        If the data set is not known or not there.
-    """
-    name, colon, place = text.partition(":")
-    if not colon or name not in READERS:
-        known = ", ".join(f"{name}:PATH" for name in READERS)
-        raise ConfigError(f"--data {text}: expected one of {known}")
-    return READERS[name](Path(place))

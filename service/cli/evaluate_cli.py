@@ -83,7 +83,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
 def _model(name: str, data: str, wanted: Any) -> dict[str, Any]:
     from service.evaluate import evaluate as run
     from service.evaluate import open_artifact
-    from service.evaluate_data import cohort_of
+    from service.evaluate_readers import cohort_of
 
     found = open_artifact(name)
     cohort = cohort_of(data)

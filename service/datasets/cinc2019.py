@@ -10,15 +10,15 @@ Data: CC BY 4.0, doi:10.13026/v64v-d857; Reyna et al. 2020, Crit Care Med 48:210
 
 from __future__ import annotations
 
-import io
-import tarfile
-from pathlib import Path, PurePath
+import zipfile
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.concepts import Concept, find
+from service.datasets.packed import packed_in, unpacked
 from streams.errors import ConfigError
 
 Floats32 = NDArray[np.float32]
@@ -26,6 +26,8 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 ANY: Final = "set*.npz"
+ARCHIVE: Final = "cinc2019_setA"
+LABEL: Final = "SepsisLabel"
 LICENCE: Final = "CC BY 4.0"
 CITATION: Final = "PhysioNet/CinC Challenge 2019 set A, doi:10.13026/v64v-d857"
 LABEL_LEAD_H: Final = 6.0
@@ -112,56 +114,95 @@ def features(modality: str) -> tuple[Concept, ...]:
 
 
 def load(path: Path) -> Stays:
-    """Read the set.
+    """Read the set, or another one of the same form.
 
     Parameters
     ----------
     path : Path
-        The npz, a folder that holds it at any depth, or the packed archive.
+        An npz of any name, a folder that holds one or the published `.psv` files at any depth, the
+        packed archive, or a folder that holds that. Of several npz in a folder a `set*.npz` is
+        meant.
 
     Raises
     ------
     ConfigError
-        If it is not there, or has other columns.
+        If it is not there, or it has other columns.
     """
-    with np.load(_open(path), allow_pickle=False) as packed:
-        names = [str(name) for name in packed["columns"]]
-        values, lengths, ids = packed["values"], packed["lengths"], packed["ids"]
+    values, lengths, ids, names = _read(path)
     column = {name: values[i] for i, name in enumerate(names)}
     wanted = [name for table in MODALITIES.values() for name in table]
-    if missing := [name for name in (*wanted, "SepsisLabel", "Unit1") if name not in column]:
+    if missing := [name for name in (*wanted, LABEL) if name not in column]:
         raise ConfigError(f"{path}: columns are missing: {', '.join(missing)}")
     lengths = lengths.astype(np.int64)
+    if len(ids) != len(lengths) or (lengths < 1).any() or lengths.sum() != values.shape[1]:
+        raise ConfigError(f"{path}: lengths, ids and hours do not belong together")
     first = np.cumsum(lengths) - lengths
-    unit = np.select([column["Unit1"][first] == 1, column["Unit2"][first] == 1], [1, 2], 0)
+    none = np.zeros(len(lengths), bool)
+    places = [column[name][first] == 1 if name in column else none for name in ("Unit1", "Unit2")]
+    row = np.arange(values.shape[1]) - np.repeat(first, lengths)
     return Stays(
         tuple(str(i) for i in ids),
         lengths,
         {name: _columns(name, table, column) for name, table in MODALITIES.items()},
-        column["SepsisLabel"] > 0,
-        unit.astype(np.int64),
-        column["ICULOS"].astype(np.int64),
+        column[LABEL] > 0,
+        np.select(places, [1, 2], 0).astype(np.int64),
+        column["ICULOS"].astype(np.int64) if "ICULOS" in column else row + 1,
     )
 
 
-def _open(path: Path) -> Path | io.BytesIO:
-    """The npz as something NumPy opens."""
-    if path.is_dir():
-        inside = sorted(path.rglob(ANY))
-        if not inside:
-            raise ConfigError(f"no {ANY} in {path}")
-        return inside[0]
-    if not path.is_file():
+Table = tuple[Floats32, Ints, list[str], list[str]]  # [columns, N], [P], stays, columns
+
+
+def _read(path: Path) -> Table:
+    """Values, lengths, stays and columns of whichever form is there."""
+    if path.is_file() and path.suffix == ".npz":
+        return _npz(path)
+    if not path.exists():
         raise ConfigError(f"no CinC 2019 data: {path} is absent (set VIGIL_DATA)")
-    if path.suffix == ".npz":
-        return path
-    with tarfile.open(path) as packed:
-        for member in packed:
-            if PurePath(member.name).match(ANY):
-                stream = packed.extractfile(member)
-                assert stream is not None
-                return io.BytesIO(stream.read())
-    raise ConfigError(f"no {ANY} in {path}")
+    if path.is_dir():
+        inside = sorted(path.rglob("*.npz"))
+        inside = [p for p in inside if p.match(ANY)] or inside
+        if len(inside) > 1:
+            names = ", ".join(str(p.relative_to(path)) for p in inside)
+            raise ConfigError(f"{path} holds {names}: name one of them")
+        if inside:
+            return _npz(inside[0])
+        if stays := sorted(path.rglob("*.psv")):
+            return _psv(stays)
+    packed = packed_in(path, ARCHIVE)
+    if packed is None:
+        raise ConfigError(f"no {ANY} or other npz, .psv or {ARCHIVE} archive in {path}")
+    with unpacked(packed, ARCHIVE, "*.npz") as folder:
+        return _read(folder)
+
+
+def _npz(path: Path) -> Table:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as packed:
+            names = [str(name) for name in packed["columns"]]
+            ids = [str(i) for i in packed["ids"]]
+            return packed["values"], packed["lengths"], ids, names
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"{path}: not a set in NumPy's form: {error}") from error
+
+
+def _psv(stays: list[Path]) -> Table:
+    """The published form: a file of hours a stay, columns divided by `|`."""
+    parts: list[Floats32] = []
+    names: list[str] = []
+    for path in stays:
+        try:
+            with path.open(encoding="utf-8") as lines:
+                own = lines.readline().strip().split("|")
+                table = np.loadtxt(lines, delimiter="|", ndmin=2, dtype=np.float32)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: cannot be read as a stay") from error
+        names = names or own
+        if own != names or table.shape[1] != len(names):
+            raise ConfigError(f"{path}: other columns than {stays[0].name}")
+        parts.append(table)
+    lengths = np.array([len(table) for table in parts], np.int64)
+    return np.concatenate(parts).T, lengths, [path.stem for path in stays], names
 
 
 def _columns(modality: str, table: dict[str, str], column: dict[str, Floats32]) -> Floats32:

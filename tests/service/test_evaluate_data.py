@@ -12,7 +12,7 @@ import pytest
 from models.weights import files_of
 from service.__main__ import run
 from service.datasets.cinc2019 import LABS, STATIC, VITALS
-from service.evaluate_data import cohort_of
+from service.evaluate_readers import cohort_of
 from streams.errors import ConfigError
 from tests.models.contract import model_kit as kit
 
