@@ -6,6 +6,7 @@ codes is judged on them. Not here: reading files (`service.datasets`), what a co
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -176,7 +177,7 @@ def _episodes(glucose: t1d_uom.Stream) -> Ints:
     return lows[apart > t1d_uom.HELD_MIN * t1d_uom.MINUTE_US]
 
 
-READERS: Final = {
+READERS: Final[dict[str, Callable[[Path], Cohort]]] = {
     "yaib_eicu": of_yaib,
     "yaib_eicu_aki": partial(of_yaib, task="aki"),
     "yaib_eicu_mortality24": partial(of_yaib, task="mortality24"),

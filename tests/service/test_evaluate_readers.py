@@ -5,6 +5,7 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from tests.service.test_evaluate_data import COLUMNS, write_2019
 
 def same(one: Stays, other: Stays) -> bool:
     """Whether everything but the names of the stays is the same."""
-    arrays = [(one.value[name], other.value[name]) for name in one.value]
+    arrays: list[tuple[Any, Any]] = [(one.value[name], other.value[name]) for name in one.value]
     arrays += [(one.label, other.label), (one.lengths, other.lengths), (one.unit, other.unit)]
     return all(np.array_equal(a, b, equal_nan=True) for a, b in arrays)
 
