@@ -66,7 +66,6 @@ class EventOp(NamedTuple):
 
     cause: Cause
     fact: Fact
-    append_us: int
 
 
 class TickOp(NamedTuple):
@@ -202,7 +201,7 @@ class Patient:
         """Queue a clinical event that the engine has checked."""
         self._see(append_us)
         self.dirty = True
-        self.ops.append(EventOp(Cause(index, self.clock_us), fact, append_us))
+        self.ops.append(EventOp(Cause(index, self.clock_us), fact))
 
     def on_command(self, index: int, command: AlertCommand, append_us: int) -> None:
         """Queue a person's command."""
@@ -254,8 +253,7 @@ class Patient:
         self._emit(index, [])
         cause = Cause(index, self.clock_us)
         self._notice_silence(cause)
-        # What is queued may yet raise something, and facts may change recent scores.
-        if self.ops or self.recent.news_us or self.machine.records():
+        if self.ops or self.machine.records():  # what is queued may yet raise something
             self.ops.append(TickOp(cause, now_us))
 
     def _notice_silence(self, cause: Cause) -> None:

@@ -1,10 +1,11 @@
-"""Windows scored lately, and when news came: what a late or corrected fact can still score again.
+"""Windows scored lately: what a late or corrected fact can still score again.
 
 A fact known after a window's decision never changes that decision; it may give the window another
-score, of the next revision, decided at the Tick that follows the fact. Only Ticks do, because chunk
-sizes and the order of arrival move everything else. Not here: scoring (`service.again`).
+score, of the next revision, decided together with the next window and heard just before it. Only
+planned decisions do this: ticks and chunks fall between them as data were cut, they do not. Not
+here: scoring (`service.again`).
 
-Invariant: at most `MOST_ROWS` windows and `MOST_TICKS` times, whatever arrives.
+Invariant: at most `MOST_ROWS` windows, whatever arrives.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from models.score import Scorer, StatefulScorer
 from streams.windows import Window
 
 MOST_ROWS: Final = 7  # a minute of windows
-MOST_TICKS: Final = 16
 
 
 class Kept(NamedTuple):
@@ -41,41 +41,38 @@ class Kept(NamedTuple):
 class Recent:
     """What of a patient can be scored again; `patience_us` is how late a fact may come for it."""
 
-    __slots__ = ("news_us", "patience_us", "rows", "ticks")
+    __slots__ = ("news_us", "patience_us", "rows")
 
     def __init__(self, patience_us: int) -> None:
         self.patience_us = patience_us
-        self.news_us = 0  # append time of the newest fact since the last Tick; 0 = none
+        self.news_us = 0  # latest time from which any fact of the log is known
         self.rows: list[Kept] = []
-        self.ticks: list[int] = []  # Ticks that followed a fact, ascending
 
     def keep(
         self, batch: FeatureBatch, row: int, columns: NDArray[np.int16], *, pages: bool
-    ) -> Kept:
-        """Keep these columns of a window that was just scored; returns it."""
+    ) -> None:
+        """Keep these columns of a window that was just scored."""
+        if not self.patience_us:
+            return
         window = batch.windows[row]
         parts = (part[row, columns] for part in batch[1:])
         kept = Kept(window, window.known_us, pages, columns, *parts)
-        if self.patience_us:
-            oldest_us = kept.decided_us - self.patience_us
-            rows = [row for row in self.rows if row.decided_us >= oldest_us]
-            self.rows = [*rows, kept][-MOST_ROWS:]
-        return kept
+        oldest_us = kept.decided_us - self.patience_us
+        rows = [row for row in self.rows if row.decided_us >= oldest_us]
+        self.rows = [*rows, kept][-MOST_ROWS:]
 
-    def hear(self, tick_us: int) -> tuple[int, list[Kept]]:
-        """Take a Tick that follows a fact: what is known from then, windows to score again."""
-        now_us = max(tick_us, self.news_us)  # a Tick may lag behind what is on the log
-        self.news_us = 0
-        oldest_us = now_us - self.patience_us
-        ticks = [t for t in self.ticks if oldest_us - self.patience_us < t < now_us]
-        self.ticks = [*ticks, now_us][-MOST_TICKS:]
-        rows = [r for r in self.rows if r.decided_us >= oldest_us and r.window.known_us < now_us]
-        return now_us, rows
+    def hear(self, known_us: int) -> list[Kept]:
+        """Windows to look at again when the next one is decided at `known_us`, oldest first.
 
-    def missed(self, kept: Kept) -> list[int]:
-        """Ticks that would have scored a window again, had it been scored when it was planned."""
-        first_us = kept.window.known_us
-        return [t for t in self.ticks if first_us < t <= kept.decided_us + self.patience_us]
+        Those decided at most the patience before, and before some fact was known. What is on the
+        log by now but known only later stays out: the facts themselves say so.
+        """
+        oldest_us, before_us = known_us - self.patience_us, min(known_us, self.news_us)
+        return [
+            row
+            for row in self.rows
+            if row.decided_us >= oldest_us and row.window.known_us < before_us
+        ]
 
     def replace(self, old: Kept, new: Kept) -> None:
         """Put the last revision in the place of the one before."""
@@ -83,14 +80,13 @@ class Recent:
 
     def to_state(self) -> list[Any]:
         """Everything, as values MessagePack can hold."""
-        return [self.news_us, self.ticks, [_packed(row) for row in self.rows]]
+        return [self.news_us, [_packed(row) for row in self.rows]]
 
     @classmethod
     def from_state(cls, state: list[Any], patience_us: int) -> Recent:
         """What `to_state` left."""
         recent = cls(patience_us)
-        recent.news_us, ticks, rows = state
-        recent.ticks = list(ticks)
+        recent.news_us, rows = state
         recent.rows = [_unpacked(row) for row in rows]
         return recent
 

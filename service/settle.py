@@ -180,11 +180,8 @@ def _run_to_window(own: _Own, out: Settled) -> WindowOp | None:
     while patient.ops:
         op = patient.ops.popleft()
         if isinstance(op, WindowOp):
+            own.again.extend(_news(patient, op))
             return op
-        if isinstance(op, TickOp) and (cases := _news(patient, op)):
-            own.again.extend(cases)
-            patient.ops.appendleft(op)  # its timers run after the corrections
-            return None
         if not isinstance(op, SegmentOp):
             _tell(patient, op, _events(patient, op, out), own.partition, out)
         elif op.segment.signal not in AXES:
@@ -194,13 +191,10 @@ def _run_to_window(own: _Own, out: Settled) -> WindowOp | None:
     return None
 
 
-def _news(patient: Patient, op: TickOp) -> list[Again]:
-    """Windows that facts since the last Tick may change."""
-    if not patient.recent.news_us:
-        return []
-    patient.dirty = True
-    now_us, rows = patient.recent.hear(op.now_us)
-    return [Again(patient, op.cause, row, now_us) for row in rows]
+def _news(patient: Patient, op: WindowOp) -> list[Again]:
+    """Windows before this one that facts known by its decision may change."""
+    now_us = op.windows[0].known_us
+    return [Again(patient, op.cause, row, now_us) for row in patient.recent.hear(now_us)]
 
 
 def _events(patient: Patient, op: Op, out: Settled) -> Sequence[AlertEvent]:
@@ -209,7 +203,7 @@ def _events(patient: Patient, op: Op, out: Settled) -> Sequence[AlertEvent]:
     match op:
         case EventOp():
             patient.asof.add(op.fact)
-            patient.recent.news_us = max(patient.recent.news_us, op.append_us)
+            patient.recent.news_us = max(patient.recent.news_us, op.fact.known_us)
         case TickOp():
             return machine.on_tick(op.now_us)
         case SignalOp(cause, signal, device_id, 0):
@@ -276,10 +270,7 @@ def _windows(
     for i, ((patient, op), own) in enumerate(zip(chosen, scores, strict=True)):
         _judge(patient, op, own, (partition[patient.patient_id], op.pages), out)
         _watch(patient, op, words[i], partition[patient.patient_id], out)
-        kept = patient.recent.keep(taken, i, columns, pages=op.pages)
-        for now_us in patient.recent.missed(kept):
-            _revise([Again(patient, op.cause, kept, now_us)], judges, partition, out)
-            kept = patient.recent.rows[-1]
+        patient.recent.keep(taken, i, columns, pages=op.pages)
     for patient, op in due:
         patient.memory.rings.prune(op.windows[0].end_us - LONGEST_US)
 

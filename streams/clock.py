@@ -39,7 +39,7 @@ class TimingSpec(NamedTuple):
     lag_s: float = 180.0  # a device this far behind append time holds nobody back
     backfill_s: float = 600.0  # windows decided later than this page nobody
     wait_s: float = 30.0  # data may come this late without moving the decision time
-    revise_s: float = 0.0  # a fact that comes this late after a decision scores it again; 0: none
+    revise_s: float = 30.0  # a fact that comes this late after a decision scores it again; 0: none
 
     def checked(self) -> TimingSpec:
         """Raise `ConfigError` on a value that cannot work; returns self."""

@@ -19,6 +19,7 @@ from streams.records import (
 from tests.service.engine_kit import (
     PARTITIONS,
     command,
+    corrected,
     event,
     log_of,
     patient,
@@ -39,6 +40,7 @@ def ward(seconds: float = 300.0) -> list[list[Timed]]:
         event("sick", "temp", 39.4, "Cel", 30, 120),  # known at the very second of a decision
         event("sick", "temp", 36.6, "Cel", 200, 282),
     ]
+    sick += [corrected(sick[-3], 125.0, 141.5), corrected(sick[-3], 86.0, 158, version=3)]
     lost = patient("lost", seconds, rate_bpm=60, spans_s=((3.3, 140.0), (230.0, seconds)))
     lost += [event("lost", "oxygen", 1.0, "", 10, 15), status("lost", "worn", 1.0)]
     late = patient("late", seconds, rate_bpm=75, spans_s=((155.0, 170.0), (285.0, seconds)))

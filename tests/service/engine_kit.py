@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, cycle, islice
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -256,6 +257,17 @@ def event(
         name, 1, "final", patient_id, code, value, unit, "", event_us, known_us, "lab"
     )
     return known_us, made
+
+
+def corrected(
+    first: tuple[int, object], value: float | None, at_s: float, version: int = 2
+) -> tuple[int, ClinicalEvent]:
+    """A correction known at seconds after the start, with its append time; None cancels."""
+    at_us = START_US + round(at_s * S)
+    status = "cancelled" if value is None else "corrected"
+    assert isinstance(first[1], ClinicalEvent)
+    changes = {"value": value, "version": version, "status": status, "known_time_us": at_us}
+    return at_us, msgspec.structs.replace(first[1], **changes)
 
 
 def command(

@@ -89,7 +89,7 @@ def history(facts: Sequence[Timed], spo2: float = 97.0) -> list[LogRecord]:
 
 def probed() -> Engine:
     """An engine whose only scorer is the probe."""
-    return Engine(load_policy(""), Judges((Probe(),)), TimingSpec(revise_s=30.0), PARTITIONS)
+    return Engine(load_policy(""), Judges((Probe(),)), TimingSpec(), PARTITIONS)
 
 
 def said(log: Sequence[LogRecord], batch: int = 1 << 30) -> list[Output]:

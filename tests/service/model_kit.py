@@ -12,7 +12,7 @@ from models.linear import build
 from models.spec import FeatureSpec, ModalitySpec, ModelSpec, OperatingPoint
 from models.weights import files_of
 from service.artifacts import write_artifact
-from service.config import Config, KafkaConfig, ModelConfig, TimingConfig
+from service.config import Config, KafkaConfig, ModelConfig
 from tests.service.engine_kit import PARTITIONS
 
 NAME = "risk"
@@ -65,5 +65,4 @@ def config(*folders: Path, policy: str = "", partitions: int = PARTITIONS) -> Co
         kafka=KafkaConfig(partitions=partitions),
         models=tuple(ModelConfig(NAME, str(folder)) for folder in folders),
         policy=policy,
-        timing=TimingConfig(revise_s=30.0),
     )
