@@ -12,7 +12,7 @@ import msgspec
 
 from alerts.alert import Priority
 
-FIELDS = ("lower", "value", "upper", "input")
+FIELDS = ("lower", "value", "upper", "disagreement", "input")
 TECHNICAL = (
     "no_data",
     "lead_off",
@@ -100,7 +100,7 @@ class ConditionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def field(self) -> str:
-        """What of the score is read: lower, value, upper, or one input."""
+        """What of the score is read: lower, value, upper, disagreement, or one input."""
         return self.source.partition(".")[2]
 
 

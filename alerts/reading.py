@@ -35,8 +35,10 @@ def value_of(score: Score, spec: ConditionSpec) -> float | None:
         item = input_of(score, spec)
         usable = item is not None and _usable(item, spec)
         return round(float(item.value), DECIMALS) if item is not None and usable else None
-    value: float | None = None if score.value is None else getattr(score, spec.field)
-    return None if value is None or value != value else round(float(value), DECIMALS)
+    value = None if score.value is None else getattr(score, spec.field)
+    if value is None or value is msgspec.UNSET or value != value:
+        return None  # not every score of a model compares its modalities
+    return round(float(value), DECIMALS)
 
 
 def input_of(score: Score, spec: ConditionSpec) -> Evidence | None:

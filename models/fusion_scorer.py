@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.align import AlignedBatch
+from models.doubt import Doubt
 from models.inputs import VALUE, Feed, Rows
 from models.runtime import Floats, Said, Step
 from models.score import Score, Word
@@ -51,6 +52,16 @@ class Opened(NamedTuple):
     spec: ModelSpec
     step: Step
     tell: Callable[[str], None] = lambda words: None  # of faults, for a log
+
+
+class _Looked(NamedTuple):
+    """What was found by asking a model again about a row."""
+
+    points: Floats | None  # [D] what each input added; None: not asked
+    bits: float  # disagreement of the modalities; NaN: not asked
+
+
+_UNLOOKED: Final = _Looked(None, math.nan)
 
 
 class FusionScorer:
@@ -82,6 +93,7 @@ class FusionScorer:
         points = [p.threshold for p in opened.spec.operating]
         self._near = _NEAR * min(points) if points else 0.5
         self._halfwidth = opened.spec.calibration.halfwidth_logit
+        self._doubt = Doubt.of(opened.spec)
 
     def words(self, batch: AlignedBatch) -> list[Word]:
         """One `Word` per row, in order; a patient may occur many times."""
@@ -121,9 +133,9 @@ class FusionScorer:
         if not wave:
             return
         said, before = self._said(wave, rows, windows)
-        points = self._points(wave, said, before, rows, windows)
+        looked = self._looked(wave, said, before, rows, windows)
         for place, i in enumerate(wave):
-            words[i] = self._word(i, _row(said, place), rows, windows[i], points.get(place))
+            words[i] = self._word(i, _row(said, place), rows, windows[i], looked[place])
 
     def _said(self, wave: list[int], rows: Rows, windows: Sequence[Window]) -> tuple[Said, Floats]:
         """Run the model on rows of different patients, take in those on the grid.
@@ -177,8 +189,8 @@ class FusionScorer:
         found = self._corrected(i, rows, windows[i])
         if found is None:
             return self._word(i, None, rows, windows[i])
-        points = self._points([i], *found, rows, windows)
-        return self._word(i, found[0], rows, windows[i], points.get(0))
+        looked = self._looked([i], *found, rows, windows)
+        return self._word(i, found[0], rows, windows[i], looked[0])
 
     def _corrected(self, i: int, rows: Rows, window: Window) -> tuple[Said, Floats] | None:
         """Score a row that state has gone past; take it and what came after it in again.
@@ -206,6 +218,24 @@ class FusionScorer:
             where = np.array([slot], np.intp)
             self.slab.take_in(where, np.array([end_us]), row.reshape(1, -1), after)
 
+    def _looked(
+        self, wave: list[int], said: Said, before: Floats, rows: Rows, windows: Sequence[Window]
+    ) -> list[_Looked]:
+        """What is looked at closer, per row: what inputs added, and how modalities disagree.
+
+        Modalities are compared where the score is near alerting, and once a cadence.
+        """
+        points = self._points(wave, said, before, rows, windows)
+        bits = np.full(len(wave), np.nan)
+        if self._doubt.compares:
+            close = said.prob[:, 0] >= self._near
+            at = np.flatnonzero(close | [self._on_grid(windows[i]) for i in wave])
+            own = [wave[place] for place in at]
+            times = clock(np.array([windows[i].end_us for i in own], np.int64))
+            part = Said(*(each[at] for each in said))
+            bits[at] = self._doubt.bits(before[at], rows.packed[own], times, part, self._step)
+        return [_Looked(points.get(place), float(bits[place])) for place in range(len(wave))]
+
     def _points(
         self, wave: list[int], said: Said, before: Floats, rows: Rows, windows: Sequence[Window]
     ) -> dict[int, Floats]:
@@ -228,7 +258,7 @@ class FusionScorer:
         return found
 
     def _word(
-        self, i: int, one: Said | None, rows: Rows, window: Window, points: Floats | None = None
+        self, i: int, one: Said | None, rows: Rows, window: Window, looked: _Looked = _UNLOOKED
     ) -> Word:
         """What is published of one row; `one` holds that row alone, None if it is too old."""
         if one is None:
@@ -242,7 +272,9 @@ class FusionScorer:
         value = round(float(one.prob[0, 0]), _DECIMALS) if told else None
         lower, upper = self._bounds(one, value)
         share = np.round(one.share[0].astype(np.float64), _DECIMALS) + 0.0
-        no_points = np.zeros(rows.member.shape[1], np.float32)
+        points = looked.points
+        if points is None:
+            points = np.zeros(rows.member.shape[1], np.float32)
         score = Score(
             patient_id=window.patient_id,
             scorer=self.name,
@@ -261,12 +293,24 @@ class FusionScorer:
             present=dict(zip(names, there.tolist(), strict=True)),
             completeness=round(float((rows.member[i] >= 0).mean()), _DECIMALS),
             news2=None,
-            evidence=self.feed.evidence(
-                rows, i, window.end_us, no_points if points is None else points
-            ),
+            evidence=self.feed.evidence(rows, i, window.end_us, points),
             cold=cold,
+            **self._doubts(value, looked.bits),
         )
         return Word(score, "" if finite or window.revision else NO_VALUE)
+
+    def _doubts(self, value: float | None, bits: float) -> dict[str, Any]:
+        """Outcomes not ruled out, and whether modalities contradict; nothing that is not known."""
+        if value is None:
+            return {}
+        found: dict[str, Any] = {}
+        outcomes = self._doubt.outcomes(value)
+        if outcomes is not None:
+            found |= {"outcomes": outcomes, "abstains": len(outcomes) != 1}
+        if math.isfinite(bits):
+            over = bits > self._doubt.disagree_above
+            found |= {"disagreement": round(bits, _DECIMALS) + 0.0, "contradicts": over}
+        return found
 
     def _bounds(self, one: Said, value: float | None) -> tuple[float | None, float | None]:
         """Interval of the probability: conformal, else from the spread, else none."""

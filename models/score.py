@@ -70,6 +70,12 @@ class Score(msgspec.Struct, frozen=True, gc=False):
     news2: RuleScore | None
     evidence: tuple[Evidence, ...]
     cold: bool | UnsetType = UNSET  # of models with state: not yet warmed up on this patient
+    # Outcomes that a calibrated model does not rule out at its coverage, of "no_event", "event";
+    # both or none is an abstention.
+    outcomes: tuple[str, ...] | UnsetType = UNSET
+    abstains: bool | UnsetType = UNSET
+    disagreement: float | UnsetType = UNSET  # bits between the words of the modalities alone
+    contradicts: bool | UnsetType = UNSET  # by more than all but a few development patients' hours
 
 
 class Word(NamedTuple):

@@ -55,11 +55,14 @@ class Conformal(msgspec.Struct, frozen=True):
         -------
         Sets
         """
+        return self.sets_of(sigmoid(logit), stratum)
+
+    def sets_of(self, p: Floats, stratum: Rows | None = None) -> Sets:
+        """As `sets`, of probabilities."""
         table = np.array(self.quantile)
-        which = np.zeros(len(logit), np.int64) if stratum is None else stratum
+        which = np.zeros(len(p), np.int64) if stratum is None else stratum
         known = (which >= 0) & (which < len(table))
         limit = np.where(known[:, None], table[np.where(known, which, 0)], table.max(axis=0))
-        p = sigmoid(logit)
         unscored = np.isnan(p)
         return Sets((p <= limit[:, 0]) | unscored, (1.0 - p <= limit[:, 1]) | unscored)
 
