@@ -27,6 +27,7 @@ from alerts.technical import (
     WORN,
     Loss,
     Technical,
+    clock_fault,
     device_loss,
     device_moment,
     fault_loss,
@@ -311,6 +312,14 @@ class AlertMachine:
             return self._settled(self._technical.lose(loss, moment), now_us)
         words = f"{name} gives scores again"
         return self._settled(self._technical.regain(loss.code, loss.source, moment, words), now_us)
+
+    def on_clock(self, device_id: str, ahead_us: int, now_us: int) -> Events:
+        """Report by how much a device's clock is wrong; 0: it is right again."""
+        loss, moment = clock_fault(device_id, ahead_us, now_us), device_moment(now_us)
+        if ahead_us:
+            return self._settled(self._technical.lose(loss, moment), now_us)
+        words = f"The clock of {device_id} is right again"
+        return self._settled(self._technical.regain(loss.code, device_id, moment, words), now_us)
 
     def _lose(self, loss: Loss, now_us: int) -> Events:
         """Raise a technical condition, then mark stale what rests on what was lost."""

@@ -20,6 +20,8 @@ TECHNICAL = (
     "model_lost",
     "delivery_lost",
     "device_fleet_outage",
+    "device_clock",
+    "degraded",
 )
 LABELS = ("subject", "ward", "kind", "condition", "modality")
 

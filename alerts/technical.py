@@ -20,6 +20,7 @@ NO_DATA: Final = "no_data"
 LEAD_OFF: Final = "lead_off"
 MONITORING_LOST: Final = "monitoring_lost"
 MODEL_LOST: Final = "model_lost"
+DEVICE_CLOCK: Final = "device_clock"
 LOOSE: Final = {"lead_off": "is off the skin", "not_worn": "is not worn"}
 SWITCHED_OFF: Final = ("off", "unlinked")
 WORN: Final = "worn"
@@ -162,6 +163,22 @@ def model_loss(name: str, why: str, since_us: int) -> Loss:
     """
     finding = f"No score of {name} since {clock(since_us)}: {why}; the rules watch on"
     return Loss(MODEL_LOST, f"{MODEL_LOST}:{name}", name, since_us, finding, "", takes=False)
+
+
+def clock_fault(device_id: str, ahead_us: int, since_us: int) -> Loss:
+    """Return the finding that a device's clock is wrong; its data are placed right all the same.
+
+    Examples
+    --------
+    >>> clock_fault("chest-1", -3_600_000_000, 0).finding
+    'The clock of chest-1 is 3600 s behind since 1970-01-01 00:00:00 UTC; its data are placed right'
+    """
+    where = "ahead" if ahead_us > 0 else "behind"
+    finding = (
+        f"The clock of {device_id} is {round(abs(ahead_us) / 1e6)} s {where} since "
+        f"{clock(since_us)}; its data are placed right"
+    )
+    return Loss(DEVICE_CLOCK, DEVICE_CLOCK, device_id, since_us, finding, "", takes=False)
 
 
 def told_loss(code: str, service: str, since_us: int, words: str) -> Loss:

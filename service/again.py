@@ -18,7 +18,8 @@ from features.asof import AsOf, FactsAt, facts_at
 from features.catalog import CATALOG, FeatureReason
 from features.intervals import Ints
 from models.score import Score, Scorer, StatefulScorer
-from service.patient import Cause, Patient
+from service.ops import Cause
+from service.patient import Patient
 from service.recent import Kept
 
 

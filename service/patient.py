@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -16,15 +15,28 @@ from alerts.machine import AlertMachine
 from features.asof import AsOf
 from features.facts import Fact
 from features.memory import Memory
+from service.ops import (
+    Cause,
+    ClockOp,
+    CommandOp,
+    EventOp,
+    FaultOp,
+    Op,
+    SegmentOp,
+    SignalOp,
+    StatusOp,
+    TickOp,
+    WindowOp,
+)
 from service.recent import Recent
 from streams.clock import TimingSpec
 from streams.device import Arrival, Device
+from streams.device_clock import JUMP_US
 from streams.records import AlertCommand, Chunk, DeviceStatus, Reason
 from streams.segments import Segment
 from streams.windows import (
     HOP_US,
     LONGEST_US,
-    Window,
     decision_us,
     first_end,
     windows_ending,
@@ -37,75 +49,6 @@ WORN = "worn"
 # A wristband finds intervals only in quiet minutes: missing ones are no fault while the device
 # sends anything else.
 SPORADIC = frozenset({"rr_interval"})
-
-
-class Cause(NamedTuple):
-    """The record behind an operation: its place in this `feed`, and the patient's clock then."""
-
-    at: int  # index of the record
-    clock_us: int
-
-
-class SegmentOp(NamedTuple):
-    """Analyse a segment and keep its primitives."""
-
-    cause: Cause
-    segment: Segment
-
-
-class WindowOp(NamedTuple):
-    """Compute, score and judge the windows that end here."""
-
-    cause: Cause
-    windows: tuple[Window, ...]
-    pages: bool  # False for backfill: it is computed, and wakes nobody
-
-
-class EventOp(NamedTuple):
-    """Take in a clinical event."""
-
-    cause: Cause
-    fact: Fact
-
-
-class TickOp(NamedTuple):
-    """Let timers run."""
-
-    cause: Cause
-    now_us: int
-
-
-class SignalOp(NamedTuple):
-    """A signal went silent, or came back (`since_us` 0)."""
-
-    cause: Cause
-    signal: str
-    device_id: str
-    since_us: int
-
-
-class FaultOp(NamedTuple):
-    """The patient is taken out, or back in (`reason` empty)."""
-
-    cause: Cause
-    reason: str
-
-
-class StatusOp(NamedTuple):
-    """What a device says of itself."""
-
-    cause: Cause
-    status: DeviceStatus
-
-
-class CommandOp(NamedTuple):
-    """What a person asks."""
-
-    cause: Cause
-    command: AlertCommand
-
-
-Op = SegmentOp | WindowOp | EventOp | TickOp | SignalOp | FaultOp | StatusOp | CommandOp
 
 
 class SignalLife(msgspec.Struct, array_like=True):
@@ -173,6 +116,10 @@ class Patient:
             faults += done.faults
             duplicates += done.duplicates
             segments += done.segments
+            if done.moved_us:
+                ahead_us = -device.clock.jump_us
+                wrong_us = ahead_us if abs(ahead_us) >= JUMP_US else 0
+                self.ops.append(ClockOp(Cause(index, self.clock_us), device_id, wrong_us))
             if done.heard:
                 self._hear(index, device, done.heard)
         self._emit(index, segments)
@@ -234,7 +181,7 @@ class Patient:
         if device is None:
             return Reason.TOO_MANY
         self.dirty = True
-        device.offset_us = status.clock_offset_us
+        device.set_offset(status.clock_offset_us)
         if status.status in OFF_STATUSES and not status.signal:
             device.off = True
             for signal in device.signals:

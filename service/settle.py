@@ -30,6 +30,18 @@ from features.primitives import Primitives
 from features.signals import AXES
 from models.score import Score, Scorer, StatefulScorer, Word
 from service.again import Again, score_again
+from service.ops import (
+    ClockOp,
+    CommandOp,
+    EventOp,
+    FaultOp,
+    Op,
+    SegmentOp,
+    SignalOp,
+    StatusOp,
+    TickOp,
+    WindowOp,
+)
 from service.outputs import (
     Caused,
     alert_outputs,
@@ -37,18 +49,7 @@ from service.outputs import (
     feature_rows,
     score_output,
 )
-from service.patient import (
-    CommandOp,
-    EventOp,
-    FaultOp,
-    Op,
-    Patient,
-    SegmentOp,
-    SignalOp,
-    StatusOp,
-    TickOp,
-    WindowOp,
-)
+from service.patient import Patient
 from service.recent import columns_of
 from streams.processor import Output
 from streams.records import AlertCommand
@@ -206,14 +207,10 @@ def _events(patient: Patient, op: Op, out: Settled) -> Sequence[AlertEvent]:
             patient.recent.news_us = max(patient.recent.news_us, op.fact.known_us)
         case TickOp():
             return machine.on_tick(op.now_us)
-        case SignalOp(cause, signal, device_id, 0):
-            return machine.on_signal_back(signal, device_id, cause.clock_us)
-        case SignalOp(cause, signal, device_id, since_us):
-            return machine.on_silence(signal, device_id, since_us, cause.clock_us)
+        case SignalOp() | ClockOp() | StatusOp():
+            return _equipment_events(machine, op)
         case FaultOp():
             return _fault_events(machine, op)
-        case StatusOp():
-            return machine.on_device_status(op.status, op.cause.clock_us)
         case CommandOp():
             said = machine.on_command(op.command, op.cause.clock_us)
             if not isinstance(said, Refused):
@@ -223,6 +220,20 @@ def _events(patient: Patient, op: Op, out: Settled) -> Sequence[AlertEvent]:
                 return said
             out.refused.append(RefusedCommand(op.cause.at, patient.patient_id, op.command, said))
     return ()
+
+
+def _equipment_events(
+    machine: AlertMachine, op: SignalOp | ClockOp | StatusOp
+) -> Sequence[AlertEvent]:
+    match op:
+        case SignalOp(cause, signal, device_id, 0):
+            return machine.on_signal_back(signal, device_id, cause.clock_us)
+        case SignalOp(cause, signal, device_id, since_us):
+            return machine.on_silence(signal, device_id, since_us, cause.clock_us)
+        case ClockOp(cause, device_id, ahead_us):
+            return machine.on_clock(device_id, ahead_us, cause.clock_us)
+        case StatusOp(cause, status):
+            return machine.on_device_status(status, cause.clock_us)
 
 
 def _fault_events(machine: AlertMachine, op: FaultOp) -> Sequence[AlertEvent]:

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.epochs import Epoch, begin, epoch_at, index_at, known_in, turn, turned
 from streams.errors import SnapshotMismatch
 from streams.ranges import Ranges, add, overlap
 from streams.records import Chunk, Reason
@@ -21,23 +22,12 @@ from streams.samples import Samples, Stretch
 from streams.segments import SEGMENT_US
 from streams.sources import Source, Sources, from_differences
 
-EPOCH_TOLERANCE_US = 100_000  # phone time stamps jitter by tens of ms; a restart is seconds
-MAX_EPOCHS = 4
 NEVER_US = 2**62
-_GRID_EPS = 1e-6  # samples; absorbs float noise when a sample lies exactly on a border
 _GONE = (
     "the log no longer holds the samples that stored engine state rests on; restore the log, or "
     "start from a topic prefix of its own"
 )
 _MOST_REACH_US = 1e6  # a sample of a slow signal says nothing of the minutes until the next
-
-
-class Epoch(msgspec.Struct, array_like=True):
-    """From internal index `index` on, sample n was taken at `start_us + (n - index) / fs`."""
-
-    index: int
-    start_us: int
-    shift: int  # internal index = the device's counter + shift
 
 
 class BufferState(msgspec.Struct, array_like=True):
@@ -94,6 +84,7 @@ class SignalBuffer:
         "cut_us",
         "epochs",
         "fs_hz",
+        "ppm",
         "ranges",
         "unit",
     )
@@ -105,6 +96,7 @@ class SignalBuffer:
         self.cut_us: int | None = None  # start of the next segment; None before the first cut
         self.ranges: Ranges = []  # indexes received: tells a repetition from late data
         self.context_us = context_us
+        self.ppm = 0  # of epochs to come
         self._reach_us = min(1e6 / fs_hz, _MOST_REACH_US)
         self._capacity = max(64, math.ceil(capacity_us * fs_hz / 1e6))
         self._samples = Samples()
@@ -124,8 +116,8 @@ class SignalBuffer:
 
     def sample_us(self, index: int) -> float:
         """Event time of internal index `index`, µs (fractions kept)."""
-        epoch = self._epoch_at(index)
-        return epoch.start_us + (index - epoch.index) * 1e6 / self.fs_hz
+        epoch = epoch_at(self.epochs, index)
+        return epoch.start_us + epoch.since_us(index, self.fs_hz)
 
     def settled(self) -> bool:
         """Whether nothing stored is still waiting to be cut."""
@@ -141,7 +133,7 @@ class SignalBuffer:
             return math.floor(self.sample_us(self.epochs[0].index)) + self.context_us
         return self.cut_us + SEGMENT_US + self.context_us
 
-    def insert(self, chunk: Chunk, place: Place, span: tuple[int, int], offset_us: int) -> Inserted:
+    def insert(self, chunk: Chunk, place: Place, span: tuple[int, int], start_us: int) -> Inserted:
         """Store samples of `chunk`; what was there before stays.
 
         Parameters
@@ -151,11 +143,10 @@ class SignalBuffer:
             Where it can be read again.
         span : (first, count)
             Which of its samples.
-        offset_us : int
-            Maps the device's clock to event time.
+        start_us : int
+            Event time of the first of them.
         """
         first, count = span
-        start_us = chunk.start_us + offset_us + round(first * 1e6 / self.fs_hz)
         start = self._locate(chunk.first_sample + first, start_us)
         stop = start + count
         end_us = round(self.sample_us(stop - 1) + self._reach_us)
@@ -225,37 +216,44 @@ class SignalBuffer:
         if not self._samples.have(core.start, core.stop).any():
             return None
         samples[lo - first : hi - first] = self._samples.read(lo, hi)
-        epoch = self._epoch_at(max(core.start, self.base))
-        first_us = (epoch.start_us - core_us) + (first - epoch.index) * 1e6 / self.fs_hz
-        return first_us, samples
+        epoch = epoch_at(self.epochs, max(core.start, self.base))
+        return (epoch.start_us - core_us) + epoch.since_us(first, self.fs_hz), samples
 
     def _index_at(self, time_us: int) -> int:
         """Internal index of the first sample at or after `time_us`."""
-        index = following = self.top
-        for epoch in reversed(self.epochs):
-            steps = (time_us - epoch.start_us) * self.fs_hz / 1e6
-            index = epoch.index + math.ceil(steps - _GRID_EPS)
-            if index >= epoch.index:
-                return index if epoch is self.epochs[-1] else min(index, following)
-            following = epoch.index
-        return index
-
-    def _epoch_at(self, index: int) -> Epoch:
-        for epoch in reversed(self.epochs):
-            if index >= epoch.index:
-                return epoch
-        return self.epochs[0]
+        return index_at(self.epochs, time_us, self.fs_hz, self.top)
 
     def _locate(self, counter: int, start_us: int) -> int:
         """Internal index of the device's sample `counter`; a clock jump opens a new epoch."""
-        for epoch in reversed(self.epochs):
-            index = counter + epoch.shift
-            expected_us = epoch.start_us + (index - epoch.index) * 1e6 / self.fs_hz
-            if abs(start_us - expected_us) <= EPOCH_TOLERANCE_US:
-                if index < epoch.index:
-                    self._anchor(epoch, index, start_us)
-                return index
-        return self._open_epoch(counter, start_us)
+        epoch = known_in(self.epochs, counter, start_us, self.fs_hz)
+        if epoch is None:
+            return begin(self.epochs, counter, start_us, self.fs_hz, self.ppm)
+        index = counter + epoch.shift
+        if index < epoch.index and not turned(self.epochs, epoch):
+            self._anchor(epoch, index, start_us)
+        return index
+
+    def strays_us(self, counter: int, start_us: int) -> int | None:
+        """How far a time is from where the device's sample `counter` belongs; 0: near enough.
+
+        None if there is nothing to go by.
+        """
+        if not self.epochs:
+            return None
+        if known_in(self.epochs, counter, start_us, self.fs_hz) is not None:
+            return 0
+        last = self.epochs[-1]
+        expected_us = last.start_us + last.since_us(counter + last.shift, self.fs_hz)
+        return round(start_us - expected_us)
+
+    def continues(self, counter: int, count: int) -> bool:
+        """Whether `count` samples from `counter` on reach beyond all others, by the counter."""
+        return bool(self.epochs) and counter + count + self.epochs[-1].shift > self.top
+
+    def set_rate(self, ppm: int, from_us: int) -> None:
+        """From an event time on samples take longer by `ppm`; time goes on without a jump."""
+        self.ppm = ppm
+        turn(self.epochs, from_us, self.fs_hz, ppm)
 
     def _anchor(self, epoch: Epoch, index: int, start_us: int) -> None:
         """Let an epoch begin at its earliest chunk, while no segment has used it yet.
@@ -266,17 +264,6 @@ class SignalBuffer:
         before = [other.index for other in self.epochs if other.index < epoch.index]
         if unused and index > max(before, default=index - 1):
             epoch.index, epoch.start_us = index, start_us
-
-    def _open_epoch(self, counter: int, start_us: int) -> int:
-        if not self.epochs:
-            self.epochs.append(Epoch(0, start_us, -counter))
-            return 0
-        last = self.epochs[-1]
-        index = last.index + round((start_us - last.start_us) * self.fs_hz / 1e6)
-        self.epochs.append(Epoch(index, start_us, index - counter))
-        self.epochs.sort(key=lambda epoch: epoch.index)
-        del self.epochs[:-MAX_EPOCHS]
-        return index
 
     def _past_samples(self, start: int, count: int) -> int:
         """How many of `count` samples from `start` on lie before the next segment."""

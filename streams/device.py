@@ -14,6 +14,7 @@ import msgspec
 from streams.buffers import BufferState, Inserted, Place, SignalBuffer
 from streams.clock import TimingSpec
 from streams.codec import MIN_TIME_US
+from streams.device_clock import JITTER_US, JUMP_US, NEVER_US, DeviceClock
 from streams.records import Chunk, Reason
 from streams.segments import SEGMENT_US, Segment
 
@@ -30,6 +31,7 @@ class DeviceState(msgspec.Struct, array_like=True):
     off: bool
     silent: bool
     signals: dict[str, BufferState]
+    clock: DeviceClock = msgspec.field(default_factory=DeviceClock)
 
 
 class Arrival(NamedTuple):
@@ -46,6 +48,7 @@ class Ingested(NamedTuple):
     faults: list[tuple[int, Reason]]  # index of the chunk in its bundle, why (part of) it failed
     heard: dict[str, int]  # signals that brought something new, and the event time they reach
     duplicates: int  # samples that were there already
+    moved_us: int  # by so much event time was led away from what the device says, now
 
 
 class _Piece(NamedTuple):
@@ -65,7 +68,8 @@ class Device:
     ) -> None:
         self.patient_id = patient_id
         self.device_id = device_id
-        self.offset_us = 0  # event time = device time + offset; a drift model may replace it
+        self.offset_us = 0  # what the gateway adds to the device's time
+        self.clock = DeviceClock()  # and what the log shows beyond that
         self.max_event_us = 0
         self.last_append_us = 0
         self.off = False
@@ -89,7 +93,9 @@ class Device:
         heard: dict[str, int] = {}
         duplicates = 0
         slab_us = self._waits.slab_us
-        for slab in self._slabs(chunks, arrival.append_us, faults):
+        jump_us = self.clock.jump_us
+        starts = self._times(chunks, arrival.append_us)
+        for slab in self._slabs(chunks, starts, arrival.append_us, faults):
             # What is due without this slab must leave before a jump forward needs its room.
             segments += self._cut(min(piece.start_us for piece in slab) - slab_us)
             for piece in slab:
@@ -106,7 +112,7 @@ class Device:
             self.off = False
             self.last_append_us = max(self.last_append_us, clock_us)
             self._given_up_us = 0
-        return Ingested(segments, faults, heard, duplicates)
+        return Ingested(segments, faults, heard, duplicates, self.clock.jump_us - jump_us)
 
     def advance(self, clock_us: int) -> list[Segment] | None:
         """Segments that a quiet or switched-off device gives up waiting for; None: nothing new."""
@@ -132,21 +138,119 @@ class Device:
         """Event time before which nothing more is awaited."""
         return self.max_event_us - self._waits.slab_us
 
+    def set_offset(self, offset_us: int) -> None:
+        """Take the gateway's word for the clock; another one than before begins anew with it."""
+        if offset_us != self.offset_us:
+            self.offset_us, self.clock = offset_us, DeviceClock()
+            for buffer in self.signals.values():
+                if buffer.ppm:
+                    buffer.set_rate(0, self.max_event_us)
+
+    def _times(self, chunks: Sequence[tuple[int, Chunk]], append_us: int) -> list[int]:
+        """Event time of each chunk's first sample, and what they tell of the clock taken in."""
+        clock, offset_us = self.clock, self.offset_us
+        starts = [chunk.start_us + offset_us for _, chunk in chunks]
+        ends = [
+            start + round((len(chunk.data) // 2 - 1) * 1e6 / chunk.fs_hz)
+            for start, (_, chunk) in zip(starts, chunks, strict=True)
+        ]
+        last_us = max(ends)
+        delay_us = append_us - last_us - clock.shift_us(last_us)
+        most_us, usual_us = delay_us + last_us - min(ends), clock.usual_us()
+        if not (
+            self._keeps_time(delay_us)
+            and (usual_us == NEVER_US or usual_us - JUMP_US <= delay_us)
+            and most_us <= min(self._waits.lag_us, usual_us + JUMP_US)
+        ):
+            return self._odd_times(chunks, starts, ends, append_us)
+        self._note(delay_us, last_us, append_us)
+        return [start + clock.shift_us(start) for start in starts]
+
+    def _keeps_time(self, delay_us: int) -> bool:
+        """Whether a delay may be that of a right clock."""
+        return -self._waits.future_us <= delay_us <= self._waits.lag_us
+
+    def _note(self, delay_us: int, last_us: int, append_us: int) -> None:
+        clock = self.clock
+        if clock.note(delay_us, last_us, append_us):
+            from_us = last_us + clock.shift_us(last_us)
+            for buffer in self.signals.values():
+                buffer.set_rate(clock.ppm, from_us)
+
+    def _odd_times(
+        self,
+        chunks: Sequence[tuple[int, Chunk]],
+        starts: Sequence[int],
+        ends: Sequence[int],
+        append_us: int,
+    ) -> list[int]:
+        """The same for a record whose delay is not what it should be."""
+        clock = self.clock
+        times: list[int] = []
+        new: list[int] = []  # those sent since the clock last jumped
+        for (_, chunk), start, end in zip(chunks, starts, ends, strict=True):
+            late_us = append_us - end - clock.shift_us(end)
+            if self._is_old(chunk, start, late_us):
+                times.append(start + clock.old_shift_us(start))
+            else:
+                new.append(len(times))
+                times.append(start + clock.shift_us(start))
+        if new:
+            last_us = max(ends[i] for i in new)
+            delay_us = append_us - last_us - clock.shift_us(last_us)
+            if self._keeps_time(delay_us):
+                self._note(delay_us, last_us, append_us)
+            elif not clock.known:
+                offset_us = clock.prove(delay_us, last_us, append_us)
+                for i in new:
+                    times[i] += offset_us
+        else:
+            clock.back(append_us)
+        return times
+
+    def _is_old(self, chunk: Chunk, start: int, late_us: int) -> bool:
+        """Whether a chunk was sent before the clock jumped; if it shows a jump, that is noted.
+
+        The counter goes on, time does not, and the delay differs by the same: the clock was set.
+        """
+        clock, buffer = self.clock, self.signals.get(chunk.signal)
+        if buffer is None:
+            return False
+        first = chunk.first_sample
+        off_us = buffer.strays_us(first, start + clock.shift_us(start))
+        if off_us is None or abs(off_us) < JUMP_US:
+            return False
+        if clock.before_us != clock.jump_us and not buffer.strays_us(
+            first, start + clock.old_shift_us(start)
+        ):
+            return True
+        usual_us = clock.usual_us()
+        if (
+            usual_us != NEVER_US
+            and abs(late_us - usual_us + off_us) <= JITTER_US
+            and buffer.continues(first, len(chunk.data) // 2)
+        ):
+            clock.jump(-off_us)
+        else:
+            clock.restarted()
+        return False
+
     def _slabs(
         self,
         chunks: Sequence[tuple[int, Chunk]],
+        starts: Sequence[int],
         append_us: int,
         faults: list[tuple[int, Reason]],
     ) -> list[list[_Piece]]:
         pieces: list[_Piece] = []
         taken: set[str] = set()  # signals of this record: what is not stored yet has a rate too
-        for index, chunk in chunks:
-            fault = self._unfit(chunk, append_us, taken)
+        for (index, chunk), start_us in zip(chunks, starts, strict=True):
+            fault = self._unfit(chunk, start_us, append_us, taken)
             if fault is not None:
                 faults.append((index, fault))
             else:
                 taken.add(chunk.signal)
-                self._add_pieces(index, chunk, pieces)
+                self._add_pieces(index, chunk, start_us, pieces)
         if len(pieces) < 2:
             return [pieces] if pieces else []
         slabs: dict[int, list[_Piece]] = {}
@@ -154,8 +258,7 @@ class Device:
             slabs.setdefault(piece.slab, []).append(piece)
         return [slabs[slab] for slab in sorted(slabs)]
 
-    def _unfit(self, chunk: Chunk, append_us: int, taken: set[str]) -> Reason | None:
-        start_us = chunk.start_us + self.offset_us
+    def _unfit(self, chunk: Chunk, start_us: int, append_us: int, taken: set[str]) -> Reason | None:
         if start_us < MIN_TIME_US:
             return Reason.BAD_TIME
         last_us = start_us + (len(chunk.data) // 2 - 1) * 1e6 / chunk.fs_hz
@@ -180,14 +283,13 @@ class Device:
         buffer = SignalBuffer(
             chunk.fs_hz, chunk.unit, self._context_us[chunk.signal], self._waits.capacity_us
         )
-        buffer.cut_us = cut_us
+        buffer.cut_us, buffer.ppm = cut_us, self.clock.ppm
         self.signals[chunk.signal] = buffer
 
-    def _add_pieces(self, index: int, chunk: Chunk, pieces: list[_Piece]) -> None:
+    def _add_pieces(self, index: int, chunk: Chunk, base_us: int, pieces: list[_Piece]) -> None:
         count = len(chunk.data) // 2
         slab_us = self._waits.slab_us
         step = max(1, math.floor(slab_us * chunk.fs_hz / 1e6))
-        base_us = chunk.start_us + self.offset_us
         for first in range(0, count, step):
             start_us = base_us + round(first * 1e6 / chunk.fs_hz)
             size = min(step, count - first)
@@ -198,7 +300,7 @@ class Device:
         if buffer.cut_us is None:
             self._due_us = 0  # its first samples may move back
         place = Place(offset, piece.position)
-        return buffer.insert(piece.chunk, place, (piece.first, piece.size), self.offset_us)
+        return buffer.insert(piece.chunk, place, (piece.first, piece.size), piece.start_us)
 
     def _cut(self, until_us: int) -> list[Segment]:
         """Segments complete at a watermark of `until_us`."""
@@ -256,6 +358,7 @@ class Device:
             self.off,
             self.silent,
             signals,
+            self.clock,
         )
 
     @classmethod
@@ -271,6 +374,9 @@ class Device:
             name: SignalBuffer.from_state(kept, context_us[name], timing.waits.capacity_us)
             for name, kept in state.signals.items()
         }
+        device.clock = state.clock
+        for buffer in device.signals.values():
+            buffer.ppm = state.clock.ppm
         return device
 
     def refill(self, offset: int, chunks: Mapping[int, Chunk]) -> None:

@@ -6,7 +6,7 @@ Cheap signals, so that thousands of crashes can be tried; every eighth patient h
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
@@ -67,8 +67,9 @@ def history(name: str, rng: random.Random) -> list[Timed]:
     rows: list[Timed] = []
     lost_s = _span(rng, 0.5)
     held_s = _span(rng, 0.3)
+    says = _clock(rng)
     for signal, fs_hz, samples in _signals(rng):
-        rows += _sent(name, signal, (fs_hz, samples), (lost_s, held_s), rng)
+        rows += _timed(_sent(name, signal, (fs_hz, samples), (lost_s, held_s), rng), says)
     rows += _facts(name, rng)
     if rng.random() < 0.5:
         at_s = rng.uniform(60, SECONDS)
@@ -77,6 +78,25 @@ def history(name: str, rng: random.Random) -> list[Timed]:
         offset_us = rng.choice((0, 0, 60_000, 2_000_000))
         rows.append(status(name, word, at_s, signal, clock_offset_us=offset_us))
     return sorted(rows, key=lambda row: row[0])
+
+
+def _clock(rng: random.Random) -> Callable[[int], int]:
+    """What a device's clock shows: mostly the time, or it is set once, or wrong from the start."""
+    by_us = rng.choice((-3600, -45, 45, 3 * 86_400)) * S
+    after_s = rng.choice((None, None, None, 0.0, rng.uniform(30, SECONDS - 60)))
+    if after_s is None:
+        return lambda true_us: true_us
+    after_us = START_US + round(after_s * S)
+    return lambda true_us: true_us + (by_us if true_us >= after_us else 0)
+
+
+def _timed(rows: list[Timed], says: Callable[[int], int]) -> list[Timed]:
+    """The same chunks, stamped by that clock."""
+    out: list[Timed] = []
+    for at_us, row in rows:
+        assert isinstance(row, Chunk)
+        out.append((at_us, msgspec.structs.replace(row, start_us=says(row.start_us))))
+    return out
 
 
 def said_to_all(rng: random.Random) -> list[Timed]:
