@@ -1,8 +1,10 @@
 """Held-out scores on CinC 2019 set A for the benchmark: which stays train, what is grown, kept.
 
-The folds are those of `vigil train`: every hour is scored by forests its stay did not train, and a
-fold is judged by calibration and thresholds from the held-out scores of the other folds. Places
-have stays that train, stays of the same place that tune, and stays of another that are only scored.
+The folds are those of `vigil train`: every hour is scored by forests its stay did not train. A fold
+is judged by calibration and thresholds of other folds. Nested: of the next fold, scored by forests
+that neither trained, so that nothing that judges has seen a judged label. Pooled, as `vigil train`
+tunes: of the four others, whose forests did see it. Places have stays that train, stays of the same
+place that tune, and stays of another that are only scored.
 Forests take minutes, so each leaves a file and a run that was stopped goes on.
 """
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,7 +25,7 @@ from models.families import boosted
 from models.training.ragged import carried, vectors
 from service.datasets.cinc2019 import MODALITIES, UNITS, Stays, load
 from service.progress import SILENT
-from service.train import Job, Stages, folds_of, held_out, key
+from service.train import Job, Once, Stages, folds_of, held_out, key
 from service.training import boost
 from service.training import cinc2019 as recipe
 from service.training.committee import Raw
@@ -32,7 +35,7 @@ Floats32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 INNER: Final = 4  # one of so many stays of a place tunes
 CUFF: Final = ("sbp", "map", "dbp")
-PEERS: Final = ("same", "recipe")
+PEERS: Final = ("same", "recipe")  # of the folds
 
 
 class Split(NamedTuple):
@@ -61,18 +64,68 @@ def stays_of_a() -> tuple[Stays, Job, Stages]:
     return stays, job, Stages(job.out / ".stages" / key(job, stays), SILENT)
 
 
-def folds(stays: Stays, job: Job, stages: Stages) -> list[Scores]:
+def folds(
+    stays: Stays, job: Job, stages: Stages, peers: tuple[str, ...] = ("same",)
+) -> list[Scores]:
     """Scores of all folds, and per fold whose they tune and test."""
     fold = folds_of(stays, job)
     raw = held_out(stages, stays, fold, job)
-    peer = {name: np.full(len(stays.label), np.nan) for name in PEERS}
-    for k in range(job.folds):
+    peer = {name: np.full(len(stays.label), np.nan) for name in peers}
+    for name, k in product(peers, range(job.folds)):
         rows = np.repeat(fold == k, stays.lengths)
-        found = stages.arrays_of(f"peer{k}.npz", partial(_peers, stays, fold != k, rows))
-        for name in PEERS:
-            peer[name][rows] = found[f"peer-{name}"]
+        make = partial(_peer, stays, fold != k, rows, name)
+        peer[name][rows] = stages.arrays_of(f"peer-{name}{k}.npz", make)["logit"]
     splits = [Split(f"fold{k}", fold != k, fold != k, fold == k) for k in range(job.folds)]
     return [Scores(split, raw, peer) for split in splits]
+
+
+def nested(stays: Stays, job: Job, stages: Stages) -> list[Scores]:
+    """As `folds`, but a fold is tuned by the next one, scored by forests that saw neither."""
+    fold = folds_of(stays, job)
+    rows = np.repeat(fold, stays.lengths)
+    everyone = np.ones(len(fold), bool)
+    laid = Once(partial(recipe.prepare, stays, everyone, recipe.HOUSES))  # no label is in it
+    out = []
+    for k, scores in enumerate(folds(stays, job, stages)):
+        after = (k + 1) % job.folds
+        make = partial(_tuning, stays, laid, fold, (k, after))
+        found = stages.arrays_of(f"tune{k}.npz", make)
+        table = _parts(scores.raw, scores.peer["same"])
+        for name, column in table.items():
+            column[rows == after] = found[name]
+        raw, peer = _whole(table)
+        out.append(Scores(scores.split._replace(tune=fold == after), raw, {"same": peer}))
+    return out
+
+
+def _tuning(
+    stays: Stays, laid: Once[recipe.Rows], fold: NDArray[np.int64], out: tuple[int, int]
+) -> dict[str, Any]:
+    """Scores of the second of two folds by forests of the other three."""
+    made = laid()._replace(train=~np.isin(fold, out))
+    rows = np.repeat(fold == out[1], stays.lengths)
+    found = _members(stays, made, rows)
+    joint = np.mean([found[name] for name in recipe.JOINT], axis=0)
+    raw = Raw(
+        joint,
+        {name: found[name] for name in recipe.SINGLE},
+        {name: found[f"there-{name}"] for name in recipe.SINGLE},
+    )
+    return _parts(raw, _same_peer(stays, made._replace(others=[]), rows))
+
+
+def _parts(raw: Raw, peer: Floats) -> dict[str, NDArray[Any]]:
+    """Copies of all columns by name."""
+    table: dict[str, NDArray[Any]] = {"joint": raw.joint.copy(), "peer": peer.copy()}
+    for name in recipe.SINGLE:
+        table[name], table[f"there-{name}"] = raw.single[name].copy(), raw.there[name].copy()
+    return table
+
+
+def _whole(table: dict[str, NDArray[Any]]) -> tuple[Raw, Floats]:
+    single = {name: table[name] for name in recipe.SINGLE}
+    there = {name: table[f"there-{name}"] for name in recipe.SINGLE}
+    return Raw(table["joint"], single, there), table["peer"]
 
 
 def sites(stays: Stays) -> list[Split]:
@@ -107,16 +160,23 @@ def scored(stays: Stays, stages: Stages, split: Split) -> Scores:
 
 def _made(stays: Stays, split: Split, rows: Bools) -> dict[str, Any]:
     laid = recipe.prepare(stays, split.train, recipe.HOUSES)
+    out = _members(stays, laid, rows)
+    booster = recipe.load(recipe.grow(laid, stays, "vitals", 0))
+    cuffless = recipe.prepare(_cuffless(stays), split.train, ())
+    out["worn"] = recipe.raw(booster, cuffless.own[rows], laid.names, "vitals")
+    return out | {"peer-same": _same_peer(stays, laid._replace(others=[]), rows)}
+
+
+def _members(stays: Stays, laid: recipe.Rows, rows: Bools) -> dict[str, Any]:
+    """Raw logits of every member, and whether the modality of single ones was there."""
+    own = laid.own[rows]
     out: dict[str, Any] = {}
     for member in recipe.MEMBERS:
         booster = recipe.load(recipe.grow(laid, stays, member, 0))
-        out[member] = recipe.raw(booster, laid.own[rows], laid.names, member)
+        out[member] = recipe.raw(booster, own, laid.names, member)
         if member in recipe.SINGLE:
-            out[f"there-{member}"] = recipe.there(laid.own[rows], laid.names, member)
-        if member == "vitals":
-            cuffless = recipe.prepare(_cuffless(stays), split.train, ())
-            out["worn"] = recipe.raw(booster, cuffless.own[rows], laid.names, member)
-    return out | {"peer-same": _same_peer(stays, laid._replace(others=[]), rows)}
+            out[f"there-{member}"] = recipe.there(own, laid.names, member)
+    return out
 
 
 def _cuffless(stays: Stays) -> Stays:
@@ -127,13 +187,11 @@ def _cuffless(stays: Stays) -> Stays:
     return stays._replace(value={**stays.value, "vitals": vitals})
 
 
-def _peers(stays: Stays, train: Bools, rows: Bools) -> dict[str, Any]:
-    """LightGBM alone: on the default's inputs as charted, and on those of the recipe."""
-    plain = recipe.prepare(stays, train, ())
-    return {
-        "peer-same": _same_peer(stays, plain, rows),
-        "peer-recipe": _recipe_peer(stays, train, rows),
-    }
+def _peer(stays: Stays, train: Bools, rows: Bools, name: str) -> dict[str, Any]:
+    """LightGBM alone: on the default's inputs as charted, or on those of the recipe."""
+    if name == "recipe":
+        return {"logit": _recipe_peer(stays, train, rows)}
+    return {"logit": _same_peer(stays, recipe.prepare(stays, train, ()), rows)}
 
 
 def _same_peer(stays: Stays, plain: recipe.Rows, rows: Bools) -> Floats:
@@ -159,8 +217,8 @@ def _recipe_peer(stays: Stays, train: Bools, rows: Bools) -> Floats:
     picked, weight = boost.chosen(septic, boost.PEER.keep, np.random.default_rng(0))
     inside = hours[picked]
     picked, weight = picked[inside], weight[inside]
-    gain = (worth.alarm - worth.quiet)[picked]
-    booster = boost.grow(vector[picked], gain, weight, boost.PEER, 0)
+    target, weight = boost.of_worth((worth.alarm - worth.quiet)[picked], weight)
+    booster = boost.grow(vector[picked], target, weight, boost.PEER, 0)
     return boost.raw(booster, vector[rows])
 
 

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from models.doubt import DISAGREE_ABOVE, disagreement_limit
 from models.evaluation.events import alarms, threshold_at
 from models.evaluation.ranking import auprc, auroc
 from models.evaluation.splits import split_hash
@@ -19,7 +20,7 @@ from models.weights import files_of
 from service.datasets.cinc2019 import CITATION, LICENCE, Stays
 from service.training import boost
 from service.training import cinc2019 as recipe
-from service.training.committee import SHARES, Lines, calibrate, logits, sigmoid
+from service.training.committee import SHARES, Lines, alone, calibrate, logits, sigmoid
 from service.training.operating import (
     MISS,
     cautious_threshold,
@@ -31,6 +32,7 @@ from service.training.operating import (
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 COMMAND: Final = "vigil train cinc2019"
+SELDOM: Final = 0.99  # of development hours in which modalities do not contradict
 PER_DAY: Final = 0.2  # alarms per patient-day of the second operating point
 ROOM: Final = 2 * recipe.GROWN.num_leaves - 1  # nodes of a full tree
 NEVER: Final = 1.0  # a probability no score reaches
@@ -43,6 +45,7 @@ class Judged(NamedTuple):
     lines: Lines
     logit: Floats  # [N]
     prob: Floats  # [N] rounded as scores are
+    disagree_above: float  # bits that the modalities' own words are seldom apart by
 
 
 def assemble(
@@ -80,7 +83,8 @@ def judge(stays: Stays, held: recipe.Development) -> Judged:
     """Calibration fitted on held-out scores, and these scores calibrated."""
     lines = calibrate(stays.label, held.raw, recipe.KNOTS)
     logit = logits(held.raw, lines)
-    return Judged(lines, logit, np.round(sigmoid(logit), ROUNDED))
+    limit = disagreement_limit(alone(held.raw, lines), SELDOM)
+    return Judged(lines, logit, np.round(sigmoid(logit), ROUNDED), round(limit, ROUNDED))
 
 
 def network(stays: Stays, forests: dict[str, bytes], lines: Lines) -> BoostedModel:
@@ -126,7 +130,7 @@ def told(spec: ModelSpec, stays: Stays, fold: Ints, judged: Judged, seed: int) -
         OperatingPoint("0.2_per_day", spec.horizons_s[0], quiet, metrics(quiet)),
     )
     width = halfwidth(stays.label, judged.logit, np.repeat(fold, stays.lengths))
-    values = conformal(stays.label, judged.prob)
+    values = conformal(stays.label, judged.prob) | {DISAGREE_ABOVE: (judged.disagree_above,)}
     calibration = CalibrationSpec("isotonic", width, 1 - MISS, values)
     areas: dict[str, tuple[float, ...]] = {
         "auroc": (round(auroc(stays.label, judged.logit), ROUNDED),),

@@ -45,17 +45,30 @@ def chosen(septic_row: Bools, keep: float, random: np.random.Generator) -> tuple
     return rows, np.where(septic_row[rows], 1.0, 1.0 / keep)
 
 
-def grow(vector: Floats32, gain: Floats, weight: Floats, recipe: Recipe, seed: int) -> Any:
-    """A booster that says whether an alarm is worth more than silence.
+def of_worth(gain: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Target and weight of rows by what an alarm is worth more than silence.
+
+    Parameters
+    ----------
+    gain : (n,) float64
+        Worth of an alarm less that of silence.
+    weight : (n,) float64
+        How many rows each stands for.
+    """
+    return (gain > 0).astype(np.float64), (np.abs(gain) + LEAST_WEIGHT) * weight
+
+
+def grow(vector: Floats32, target: Floats, weight: Floats, recipe: Recipe, seed: int) -> Any:
+    """A booster that says the log-odds of a target.
 
     Parameters
     ----------
     vector : (n, W) float32
         NaN = not known.
-    gain : (n,) float64
-        Worth of an alarm less that of silence.
+    target : (n,) float64
+        0 or 1.
     weight : (n,) float64
-        How many rows each stands for.
+        Of every row.
     recipe : Recipe
         Settings.
     seed : int
@@ -77,12 +90,7 @@ def grow(vector: Floats32, gain: Floats, weight: Floats, recipe: Recipe, seed: i
         "seed": seed,
         **{k: v for k, v in recipe._asdict().items() if k not in ("rounds", "keep")},
     }
-    data = lightgbm.Dataset(
-        vector,
-        (gain > 0).astype(np.float64),
-        weight=(np.abs(gain) + LEAST_WEIGHT) * weight,
-        params=settings,
-    )
+    data = lightgbm.Dataset(vector, target, weight=weight, params=settings)
     return lightgbm.train(settings, data, recipe.rounds)
 
 

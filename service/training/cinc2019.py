@@ -8,7 +8,7 @@ are in `benchmarks/RESULTS-cinc2019.md`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from models.evaluation.utility import RowUtility, row_utility
 from models.families.boosted import BoostedConfig, BoostedModel, Forest, build, encoders_of
 from models.spec import FeatureSpec, ModalitySpec, ModelSpec
 from models.training.ragged import carried, vectors
-from service.datasets.cinc2019 import MODALITIES, Stays, features
+from service.datasets.cinc2019 import LABEL_LEAD_H, MODALITIES, Stays, features
 from service.training import boost
 from service.training.charting import HABITS, OWN, elsewhere
 from service.training.committee import Raw
@@ -35,14 +35,32 @@ PAIRS: Final = {
     "labs": (("bun", "creatinine"),),
 }
 COUNTED: Final = ("vitals",)
-MEMBERS: Final = ("joint", "second", "vitals", "labs")  # forests, by what is in their files' names
-JOINT: Final = ("joint", "second")  # read everything, differ in seed and house, are averaged
-SINGLE: Final = ("vitals", "labs")
-GROWN: Final = boost.Recipe(keep=0.2)  # of each copy, other rows in every one
 HOUSES: Final = (1, 2)  # seeds of made-up houses
-HOUSE_OF: Final = {"joint": 0, "second": 1, "vitals": 0, "labs": 0}  # the one a forest learns from
-SEED_OF: Final = {"joint": 0, "second": 7, "vitals": 0, "labs": 0}  # added to the run's
-VERSION: Final = "1"
+SINGLE: Final = ("vitals", "labs")
+SOON_H: Final = 24.0  # an alarm this long before onset is one that a ward can use
+
+
+class Member(NamedTuple):
+    """One forest of the committee."""
+
+    reads: str  # "joint": everything; a modality: that and what is static
+    house: int  # place in HOUSES of the one it also learns from
+    seed: int  # added to the run's
+    target: Literal["worth", "soon"]  # is an alarm worth more than silence; onset in SOON_H
+
+
+MEMBERS: Final = {  # by what is in their files' names; joint ones are averaged
+    "joint": Member("joint", 0, 0, "worth"),
+    "second": Member("joint", 1, 7, "worth"),
+    "third": Member("joint", 0, 8, "worth"),
+    "soon": Member("joint", 1, 9, "soon"),
+    "sooner": Member("joint", 0, 10, "soon"),
+    "vitals": Member("vitals", 0, 0, "worth"),
+    "labs": Member("labs", 0, 0, "worth"),
+}
+JOINT: Final = tuple(name for name, member in MEMBERS.items() if member.reads == "joint")
+GROWN: Final = boost.Recipe(keep=0.2)  # of each copy, other rows in every one
+VERSION: Final = "2"
 KNOTS: Final = 24
 HORIZON_S: Final = 6 * 3600.0  # the label begins six hours before onset
 
@@ -148,7 +166,8 @@ def column_names() -> tuple[str, ...]:
 
 def columns(names: tuple[str, ...], member: str) -> Ints:
     """Columns a member of the committee may read: its modality's and the static ones."""
-    wanted = tuple(MODALITIES) if member in JOINT else (member, "static")
+    reads = MEMBERS[member].reads
+    wanted = tuple(MODALITIES) if reads == "joint" else (reads, "static")
     kept = [i for i, name in enumerate(names) if name.split(".")[0] in wanted]
     return np.array(kept, np.int64)
 
@@ -160,22 +179,49 @@ def worth(stays: Stays) -> RowUtility:
 
 def grow(rows: Rows, stays: Stays, member: str, seed: int, settings: boost.Recipe = GROWN) -> bytes:
     """One forest on the training stays, as charted and as charted elsewhere; LightGBM's text."""
-    own = worth(stays)
-    gain = own.alarm - own.quiet
-    hours = np.repeat(rows.train, stays.lengths)
+    own = MEMBERS[member]
+    target, weight = targets(stays, own.target)
+    hours = np.repeat(rows.train, stays.lengths) & (weight > 0)
     septic = np.repeat(stays.septic, stays.lengths)
-    seed = seed + SEED_OF[member]
+    seed = seed + own.seed
     random = np.random.default_rng(seed)
     at = columns(rows.names, member)
     parts = []
-    others = rows.others[HOUSE_OF[member] :][:1]
+    others = rows.others[own.house :][:1]
     for vector in (rows.own, *others):
-        picked, weight = boost.chosen(septic, settings.keep, random)
+        picked, thinned = boost.chosen(septic, settings.keep, random)
         inside = hours[picked]
-        picked, weight = picked[inside], weight[inside] / (1 + len(others))
-        parts.append((vector[picked][:, at], gain[picked], weight))
-    x, g, w = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return boost.text(boost.grow(x, g, w, settings, seed))
+        picked, thinned = picked[inside], thinned[inside] / (1 + len(others))
+        parts.append((vector[picked][:, at], target[picked], weight[picked] * thinned))
+    x, y, w = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return boost.text(boost.grow(x, y, w, settings, seed))
+
+
+def targets(stays: Stays, kind: str) -> tuple[Floats, Floats]:
+    """Target and weight of every hour, [N]; hours of weight 0 teach nothing.
+
+    Parameters
+    ----------
+    stays : Stays
+        All of them.
+    kind : str
+        "worth": an alarm is worth more than silence, weighted by how much. "soon": onset within
+        SOON_H, every hour before onset alike.
+    """
+    if kind == "worth":
+        own = worth(stays)
+        return boost.of_worth(own.alarm - own.quiet, np.ones(len(stays.label)))
+    until_h = hours_until_onset(stays)
+    return (until_h <= SOON_H).astype(np.float64), (until_h > 0).astype(np.float64)
+
+
+def hours_until_onset(stays: Stays) -> Floats:
+    """Hours from every row to the onset of its stay, [N]; +inf where there is none."""
+    hour = np.arange(len(stays.label)) - np.repeat(stays.starts, stays.lengths)
+    first = np.full(len(stays.lengths), np.inf)
+    np.minimum.at(first, stays.stay[stays.label], hour[stays.label].astype(np.float64))
+    found: Floats = np.repeat(first + LABEL_LEAD_H, stays.lengths) - hour
+    return found
 
 
 def load(text: bytes) -> Any:
@@ -190,7 +236,8 @@ def raw(booster: Any, rows: Floats32, names: tuple[str, ...], member: str) -> Fl
 
 def there(rows: Floats32, names: tuple[str, ...], member: str) -> Bools:
     """Whether any value of a member's modality was there; of the joint one, of both."""
-    wanted = SINGLE if member in JOINT else (member,)
+    reads = MEMBERS[member].reads
+    wanted = SINGLE if reads == "joint" else (reads,)
     found = np.ones(len(rows), bool)
     for name in wanted:
         last = [i for i, n in enumerate(names) if n.startswith(f"{name}.") and n.endswith(".last")]
@@ -220,7 +267,8 @@ def settings() -> dict[str, Any]:
     """Everything of the recipe that decides the trees, for the names of stages."""
     return {
         "grown": GROWN._asdict(),
-        "houses": [HOUSES, HOUSE_OF, SEED_OF],
+        "members": {name: list(member) for name, member in MEMBERS.items()},
+        "houses": [HOUSES, SOON_H],
         "habits": [repr(HABITS), repr(OWN)],
         "inputs": [m.name + "." + f.name for m in modalities() for f in m.features],
         "pairs": repr(PAIRS),

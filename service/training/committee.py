@@ -75,12 +75,17 @@ def calibrate(label: Bools, raw: Raw, knots: int, shares: dict[str, float] = SHA
 def logits(raw: Raw, lines: Lines, shares: dict[str, float] = SHARES) -> Floats:
     """Calibrated logits of the committee, [N]."""
     there = np.stack(list(raw.there.values()), axis=1)
-    alone = np.stack([lines.alone[k].at(x) for k, x in raw.single.items()], axis=1)
     known = there.sum(axis=1)
-    some = np.where(there, alone, 0.0).sum(axis=1) / np.maximum(known, 1)
+    some = np.where(there, alone(raw, lines), 0.0).sum(axis=1) / np.maximum(known, 1)
     every = lines.whole.at(mixed(raw, shares))
     found: Floats = np.where(known == there.shape[1], every, np.where(known, some, lines.nothing))
     return found
+
+
+def alone(raw: Raw, lines: Lines) -> Floats:
+    """Calibrated logits of every member alone, [N, members]; NaN where it was not there."""
+    own = [np.where(raw.there[k], lines.alone[k].at(x), np.nan) for k, x in raw.single.items()]
+    return np.stack(own, axis=1)
 
 
 def sigmoid(logit: Floats) -> Floats:

@@ -70,7 +70,7 @@ def test_the_spec_has_both_operating_points_and_where_it_comes_from(made) -> Non
     assert spec.operating[1].metrics["alarms_per_day"] <= 0.2
     assert spec.training.command == "vigil train cinc2019"
     assert spec.training.licence == "CC BY 4.0"
-    assert set(spec.calibration.values) == {"no_up_to", "yes_from"}
+    assert set(spec.calibration.values) == {"no_up_to", "yes_from", "disagree_above"}
 
 
 def test_without_parts_of_the_committee_there_is_no_score_but_the_base_rate() -> None:

@@ -18,7 +18,7 @@ def _grown(missing: float = 0.2):
     x = random.standard_normal((2000, 6)).astype(np.float32)
     x[random.random(x.shape) < missing] = np.nan
     gain = np.nan_to_num(x[:, 0]) + np.isnan(x[:, 3]) - 0.3 * np.nan_to_num(x[:, 2] * x[:, 1])
-    return boost.grow(x, gain, np.ones(len(x)), SMALL, 0), x
+    return boost.grow(x, *boost.of_worth(gain, np.ones(len(x))), SMALL, 0), x
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.2])
