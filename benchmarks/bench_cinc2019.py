@@ -1,6 +1,6 @@
 """Sepsis on CinC 2019 set A: the default model beside its peers, every figure held out.
 
-Run it: `python -m benchmarks.bench_cinc2019 [folds [recipe]] [nested] [sites]`. All of it takes about 25
+Run it: `python -m benchmarks.bench_cinc2019 [folds [recipe]] [nested] [sites]`. It takes about 25
 minutes of CPU the first time; finished splits are kept.
 """
 

@@ -25,7 +25,7 @@ class OnnxRuntime:
     """
 
     name = "onnxruntime cpu"
-    smallest = 8
+    smallest = 4
 
     def __init__(self, graph: bytes) -> None:
         options = onnxruntime.SessionOptions()

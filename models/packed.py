@@ -67,13 +67,14 @@ class PackedModel(nn.Module):
         return Packed(torch.cat(kept, dim=1), said.logit, said.prob, said.std, said.share, present)
 
     def _batch(self, rows: Tensor, clock: Tensor) -> SampleBatch:
-        fields: list[dict[str, Tensor]] = [
+        value, age_s, fresh, quality = (
             {part.name: rows[:, i, part.start : part.stop] for part in self.layout.inputs}
             for i in range(4)
-        ]
+        )
         slot, time_us = clock[:, 0], clock[:, 0]  # a rowwise model looks at neither
         if not isinstance(self.model, Rowwise):
             slot = torch.arange(rows.shape[0], device=rows.device)
             hours, seconds = clock[:, 0].double(), clock[:, 1].double()
             time_us = (hours * 3_600_000_000 + torch.round(seconds * 1e6)).to(torch.int64)
-        return SampleBatch(slot, time_us, torch.zeros_like(slot), *fields)
+        revision = torch.zeros_like(slot)
+        return SampleBatch(slot, time_us, revision, value, age_s, fresh, quality, rows)

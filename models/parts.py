@@ -120,12 +120,35 @@ class Normalizer(nn.Module):
 
     def forward(self, value: Tensor, age_s: Tensor, fresh: Tensor, quality: Tensor) -> Inputs:
         """Inputs of raw columns [..., d]; what is missing or too old cannot leak through."""
-        there = torch.isfinite(value) & (age_s <= self.max_age_s)
-        z = ((value - self.center) / self.scale).clamp(-self.clip, self.clip)
-        return Inputs(
-            torch.where(there, z, 0.0),
-            there.to(value.dtype),
-            torch.where(there, age_s.clamp(min=0.0), 0.0),  # a clock ahead of ours: it is new
-            torch.where(there & (fresh > 0), fresh, 0.0),
-            torch.where(there & (quality >= 0), quality.clamp(max=1.0), 0.0),  # NaN: unvouched
-        )
+        oldest, most = (torch.full_like(self.center, x) for x in (self.max_age_s, self.clip))
+        raw = (value, age_s, fresh, quality)
+        return normalised(raw, self.center, self.scale, oldest, most)
+
+
+def normalised(
+    raw: tuple[Tensor, ...], center: Tensor, scale: Tensor, oldest_s: Tensor, most: Tensor
+) -> Inputs:
+    """Inputs of raw columns; what is missing or too old cannot leak through.
+
+    Parameters
+    ----------
+    raw : four tensors [..., d]
+        Value, age in seconds, fresh, quality.
+    center, scale : [d]
+        Of the training patients.
+    oldest_s : [d]
+        What is older counts as missing.
+    most : [d]
+        Robust z-scores are clipped there.
+    """
+    value, age_s, fresh, quality = raw
+    there = ((value - value) == 0) & (age_s <= oldest_s)  # finite, in two steps of a graph
+    z = torch.clamp((value - center) / scale, -most, most)
+    known = there & (fresh > 0)
+    return Inputs(
+        torch.where(there, z, 0.0),
+        there.to(value.dtype),
+        torch.where(there, age_s.clamp(min=0.0), 0.0),  # a clock ahead of ours: it is new
+        torch.where(known, fresh, 0.0),
+        torch.where(there & (quality >= 0), quality.clamp(max=1.0), 0.0),  # NaN: unvouched
+    )

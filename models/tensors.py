@@ -28,6 +28,7 @@ class SampleBatch(NamedTuple):
     age_s: dict[str, Tensor]  # [N, d] seconds since it was true
     fresh: dict[str, Tensor]  # [N, d] 1 = new since the last row, else 0
     quality: dict[str, Tensor]  # [N, d] 0-1
+    whole: Tensor | None = None  # [N, 4, D] the same, all modalities in the order of the spec
 
 
 class SequenceBatch(NamedTuple):
@@ -83,6 +84,8 @@ def clock(time_us: Tensor) -> Tensor:
 
 def elapsed_s(before: Tensor, now: Tensor) -> Tensor:
     """Seconds between two clocks [..., 2]; 0 where `before` is all zeros: nothing was before."""
+    if before is now:
+        return torch.zeros_like(now[..., 0])
     passed = (now[..., 0] - before[..., 0]) * 3600.0 + (now[..., 1] - before[..., 1])
     return torch.where(before[..., 0] > 0, passed, torch.zeros_like(passed)).clamp(min=0.0)
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from models.calibration.knots import Knots, Line
 from models.encoders.rolling import RollingEncoder
-from models.fusion_model import ComposedModel, Parts, shapley, state_of
+from models.fusion_model import ComposedModel, Parts, shapley, state_of, unknown
 from models.linear import example_spec
 from models.losses import WeightedBCE
 from models.parts import Encoder, Normalizer
@@ -173,7 +173,7 @@ class BoostedModel(ComposedModel):
         fused = self.fuser(dict(vectors), there)
         joint, each, heard = self.committee.opinions(fused)
         logit = self.committee.blended(joint, each, heard)
-        share = torch.full(present.shape, torch.nan, device=logit.device)
+        share = unknown(present)
         if explain:
             members = self.committee.members
             worth = {(1 << len(members)) - 1: logit}
@@ -189,7 +189,7 @@ class BoostedModel(ComposedModel):
             nothing = torch.zeros_like(logit)
             share = torch.stack([found.get(name, nothing) for name in self.names], dim=-1)
         logit = logit[..., None]
-        std = torch.full_like(logit, torch.nan)
+        std = unknown(logit)
         return ModelScore(torch.sigmoid(logit), logit, std, share, present)
 
 

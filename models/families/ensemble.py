@@ -20,6 +20,7 @@ from models.calibration.module import Affine, calibrator_of
 from models.fusion_model import ComposedModel
 from models.linear import example_spec
 from models.registry import family
+from models.rowwise import RowwiseModel
 from models.spec import ModelSpec
 from models.tensors import (
     LossDict,
@@ -28,7 +29,6 @@ from models.tensors import (
     SequenceBatch,
     State,
     Target,
-    clock,
 )
 
 ENSEMBLE: Final = "ensemble"
@@ -50,7 +50,7 @@ class EnsembleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     members: tuple[Member, ...]
 
 
-class EnsembleModel(nn.Module):
+class EnsembleModel(RowwiseModel):
     """Weighted mean of members' calibrated logits; `std` is the spread of their probabilities."""
 
     weight: Tensor
@@ -73,25 +73,8 @@ class EnsembleModel(nn.Module):
         }
         self.spec = msgspec.structs.replace(spec, state=self.shapes)
 
-    def init_state(self, n: int, device: torch.device | str = "cpu") -> State:
-        """See `FusionModel`."""
-        return {key: torch.zeros(n, *shape, device=device) for key, shape in self.shapes.items()}
-
-    def update(self, state: State, batch: SampleBatch) -> State:
-        """See `FusionModel`."""
-        rows = {key: tensor[batch.slot] for key, tensor in state.items()}
-        after = self.advance(rows, batch, clock(batch.time_us))
-        return {key: tensor.index_copy(0, batch.slot, after[key]) for key, tensor in state.items()}
-
-    def score(
-        self, state: State, slot: Tensor, now_us: Tensor, *, explain: bool = True
-    ) -> ModelScore:
-        """See `FusionModel`."""
-        rows = {key: tensor[slot] for key, tensor in state.items()}
-        return self.judge(rows, clock(now_us), explain=explain)
-
     def advance(self, rows: State, batch: SampleBatch, now: Tensor) -> State:
-        """See `models.packed.Rowwise`."""
+        """See `RowwiseModel`."""
         after: State = {}
         for i, member in enumerate(self._each):
             own = {key: rows[f"{i}.{key}"] for key in member.shapes}
@@ -100,7 +83,7 @@ class EnsembleModel(nn.Module):
         return after
 
     def judge(self, rows: State, now: Tensor, *, explain: bool) -> ModelScore:
-        """See `models.packed.Rowwise`."""
+        """See `RowwiseModel`."""
         said = []
         for i, member in enumerate(self._each):
             own = {key: rows[f"{i}.{key}"] for key in member.shapes}

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from models.fusion_model import CLOCK, ComposedModel
 from models.linear import example_spec
+from models.rowwise import RowwiseModel
 from models.spec import FeatureSpec, ModalitySpec, ModelSpec
 from models.tensors import (
     LossDict,
@@ -26,7 +27,6 @@ from models.tensors import (
     SequenceBatch,
     State,
     Target,
-    clock,
     elapsed_s,
 )
 
@@ -42,7 +42,7 @@ class ResidualConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rule: str = "rule"
 
 
-class ResidualModel(nn.Module):
+class ResidualModel(RowwiseModel):
     """The rule's part beside an inner model; see the module.
 
     Invariant: shares are those of f and the rule's own, and sum to logit - bias exactly.
@@ -58,29 +58,11 @@ class ResidualModel(nn.Module):
         self.offset = nn.Parameter(torch.zeros(len(spec.horizons_s)))
         self.slope = nn.Parameter(torch.full((len(spec.horizons_s),), _FIRST_SLOPE))
         self.register_buffer("scale", torch.ones(1))
-        state = {**inner.spec.state, RULE: (1,), RULE_LEFT: (1,)}
-        self.spec = msgspec.structs.replace(spec, state=state)
-
-    def init_state(self, n: int, device: torch.device | str = "cpu") -> State:
-        """See `models.fusion_model.FusionModel`."""
-        own = {key: torch.zeros(n, 1, device=device) for key in (RULE, RULE_LEFT)}
-        return {**self.inner.init_state(n, device), **own}
-
-    def update(self, state: State, batch: SampleBatch) -> State:
-        """See `models.fusion_model.FusionModel`."""
-        rows = {key: tensor[batch.slot] for key, tensor in state.items()}
-        after = self.advance(rows, batch, clock(batch.time_us))
-        return {key: tensor.index_copy(0, batch.slot, after[key]) for key, tensor in state.items()}
-
-    def score(
-        self, state: State, slot: Tensor, now_us: Tensor, *, explain: bool = True
-    ) -> ModelScore:
-        """See `models.fusion_model.FusionModel`."""
-        rows = {key: tensor[slot] for key, tensor in state.items()}
-        return self.judge(rows, clock(now_us), explain=explain)
+        self.shapes = {**inner.shapes, RULE: (1,), RULE_LEFT: (1,)}
+        self.spec = msgspec.structs.replace(spec, state=self.shapes)
 
     def advance(self, rows: State, batch: SampleBatch, now: Tensor) -> State:
-        """See `models.packed.Rowwise`."""
+        """See `RowwiseModel`."""
         after = self.inner.advance(rows, batch, now)
         points, there = self._points(batch)
         left_s = self.rule.max_age_s - batch.age_s[self.rule.name][..., :1] + 1.0
@@ -89,7 +71,7 @@ class ResidualModel(nn.Module):
         return after
 
     def judge(self, rows: State, now: Tensor, *, explain: bool) -> ModelScore:
-        """See `models.packed.Rowwise`."""
+        """See `RowwiseModel`."""
         waited_s = elapsed_s(rows[CLOCK], now)[..., None]
         there = (rows[RULE_LEFT] - waited_s) >= 1.0
         points = torch.where(there, rows[RULE], torch.zeros_like(rows[RULE]))
