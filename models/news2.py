@@ -139,24 +139,8 @@ def news2(inputs: News2Inputs) -> News2Result:
     present = np.isfinite(value)
     charted = chart_round(np.where(present, value, 0.0), _PER_UNIT)
     scale2 = inputs.spo2_scale == 2
-    spo2 = charted[:, _SPO2_I]
-    scale1_points = _points(spo2, _SPO2_SCALE1)
-    on_air = np.where(scale2, _points(spo2, _SPO2_SCALE2_AIR), scale1_points)
-    on_oxygen = np.where(scale2, _points(spo2, _SPO2_SCALE2_O2), scale1_points)
     oxygen_known = present[:, _OXYGEN_I]
-    oxygen = _points(charted[:, _OXYGEN_I], _OXYGEN)
-    points = np.stack(
-        [
-            _points(charted[:, _RESP_I], _RESP),
-            np.where(oxygen_known & (oxygen > 0), on_oxygen, on_air),
-            oxygen,
-            _points(charted[:, _SBP_I], _SBP),
-            _points(charted[:, _PULSE_I], _PULSE),
-            _points(charted[:, _CONSC_I], _CONSCIOUSNESS),
-            _points(charted[:, _TEMP_I], _TEMP_TENTHS),
-        ],
-        axis=1,
-    )  # [B, 7]
+    points, on_oxygen = _all_points(charted, oxygen_known, scale2)
     ceiling = np.where(present, points, _MAXIMUM)
     # neither term falls when air becomes oxygen, so the pair is largest on oxygen
     open_spo2 = present[:, _SPO2_I] & ~oxygen_known
@@ -170,6 +154,27 @@ def news2(inputs: News2Inputs) -> News2Result:
         points=np.where(present, points, MISSING),
         ceiling=ceiling,
     )
+
+
+def _all_points(
+    charted: Ints, oxygen_known: NDArray[np.bool_], scale2: NDArray[np.bool_]
+) -> tuple[Ints, Ints]:
+    """Points of every input [B, 7], and those of SpO2 if oxygen were given [B]."""
+    spo2 = charted[:, _SPO2_I]
+    scale1_points = _points(spo2, _SPO2_SCALE1)
+    on_air = np.where(scale2, _points(spo2, _SPO2_SCALE2_AIR), scale1_points)
+    on_oxygen = np.where(scale2, _points(spo2, _SPO2_SCALE2_O2), scale1_points)
+    oxygen = _points(charted[:, _OXYGEN_I], _OXYGEN)
+    columns = [
+        _points(charted[:, _RESP_I], _RESP),
+        np.where(oxygen_known & (oxygen > 0), on_oxygen, on_air),
+        oxygen,
+        _points(charted[:, _SBP_I], _SBP),
+        _points(charted[:, _PULSE_I], _PULSE),
+        _points(charted[:, _CONSC_I], _CONSCIOUSNESS),
+        _points(charted[:, _TEMP_I], _TEMP_TENTHS),
+    ]
+    return np.stack(columns, axis=1), on_oxygen
 
 
 def news2_inputs(inputs: Inputs) -> News2Inputs:
