@@ -12,6 +12,7 @@ from functools import lru_cache
 from features.feature import Feature, FeatureReason
 from features.tables import (
     baseline,
+    daily_life,
     derived,
     device,
     ecg_quality,
@@ -42,6 +43,7 @@ CATALOG: tuple[Feature, ...] = (
     *derived.FEATURES,
     *baseline.FEATURES,
     *spectra.FEATURES,
+    *daily_life.FEATURES,
 )
 
 INDEX: dict[str, int] = {feature.name: i for i, feature in enumerate(CATALOG)}

@@ -40,6 +40,7 @@ class _Family(NamedTuple):
 _SATURATION: Final = _Family(saturation.columns, ("spo2",))
 _SKIN: Final = _Family(skin.columns, ("eda", "temp"))
 _CHEST: Final = _Family(breathing.wave_only, ("resp",))
+_DAILY_LIFE: Final = _Family(device.daily_life, ("glucose", "step_rate", "asleep"))
 _ECG: Final = _Family(heart.ecg_columns, ("ecg",))
 _INTERVALS: Final = _Family(heart.device_columns, ("rr_interval",))
 _FAMILIES: Final[dict[str, tuple[_Family, ...]]] = {
@@ -50,6 +51,7 @@ _FAMILIES: Final[dict[str, tuple[_Family, ...]]] = {
         _Family(pulse.columns, ("ppg",)),
         _CHEST,
         _Family(device.columns, ("hr", "pulse", "resp_rate")),
+        _DAILY_LIFE,
         _SATURATION,
         _SKIN,
         _Family(motion.columns, (MOTION,)),
@@ -63,6 +65,8 @@ _FAMILIES: Final[dict[str, tuple[_Family, ...]]] = {
         _SATURATION,
         _SKIN,
         _Family(motion.long_columns, (MOTION,)),
+        _Family(device.long_columns, ("hr",)),
+        _DAILY_LIFE,
     ),
 }
 _ABSENT: Final = {

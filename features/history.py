@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from features.daily_life import SOURCES
 from features.motion.day import N_ROW
 from features.oximetry import ROW_NUMBERS
 from features.variability.long_term import HISTORY_COLUMNS, HOUR_COLUMNS
@@ -36,6 +37,7 @@ HOUR_ROW: Final = _laid_out(
     saturation=len(ROW_NUMBERS),
     motion=N_ROW,
     temperature=1,
+    daily_life=len(SOURCES),
     ecg=len(HISTORY_COLUMNS),
     device=len(HISTORY_COLUMNS),
 )

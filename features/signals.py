@@ -35,6 +35,7 @@ class Signal(NamedTuple):
     lo: float
     hi: float
     label: str  # for people
+    usual_s: float = 0.0  # between samples, where that is longer than the rate says
 
 
 ECG: Final = "ecg"
@@ -61,6 +62,9 @@ _TABLE: Final = (
     Signal("resp_rate", SignalKind.SCALAR, "1/min", 0.0, 1.0, 150.0, "Breathing rate (device)"),
     Signal("temp", SignalKind.TEMP, "Cel", 0.0, 10.0, 50.0, "Temperature"),
     Signal("eda", SignalKind.EDA, "uS", 0.0, 0.0, 200.0, "Skin conductance"),
+    Signal("glucose", SignalKind.SCALAR, "mmol/L", 0.0, 0.5, 60.0, "Glucose (sensor)", 900.0),
+    Signal("step_rate", SignalKind.SCALAR, "1/min", 0.0, 0.0, 400.0, "Steps (device)", 900.0),
+    Signal("asleep", SignalKind.SCALAR, "1", 0.0, 0.0, 1.0, "Sleep (device)", 300.0),
 )
 
 SIGNALS: Final[dict[str, Signal]] = {signal.name: signal for signal in _TABLE}
@@ -71,4 +75,5 @@ def is_lead(name: str) -> bool:
     return name.startswith("ecg_")
 
 
+USUAL_US: Final = {s.name: round(s.usual_s * 1e6) for s in _TABLE if s.usual_s}
 CONTEXT_S: Final[dict[str, float]] = {signal.name: signal.context_s for signal in _TABLE}

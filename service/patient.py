@@ -15,6 +15,7 @@ from alerts.machine import AlertMachine
 from features.asof import AsOf
 from features.facts import Fact
 from features.memory import Memory
+from features.signals import USUAL_US
 from service.ops import (
     Cause,
     ClockOp,
@@ -206,28 +207,32 @@ class Patient:
     def _notice_silence(self, cause: Cause) -> None:
         """Tell of signals that stopped; a device that stopped altogether is told once."""
         for device in self.devices.values():
-            own = [life for life in self.life.values() if life.device_id == device.device_id]
+            own = [item for item in self.life.items() if item[1].device_id == device.device_id]
             if device.silent or device.off or not own:
                 continue
-            if all(self._overdue(life) for life in own):
+            if all(self._overdue(*item) for item in own):
                 device.silent = self.dirty = True
                 self.ops.append(SignalOp(cause, "", device.device_id, device.max_event_us))
         for signal, life in sorted(self.life.items()):
             device = self.devices[life.device_id]
-            if life.silent or device.silent or signal in SPORADIC or not self._overdue(life):
+            if life.silent or device.silent or signal in SPORADIC:
+                continue
+            if not self._overdue(signal, life):
                 continue
             if device.last_append_us - life.append_us <= self._waits.hold_us:
                 continue  # it stopped with the others: the device is about to be told
             life.silent = self.dirty = True
             self.ops.append(SignalOp(cause, signal, life.device_id, life.event_us))
 
-    def _overdue(self, life: SignalLife) -> bool:
+    def _overdue(self, signal: str, life: SignalLife) -> bool:
         """Its last sample is too old, and nothing came lately either.
 
         Judged by event time, so that a chunk that arrived late within the lateness does not move
         the alert; arrival counts too, so that a device with a slow clock is not called silent.
         """
-        patience_us = self._patience_us(life)
+        # A signal that comes every five minutes is not silent after one.
+        interval_us = max(life.interval_us, USUAL_US.get(signal, 0))
+        patience_us = max(self._waits.silence_us, 3 * interval_us)
         return (
             self.clock_us - life.event_us > patience_us
             and self.clock_us - life.append_us > patience_us - self._waits.slab_us
@@ -264,33 +269,30 @@ class Patient:
         self.life = {s: kept for s, kept in self.life.items() if kept.device_id != gone.device_id}
         return True
 
-    def _patience_us(self, life: SignalLife) -> int:
-        """A signal that comes every five minutes is not silent after one."""
-        return max(self._waits.silence_us, 3 * life.interval_us)
-
     def _expect(self, device: Device) -> None:
         """Silence counts from now for every signal the device had before it was taken off."""
-        for signal in device.signals:
+        for signal, buffer in device.signals.items():
             if signal not in self.life:
-                self.life[signal] = SignalLife(
-                    device.device_id, self.clock_us, device.max_event_us, 0, False
-                )
+                seen = self.clock_us, device.max_event_us, round(1e6 / buffer.fs_hz)
+                self.life[signal] = SignalLife(device.device_id, *seen, False)
 
     def _hear(self, index: int, device: Device, heard: dict[str, int]) -> None:
         """Note which signals of a device are alive, and up to what event time."""
         if device.silent:
             self._return(device, index)
         for signal, end_us in sorted(heard.items()):
+            interval_us = round(1e6 / device.signals[signal].fs_hz)
             life = self.life.get(signal)
             if life is None:
-                self.life[signal] = SignalLife(device.device_id, self.clock_us, end_us, 0, False)
+                life = SignalLife(device.device_id, self.clock_us, end_us, interval_us, False)
+                self.life[signal] = life
                 continue
             if life.silent:
                 life.silent = False
                 cause = Cause(index, self.clock_us)
                 self.ops.append(SignalOp(cause, signal, life.device_id, 0))
-            life.interval_us = round(1e6 / device.signals[signal].fs_hz)
             life.device_id, life.append_us = device.device_id, self.clock_us
+            life.interval_us = interval_us
             life.event_us = max(life.event_us, end_us)
 
     def _emit(self, index: int, segments: list[Segment]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from features import long_windows, night_signal
+from features import daily_life, long_windows, night_signal
 from features.align import FeatureBatch
 from features.catalog import INDEX
 from features.column import Column
@@ -24,6 +24,7 @@ from features.tables.hrv_device import device_name
 from features.temperature import slope_column
 
 _DAY_COLUMNS = np.array([INDEX[name] for name in DAY_FEATURES])
+_DAILY_LIFE_COLUMNS = np.array([INDEX[name] for name in daily_life.SOURCES])
 _DAY_US = N_DAY * FIVE_MINUTES_US
 
 
@@ -51,6 +52,7 @@ def remember(rows: Sequence[Row], batch: FeatureBatch, at: Ints) -> None:
         if has:
             table[has, part[name]] = made([rows[i] for i in has])
     table[:, part["temperature"]] = batch.value[at, INDEX["temp_mean_c"]][:, None]
+    table[:, part["daily_life"]] = batch.value[at][:, _DAILY_LIFE_COLUMNS]
     day = batch.value[at][:, _DAY_COLUMNS]
     for i, (memory, window) in enumerate(rows):
         memory.calibrations.take_up()
@@ -66,6 +68,7 @@ def hour(rows: Sequence[Row]) -> Columns:
     made = hour_columns(table[:, :, part["saturation"]], full)
     warm = table[:, :, part["temperature"]][:, :, 0]
     made["temp_slope_c_per_h"] = slope_column(warm, full)
+    made |= daily_life.hour_columns(table[:, :, part["daily_life"]])
     made["acc_nonwear"] = nonwear_column(table[:, :, part["motion"]], full)
     vectors = np.full((len(rows), DAY_ROW.n), np.nan)
     for source, rename in _SOURCES.items():
@@ -122,4 +125,12 @@ def _explained(rows: Sequence[Row], name: str, own: Column) -> Column:
 
 _MAY_BE_ABSENT = (FeatureReason.GAP, FeatureReason.UNDEFINED, FeatureReason.TOO_SHORT)
 _SOURCES: dict[str, Callable[[str], str]] = {"ecg": str, "device": device_name}
-_SIGNAL_OF = {"rr": "rr_interval", "spo2": "spo2", "temp": "temp", "acc": MOTION}
+_SIGNAL_OF = {
+    "rr": "rr_interval",
+    "spo2": "spo2",
+    "temp": "temp",
+    "acc": MOTION,
+    "glucose": "glucose",
+    "step": "step_rate",
+    "asleep": "asleep",
+}

@@ -12,7 +12,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         "hr.mean/1",
         "1/min",
         "hr",
-        ("60s",),
+        ("60s", "300s"),
         "10 s of valid samples",
         0,
         400,

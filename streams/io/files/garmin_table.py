@@ -1,11 +1,12 @@
-"""The wrist series of a Garmin watch as T1D-UOM exports it: heart rate, steps, stress, sleep.
+"""The wrist series of a Garmin watch as T1D-UOM exports it: heart rate, sleep, stress.
 
     sleep_ts,step_count,heart_rate,current_activity_type_intensity,stress_level_value,...
 
 One row every five minutes; times are DD/MM/YYYY HH:MM. The series runs on without a break through
 the change of clocks of autumn 2023, as UTC does and a local clock does not, so it is read as UTC.
-A heart rate of 0 and a negative stress level say that there is none. The number at the end of the
-file's name is the person.
+A heart rate of 0 and a negative stress level say that there is none. Its step_count is left alone:
+it jumps between the day's counts of several activities; the activity table
+(`streams.io.files.t1d_tables`) has steps. The number at the end of the file's name is the person.
 """
 
 from __future__ import annotations
@@ -25,9 +26,8 @@ PERIOD_S: Final = 300
 MAX_ROWS: Final = 2_000_000  # 19 years
 _COLUMNS: Final = {  # column -> signal, unit, lowest value that says something
     "heart_rate": ("hr", "1/min", 1.0),
-    "step_count": ("steps", "1", 0.0),
+    "sleep_level": ("asleep", "1", 0.0),
     "stress_level_value": ("stress", "1", 0.0),
-    "sleep_level": ("sleep_level", "1", 0.0),
 }
 _TIME: Final = "sleep_ts"
 _PERSON: Final = re.compile(r"(\d+)$")
@@ -58,7 +58,7 @@ def read(request: Request) -> Iterator[Recording]:
     Yields
     ------
     Recording
-        "hr", and "steps", "stress", "sleep_level" where they are asked for, one sample in 300 s.
+        "hr", "asleep" (0 or 1), and "stress" where it is asked for, one sample in 300 s.
 
     Raises
     ------

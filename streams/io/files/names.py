@@ -27,6 +27,9 @@ DEFAULT_UNITS = {
     "acc_z": "g",
     "eda": "uS",
     "rr_interval": "ms",
+    "glucose": "mmol/L",
+    "step_rate": "1/min",
+    "asleep": "1",
 }
 """Unit (UCUM) of every signal as the engine takes it. "1": the sensor's own, uncalibrated."""
 
@@ -49,6 +52,9 @@ _INTO_DEFAULT: dict[str, dict[str, tuple[float, float]]] = {  # unit in the file
     "acc_y": _ACC,
     "acc_z": _ACC,
     "eda": {"us": _SAME, "µs": _SAME, "μs": _SAME},
+    "glucose": {"mmol/l": _SAME, "mg/dl": (10 / 180.156, 0.0)},  # g/mol of C6H12O6
+    "step_rate": _RATE,
+    "asleep": {"1": _SAME},
 }
 _MAY_BE_UNCALIBRATED = ("ecg", "eda", "abp")  # shape and time still tell something
 
@@ -78,6 +84,10 @@ _NAMES = {
     "acc_x": "acc_x",
     "acc_y": "acc_y",
     "acc_z": "acc_z",
+    "glucose": "glucose",
+    "cgm": "glucose",
+    "step_rate": "step_rate",
+    "asleep": "asleep",
 }
 _FIRST_CHOICE = ("ii", "mlii")  # the lead bedside monitors count beats in
 _NUMERIC_FS_HZ = 2.0  # slower than this, "RESP" is the monitor's rate, not the wave

@@ -26,6 +26,7 @@ DEFAULT_BASE_US = 1_577_836_800_000_000
 DEFAULT_SIGNALS = frozenset(
     {"ecg", "ppg", "resp", "spo2", "hr", "pulse", "resp_rate", "temp"}
     | {"acc_x", "acc_y", "acc_z", "eda", "rr_interval", *FURTHER_LEADS}
+    | {"glucose", "step_rate", "asleep"}
 )
 """What the engine uses; importers leave everything else in the file."""
 

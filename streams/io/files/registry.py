@@ -22,6 +22,7 @@ from streams.io.files import (
     empatica,
     garmin_table,
     parquet_file,
+    t1d_tables,
     wfdb_file,
 )
 from streams.io.files.recording import (
@@ -51,6 +52,7 @@ class Importer(NamedTuple):
 
 
 _GARMIN = Importer("Garmin series of T1D-UOM (.csv)", (), garmin_table.claims, garmin_table.read)
+_T1D = Importer("Glucose, activity of T1D-UOM (.csv)", (), t1d_tables.claims, t1d_tables.read)
 IMPORTERS = (
     Importer("Empatica E4 folder", (), empatica.claims, empatica.read),
     Importer("BIDMC (*_Signals.npz)", (".npz",), bidmc.claims, bidmc.read),
@@ -58,6 +60,7 @@ IMPORTERS = (
     Importer("EDF (.edf)", (".edf",), edf_file.claims, edf_file.read),
     Importer("Parquet (.parquet)", (".parquet", ".pq"), parquet_file.claims, parquet_file.read),
     _GARMIN,
+    _T1D,
     Importer("CSV (.csv with time_us or time)", (".csv",), csv_file.claims, csv_file.read),
 )
 
@@ -122,8 +125,9 @@ def _search(path: Path) -> list[_Found]:
         if not found:
             raise SourceError(f"{path}, folder: no recording in it; known are {formats()}")
         return found
-    if garmin_table.claims(path):  # a table of its own, told from other CSV by its header
-        return [_Found(path, _GARMIN)]
+    for importer in (_GARMIN, _T1D):  # tables of their own, told from other CSV by the header
+        if importer.claims(path):
+            return [_Found(path, importer)]
     for importer in IMPORTERS:
         # By ending, not by `claims`: a file named outright gets its own format's error.
         if path.name.lower().endswith(importer.endings) and importer.endings:

@@ -112,14 +112,82 @@ def test_the_wrist_series_is_a_recording_of_the_same_person(folder: Path) -> Non
     (recording,) = open_source(folder / "Sleep Data" / "UoMsleep2302.csv", signals=None)
     assert recording.patient_id == "t1d_2302"
     signals = {one.name: one for one in recording.signals}
-    assert set(signals) == {"hr", "steps", "stress", "sleep_level"}
+    assert set(signals) == {"hr", "stress", "asleep"}
     assert signals["hr"].fs_hz == pytest.approx(1 / 300)
     assert signals["hr"].start_us == us(2023, 10, 9)
     np.testing.assert_array_equal(signals["hr"].samples, [86, np.nan, np.nan, 90])
-    np.testing.assert_array_equal(signals["steps"].samples, [0, 7, np.nan, 9])
+    np.testing.assert_array_equal(signals["asleep"].samples, [0, 1, np.nan, 0])
     np.testing.assert_array_equal(signals["stress"].samples, [22, np.nan, np.nan, 17])
     found = list(open_source(folder / "Sleep Data"))  # what the engine takes of the folder
-    assert [[one.name for one in r.signals] for r in found] == [["hr"]]
+    assert [[one.name for one in r.signals] for r in found] == [["hr", "asleep"]]
+
+
+def test_glucose_is_a_recording_too_a_reading_a_minute_or_none(folder: Path) -> None:
+    path = folder / "Glucose Data" / "UoMGlucose2302.csv"
+    path.write_text(
+        "bg_ts,value\n04/09/2023 00:03,4\n04/09/2023 00:03,9\n04/09/2023 00:05,\n"
+        "04/09/2023 00:06,4.5\n",
+        encoding="utf-8",
+    )
+    (recording,) = open_source(path)
+    (signal,) = recording.signals
+    assert (recording.patient_id, recording.device_id) == ("t1d_2302", "cgm:UoMGlucose2302")
+    assert (signal.name, signal.unit, signal.fs_hz) == ("glucose", "mmol/L", 1 / 60)
+    assert signal.start_us == us(2023, 9, 3, 23, 3)  # summer time
+    np.testing.assert_array_equal(signal.samples, [4, np.nan, np.nan, 4.5])
+
+
+def test_readings_of_the_hour_that_comes_twice_do_not_move_those_around_it(tmp_path: Path) -> None:
+    path = tmp_path / "UoMGlucose1.csv"
+    rows = ("00:59,1", "01:30,2", "01:30,3", "02:00,4")
+    path.write_text("bg_ts,value\n" + "".join(f"29/10/2023 {row}\n" for row in rows))
+    ((signal,),) = (r.signals for r in open_source(path))
+    minutes = np.flatnonzero(np.isfinite(signal.samples)).tolist()
+    assert signal.start_us == us(2023, 10, 28, 23, 59)
+    assert minutes == [0, 31, 121]
+    assert signal.samples[minutes].tolist() == [1, 2, 4]
+
+
+def test_steps_are_a_rate_in_the_last_minute_of_their_epoch(tmp_path: Path) -> None:
+    """All kinds of activity together; a row that the file holds twice counts once."""
+    path = tmp_path / "UoMActivity7.csv"
+    at_s = 1_696_118_400
+    rows = (
+        f"WALKING,150,900,{at_s}",
+        f"SEDENTARY,0,900,{at_s}",
+        f"RUNNING,300,900,{at_s}",
+        f"RUNNING,300,900,{at_s}",
+        f"UNMONITORED,0,900,{at_s + 900}",
+        f"WALKING,30,900,{at_s + 1800}",
+    )
+    head = "activity_type,step_count,duration_s,start_time_s\n"
+    path.write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
+    ((signal,),) = (r.signals for r in open_source(path))
+    assert (signal.name, signal.unit) == ("step_rate", "1/min")
+    assert signal.start_us == (at_s + 840) * 1_000_000
+    assert signal.samples[[0, 30]].tolist() == [30.0, 2.0]
+    assert np.isnan(signal.samples[1:30]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "place"),
+    [
+        ("Glucose Data/UoMGlucose2302.csv", "00:03,4\n", "00:03,high\n", "line 2, column value"),
+        ("Glucose Data/UoMGlucose2302.csv", "04/09/2023 00:03,4\n", "04/09/2023,4\n", "bg_ts"),
+        ("Glucose Data/UoMGlucose2302.csv", "04/09/2023", "04/09/1023", "within"),
+        ("Activity Data/UoMActivity2302.csv", ",900,900,", ",0,900,", "duration_s"),
+        ("Activity Data/UoMActivity2302.csv", ",120,", ",many,", "step_count"),
+    ],
+)
+def test_a_broken_table_is_refused_with_its_place(
+    tmp_path: Path, name: str, old: str, new: str, place: str
+) -> None:
+    path = tmp_path / Path(name).name
+    text = FILES[name].replace(old, new, 1)
+    assert text != FILES[name]
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SourceError, match=place):
+        list(open_source(path))
 
 
 @pytest.mark.parametrize(
@@ -151,6 +219,13 @@ def test_the_data_set_loads_completely(archive: object) -> None:
     assert made["cgm_glucose"] == 238_432
     assert (made["insulin_bolus"], made["insulin_basal"]) == (2_877, 331)
     assert job.rows > 600_000
-    recordings = list(open_source(folder / "Sleep Data", signals=None))
-    assert len(recordings) == 10
-    assert sum(int(np.isfinite(r.signals[0].samples).sum()) for r in recordings) > 190_000
+    found: dict[str, list[tuple[str, np.ndarray]]] = {}
+    for recording in open_source(folder):
+        for signal in recording.signals:
+            found.setdefault(signal.name, []).append((recording.patient_id, signal.samples))
+    people = {name: len({who for who, _ in streams}) for name, streams in found.items()}
+    assert people == {"hr": 10, "asleep": 10, "glucose": 11, "step_rate": 11}
+    assert sum(np.isfinite(samples).sum() for _, samples in found["hr"]) > 190_000
+    # Every reading is in the stream that is an event, but for those of one minute.
+    minutes = {(e.patient_id, e.event_time_us) for e in events if e.code == "cgm_glucose"}
+    assert sum(np.isfinite(samples).sum() for _, samples in found["glucose"]) == len(minutes)
