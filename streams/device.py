@@ -151,7 +151,7 @@ class Device:
         clock, offset_us = self.clock, self.offset_us
         starts = [chunk.start_us + offset_us for _, chunk in chunks]
         ends = [
-            start + round((len(chunk.data) // 2 - 1) * 1e6 / chunk.fs_hz)
+            clock.told_us(start, (len(chunk.data) // 2, chunk.fs_hz), append_us)
             for start, (_, chunk) in zip(starts, chunks, strict=True)
         ]
         last_us = max(ends)

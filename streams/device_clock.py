@@ -20,6 +20,7 @@ SETTLE_US: Final = 120_000_000  # a wrong offset must hold so long before it is 
 SETTLE_RECORDS: Final = 4
 BLOCK_US: Final = 300_000_000  # of each the smallest delay counts: it has waited for nothing
 MOST_LOWS: Final = 24  # blocks remembered: two hours without a pause
+SLOW_US: Final = 1_000_000  # between samples: beyond it a sample speaks for what is to come
 PULL_US: Final = 3_600_000_000  # what drift has moved already is undone in this time
 NEVER_US: Final = 1 << 62
 
@@ -61,6 +62,20 @@ class DeviceClock(msgspec.Struct, array_like=True):
     def old_shift_us(self, device_us: int) -> int:
         """The same before the last jump."""
         return self.shift_us(device_us) - self.jump_us + self.before_us
+
+    def told_us(self, start_us: int, sampled: tuple[int, float], append_us: int) -> int:
+        """Device time of the last of (count, rate in Hz) samples, for their delay.
+
+        A number that comes every few minutes may be sent at once or when its minutes are over:
+        neither is a delay.
+        """
+        count, fs_hz = sampled
+        period_us = 1e6 / fs_hz
+        end_us = start_us + round((count - 1) * period_us)
+        if period_us <= SLOW_US:
+            return end_us
+        late_us = append_us - end_us - self.shift_us(end_us)
+        return end_us + max(0, min(late_us, round(period_us) - SLOW_US))
 
     def usual_us(self) -> int:
         """The delay that a record has when nothing holds it up; `NEVER_US` if not known."""

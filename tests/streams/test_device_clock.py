@@ -285,3 +285,19 @@ def test_a_channel_with_a_clock_of_its_own_does_not_lead_the_others_astray() -> 
     both = [row for pair in zip(log, own, strict=True) for row in pair]
     found = [s for s in played(both).segments if s.signal == "ppg"]
     assert same(found, played(log).segments)
+
+
+@pytest.mark.parametrize("sent_s", [0.2, 100.0, 301.0])
+def test_numbers_of_every_five_minutes_are_not_late_whenever_within_them_they_are_sent(
+    sent_s: float,
+) -> None:
+    """A watch that sends when its five minutes are over, and one that sends at once."""
+    period_us, log = 300 * S, list[Sent]()
+    for number in range(40):
+        at_us = START_US + number * period_us
+        data = np.array([number], "<i2").tobytes()
+        chunk = Chunk("p", "d", "temp", number, number, at_us, 1 / 300, "Cel", 1.0, 0.0, 0, data)
+        log.append(Sent(at_us + round(sent_s * S), chunk))
+    done = played(log)
+    assert not done.refused
+    assert not done.moved_us
