@@ -101,6 +101,7 @@ class FeedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a worker runs. `ticks`: wall (live) or recorded (history brings its own)."""
 
+    runner: str = "faust"  # what carries records: faust, or direct (aiokafka alone)
     ticks: str = "wall"
     checkpoint_s: float = 5.0
     snapshot_s: float = 30.0

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 GROUP: Final = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _NAME: Final = re.compile(r"[A-Za-z0-9.-]{1,200}")
 _SERVER: Final = re.compile(r"\s*[^\s:,]+:\d{1,5}\s*|\s*\[[0-9A-Fa-f:.]+\]:\d{1,5}\s*")
+RUNNERS: Final = ("faust", "direct")
 _DEVICES: Final = ("cpu", "auto", "cuda", "torch")
 RULES: Final = ("mews", "qsofa", "sirs", "shock_index")  # rule scores that may be asked for
 _TAKEN: Final = ("news2", "limits", "columns", *RULES)
@@ -75,6 +76,7 @@ def _kafka(config: Config) -> Iterator[Rule]:
 
 def _worker(config: Config) -> Iterator[Rule]:
     yield (config.feed.patients in ("all", "admitted"), "feed.patients must be all or admitted")
+    yield (config.worker.runner in RUNNERS, f"worker.runner must be {' or '.join(RUNNERS)}")
     yield (config.worker.ticks in ("wall", "recorded"), "worker.ticks must be wall or recorded")
     yield (0.1 <= config.worker.checkpoint_s <= 300, "worker.checkpoint_s must be 0.1 to 300")
     yield (0.1 <= config.worker.snapshot_s <= 3600, "worker.snapshot_s must be 0.1 to 3600")

@@ -88,7 +88,7 @@ class Workers:
         own = folder / f"worker-{number}.toml"
         tree = msgspec.to_builtins(msgspec.structs.replace(config, worker=worker))
         own.write_text(to_toml(tree), encoding="utf-8")
-        return [sys.executable, "-m", "service", "run", "--runner", "faust", "--config", str(own)]
+        return [sys.executable, "-m", "service", "run", "--config", str(own)]
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
         with self._log(number).open("ab") as log:

@@ -1,4 +1,4 @@
-"""Start a live worker from the configuration: engine, metrics, health page, Faust."""
+"""Start a live worker from the configuration: engine, metrics, health page, Faust or aiokafka."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from service.keys import load_ring
 from service.metrics import Metrics
 from service.topics import require_topics
 from streams.errors import ConfigError
-from streams.io.faust_worker import WorkerSettings, run_worker
+from streams.io.worker import WorkerSettings
 
 STALE_S = 60.0  # twelve ticks: a live partition this far behind is not being watched
 
@@ -44,7 +44,7 @@ def settings_of(config: Config) -> WorkerSettings:
 
 
 def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None) -> int:
-    """Run the Faust worker until SIGTERM or SIGINT; returns its exit status.
+    """Run a worker until SIGTERM or SIGINT; returns its exit status.
 
     Parameters
     ----------
@@ -85,7 +85,19 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
         if settings.ticks == "wall":
             stack.enter_context(Beating(config, settings.instance, metrics))
         logs.hear_clients()
-        return run_worker(settings, lambda: build_engine(config, metrics.timed, ring.keys), metrics)
+        run = _runner(config.worker.runner)
+        return run(settings, lambda: build_engine(config, metrics.timed, ring.keys), metrics)
+
+
+def _runner(name: str) -> Callable[..., int]:
+    """What carries the records; the library of the other one is not loaded."""
+    if name == "direct":
+        from streams.io.direct_worker import run_direct
+
+        return run_direct
+    from streams.io.faust_worker import run_worker
+
+    return run_worker
 
 
 def _make_folder(folder: Path) -> None:

@@ -14,6 +14,7 @@ class LiveRunner(StrEnum):
     """Where a live engine runs."""
 
     FAUST = "faust"
+    DIRECT = "direct"
     EMBEDDED = "embedded"
 
 
@@ -45,8 +46,12 @@ def demo(
 
 def run(
     runner: Annotated[
-        LiveRunner, typer.Option(help="faust: on Kafka; embedded: the simulated ward, no broker.")
-    ] = LiveRunner.FAUST,
+        LiveRunner | None,
+        typer.Option(
+            help="What carries records from Kafka: faust, or direct (aiokafka alone), instead of "
+            "worker.runner; embedded: the simulated ward, no broker."
+        ),
+    ] = None,
     config_file: ConfigFile = None,
 ) -> int:
     """Run the always-on worker: log in, features, scores and alerts out.
@@ -60,6 +65,12 @@ def run(
     if runner is LiveRunner.EMBEDDED:
         warn("no broker: watching the simulated ward at its own pace until Ctrl-C")
         return demo(duration=86_400.0, speed=1.0)
+    import msgspec
+
     from service.worker import run_live
 
-    return run_live(configured(config_file), on_start=warn)
+    config = configured(config_file)
+    if runner is not None:
+        worker = msgspec.structs.replace(config.worker, runner=runner.value)
+        config = msgspec.structs.replace(config, worker=worker)
+    return run_live(config, on_start=warn)

@@ -26,6 +26,7 @@ from streams.records import LogRecord
 from streams.topics import TOPICS, topic_name
 
 T = TypeVar("T")
+_NOTHING_SAID: frozenset[bytes] = frozenset()
 log = logging.getLogger(__name__)
 
 
@@ -51,6 +52,14 @@ class InputLog(Protocol):
         ...
 
 
+class Published(Protocol):
+    """The alerts topic, for what an earlier owner published beyond the replay point."""
+
+    async def since(self, starts: Mapping[int, int]) -> dict[int, set[bytes]]:
+        """By partition the ids of alert events that records from these offsets on may cause."""
+        ...
+
+
 class Connections(NamedTuple):
     """What a host is connected to."""
 
@@ -58,6 +67,7 @@ class Connections(NamedTuple):
     states: StateStore  # where snapshots live
     source: InputLog  # where restored patients' samples are read again
     sign: Callable[[Any], Any] = _as_it_is  # what this process says on the input topic
+    published: Published | None = None  # None: what is repeated is published again
 
 
 class Host:
@@ -87,11 +97,13 @@ class Host:
         metrics: HostMetrics | None = None,
     ) -> None:
         self._processor = processor
-        self._writer, self._states, self._source, self._sign = connected
+        self._writer, self._states, self._source, self._sign, self._published = connected
         self._topics = {short: topic_name(short, prefix) for short in TOPICS}
         self._metrics: HostMetrics = metrics or SilentMetrics()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._next: dict[int, int] = {}
+        self._loading: set[int] = set()  # handed to the engine, not yet whole
+        self._said: dict[int, set[bytes]] = {}  # ids of alert events that are out already
         self._early: dict[int, float] = {}
         self._dirty: set[int] = set()
         self._outbox: list[Output] = []  # caused, not yet acknowledged by the broker
@@ -114,8 +126,11 @@ class Host:
             if now_s - since_s > longer_than_s
         }
 
-    async def restore(self, starts: Mapping[int, int]) -> None:
+    async def restore(self, starts: Mapping[int, int]) -> list[int]:
         """Take partitions over: load every patient's state, then expect these offsets.
+
+        What is in memory and not behind its offset stays as it is: state is a function of the log,
+        whoever had the partition meanwhile. Returns the partitions that were loaded.
 
         Raises
         ------
@@ -125,12 +140,20 @@ class Host:
             If a state is of another version, contradicts its frontier, or rests on samples that
             the log no longer holds.
         """
-        await self._restore_states(starts)
-        for partition, start in starts.items():
-            self._next[partition] = self._done[partition] = start
+        fresh = {part: at for part, at in starts.items() if self._next.get(part, -1) < at}
+        if fresh:
+            self._loading |= fresh.keys()
+            if self._published is not None:
+                self._said |= await self._published.since(fresh)
+            await self._restore_states(fresh)
+            self._loading -= fresh.keys()
+            self._next |= fresh
+            self._done |= fresh
+        for partition in starts:
             self._early.pop(partition, None)
             # A partition that never moves must age from here, not be absent from the figures.
             self._metrics.frontier(partition, _now_us())
+        return sorted(fresh)
 
     async def _restore_states(self, starts: Mapping[int, int]) -> None:
         """Load every patient of these partitions, whole."""
@@ -245,13 +268,20 @@ class Host:
             return due
         return min(unstored, due)
 
+    async def keep(self, partitions: Iterable[int]) -> None:
+        """Forget all partitions but these."""
+        await self.drop((self._next.keys() | self._loading) - set(partitions))
+
     async def drop(self, partitions: Iterable[int]) -> None:
         """Forget partitions; their state is with the next owner."""
         for partition in partitions:
-            if self._next.pop(partition, None) is not None:
+            if partition in self._next or partition in self._loading:
                 await self._run(self._processor.drop, partition)
+            self._next.pop(partition, None)
+            self._loading.discard(partition)
             self._early.pop(partition, None)
             self._unstored.pop(partition, None)
+            self._said.pop(partition, None)
             self._dirty.discard(partition)
             self._metrics.dropped(partition)
 
@@ -300,13 +330,19 @@ class Host:
             self._metrics.frontier(record.partition, record.append_us)
 
     async def _publish(self) -> None:
-        outputs = tuple(self._outbox)
+        caused = tuple(self._outbox)
+        outputs = [output for output in caused if not self._is_out(output)]
         await self._writer.send_all([self._message(output) for output in outputs])
-        del self._outbox[: len(outputs)]
+        del self._outbox[: len(caused)]
         orders = tuple(self._orders)
         await self._writer.send_all(orders)
         del self._orders[: len(orders)]
         self._metrics.published(outputs)
+
+    def _is_out(self, output: Output) -> bool:
+        """Whether an earlier owner has published this alert event."""
+        said = self._said.get(output.partition, _NOTHING_SAID)
+        return output.topic == "alerts" and event_id(output.headers) in said
 
     def _message(self, output: Output) -> Message:
         return Message(
@@ -321,6 +357,11 @@ class Host:
     async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, work, *arguments)
+
+
+def event_id(headers: Sequence[tuple[str, bytes]]) -> bytes:
+    """The CloudEvents id among the headers of an alert event; empty for another record."""
+    return next((value for name, value in headers if name == "ce_id"), b"")
 
 
 def _decoded(record: RawRecord) -> LogRecord:

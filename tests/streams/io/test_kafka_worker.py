@@ -1,4 +1,4 @@
-"""The Faust worker on a real broker, with real kills."""
+"""Both workers on a real broker, with real kills."""
 
 from __future__ import annotations
 
@@ -26,6 +26,16 @@ pytestmark = pytest.mark.broker
 PARTITIONS = 8
 BASE_US = 1_500_000_000_000_000
 StartWorker = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture(params=["faust", "direct"])
+def start_worker(request: pytest.FixtureRequest, start_toy_worker: StartWorker) -> StartWorker:
+    """Start a toy worker whose records are carried by Faust, or by aiokafka alone."""
+
+    def start(prefix: str, instance: str, *options: str, **more: str) -> subprocess.Popen[bytes]:
+        return start_toy_worker(prefix, instance, "--runner", request.param, *options, **more)
+
+    return start
 
 
 def chunks(count: int) -> Iterator[tuple[int, Chunk]]:
@@ -93,7 +103,7 @@ async def played(
 def test_six_kills_at_random_moments_change_no_output(
     kafka_bootstrap: str,
     kafka_prefix: str,
-    start_toy_worker: StartWorker,
+    start_worker: StartWorker,
     toy_processor: Processor,
 ) -> None:
     log = list(HistorySpec(PARTITIONS).build(chunks(6000)))
@@ -102,11 +112,11 @@ def test_six_kills_at_random_moments_change_no_output(
     async def storm() -> None:
         feeding = asyncio.create_task(played(kafka_bootstrap, kafka_prefix, log, speed=15.0))
         for _ in range(6):
-            worker = start_toy_worker(kafka_prefix, "one")
+            worker = start_worker(kafka_prefix, "one")
             await asyncio.sleep(2.0 + moments.random() * 2.5)
             worker.send_signal(signal.SIGKILL)
             worker.wait(10)
-        start_toy_worker(kafka_prefix, "one")
+        start_worker(kafka_prefix, "one")
         await feeding
         await drained(kafka_bootstrap, kafka_prefix)
 
@@ -121,16 +131,16 @@ def test_six_kills_at_random_moments_change_no_output(
 def test_a_second_worker_that_comes_and_goes_changes_no_output(
     kafka_bootstrap: str,
     kafka_prefix: str,
-    start_toy_worker: StartWorker,
+    start_worker: StartWorker,
     toy_processor: Processor,
 ) -> None:
     log = list(HistorySpec(PARTITIONS).build(chunks(4000)))
 
     async def shared() -> None:
-        start_toy_worker(kafka_prefix, "one")
+        start_worker(kafka_prefix, "one")
         feeding = asyncio.create_task(played(kafka_bootstrap, kafka_prefix, log, speed=15.0))
         await asyncio.sleep(4)
-        second = start_toy_worker(kafka_prefix, "two")
+        second = start_worker(kafka_prefix, "two")
         await asyncio.sleep(7)
         second.send_signal(signal.SIGKILL)  # the first takes over after the session timeout
         second.wait(10)
@@ -146,14 +156,14 @@ def test_a_second_worker_that_comes_and_goes_changes_no_output(
 def test_a_worker_that_sleeps_past_its_session_and_wakes_changes_no_output(
     kafka_bootstrap: str,
     kafka_prefix: str,
-    start_toy_worker: StartWorker,
+    start_worker: StartWorker,
     toy_processor: Processor,
 ) -> None:
     log = list(HistorySpec(PARTITIONS).build(chunks(6000)))
 
     async def zombie() -> None:
-        first = start_toy_worker(kafka_prefix, "one")
-        start_toy_worker(kafka_prefix, "two")
+        first = start_worker(kafka_prefix, "one")
+        start_worker(kafka_prefix, "two")
         feeding = asyncio.create_task(played(kafka_bootstrap, kafka_prefix, log, speed=12.0))
         await asyncio.sleep(9)  # both process by now
         first.send_signal(signal.SIGSTOP)
@@ -162,7 +172,7 @@ def test_a_worker_that_sleeps_past_its_session_and_wakes_changes_no_output(
         await asyncio.sleep(4)
         if first.poll() is not None:  # refused by the group, it may end itself
             assert first.returncode == 70
-            start_toy_worker(kafka_prefix, "one")
+            start_worker(kafka_prefix, "one")
         await feeding
         await drained(kafka_bootstrap, kafka_prefix)
 
@@ -194,12 +204,12 @@ def test_records_that_faust_skips_are_asked_for_again(
 
 
 def test_sigterm_drains_within_five_seconds_and_leaves_nothing_to_repeat(
-    kafka_bootstrap: str, kafka_prefix: str, start_toy_worker: StartWorker
+    kafka_bootstrap: str, kafka_prefix: str, start_worker: StartWorker
 ) -> None:
     log = list(HistorySpec(PARTITIONS, tick_us=0).build(chunks(500)))
 
     async def flow() -> float:
-        worker = start_toy_worker(kafka_prefix, "one", "--checkpoint-s", "600")
+        worker = start_worker(kafka_prefix, "one", "--checkpoint-s", "600")
         await played(kafka_bootstrap, kafka_prefix, log)
         until_s = time.monotonic() + 30
         while len(await read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1")) < 500:
@@ -214,7 +224,7 @@ def test_sigterm_drains_within_five_seconds_and_leaves_nothing_to_repeat(
 
 
 def test_poison_bytes_reach_the_dead_letters_and_neighbours_live(
-    kafka_bootstrap: str, kafka_prefix: str, start_toy_worker: StartWorker
+    kafka_bootstrap: str, kafka_prefix: str, start_worker: StartWorker
 ) -> None:
     poison = [b"", b"\xff\xfe", b"\x00" * 1000, b"{}", bytes(range(256))]
     log = list(HistorySpec(PARTITIONS).build(chunks(26)))
@@ -225,7 +235,7 @@ def test_poison_bytes_reach_the_dead_letters_and_neighbours_live(
                 [Message(f"{kafka_prefix}.in.v1", 3, BASE_US, None, value) for value in poison]
             )
         await played(kafka_bootstrap, kafka_prefix, log)
-        start_toy_worker(kafka_prefix, "one")
+        start_worker(kafka_prefix, "one")
         await drained(kafka_bootstrap, kafka_prefix)
 
     asyncio.run(flow())
@@ -237,9 +247,9 @@ def test_poison_bytes_reach_the_dead_letters_and_neighbours_live(
 
 
 def test_a_live_worker_writes_ticks_to_every_partition_it_owns(
-    kafka_bootstrap: str, kafka_prefix: str, start_toy_worker: StartWorker
+    kafka_bootstrap: str, kafka_prefix: str, start_worker: StartWorker
 ) -> None:
-    start_toy_worker(kafka_prefix, "one", "--ticks", "wall", "--tick-s", "0.2")
+    start_worker(kafka_prefix, "one", "--ticks", "wall", "--tick-s", "0.2")
     until_s = time.monotonic() + 30
     ticked: set[int] = set()
     while ticked != set(range(PARTITIONS)):
@@ -252,17 +262,17 @@ def test_a_live_worker_writes_ticks_to_every_partition_it_owns(
 
 
 def test_a_worker_without_topics_says_so_and_stops(
-    kafka_bootstrap: str, start_toy_worker: StartWorker, tmp_path: Path
+    kafka_bootstrap: str, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    worker = start_toy_worker("no-such-prefix", "one")
+    worker = start_worker("no-such-prefix", "one")
     assert worker.wait(30) == 2
     said = (tmp_path / "one-0.log").read_text()
     assert "no-such-prefix.in.v1 does not exist (run vigil init)" in said
 
 
 def test_a_worker_without_a_broker_says_so_and_stops(
-    kafka_bootstrap: str, start_toy_worker: StartWorker, tmp_path: Path
+    kafka_bootstrap: str, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    worker = start_toy_worker("any", "one", bootstrap="127.0.0.1:1")
+    worker = start_worker("any", "one", bootstrap="127.0.0.1:1")
     assert worker.wait(30) == 2
     assert "Kafka at 127.0.0.1:1 does not answer" in (tmp_path / "one-0.log").read_text()

@@ -1,4 +1,4 @@
-"""A real Faust worker with an engine small enough to check by hand; run as a subprocess.
+"""A real worker with an engine small enough to check by hand; run as a subprocess.
 
 Its state per patient is an order-sensitive digest of the chunks, so a record that is lost, doubled
 or out of order shows in every later output.
@@ -131,9 +131,12 @@ def skip_records(count: int) -> None:
 
 
 def main() -> int:
-    from streams.io.faust_worker import WorkerSettings, run_worker
+    from streams.io.direct_worker import run_direct
+    from streams.io.faust_worker import run_worker
+    from streams.io.worker import WorkerSettings
 
     parser = argparse.ArgumentParser()
+    parser.add_argument("--runner", choices=("faust", "direct"), default="faust")
     parser.add_argument("bootstrap")
     parser.add_argument("prefix")
     parser.add_argument("instance")
@@ -157,7 +160,8 @@ def main() -> int:
         take_records=options.take,
     )
     try:
-        return run_worker(settings, ToyProcessor)
+        run = run_direct if options.runner == "direct" else run_worker
+        return run(settings, ToyProcessor)
     except VigilError as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,0 +1,193 @@
+"""The direct worker: one `getmany` loop on aiokafka, behind the same host as the Faust worker.
+
+Cheaper per record, and the way out should Faust change. Both may share a group's topics, never a
+group: they assign partitions by different rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
+
+from streams.errors import BrokerError, ConfigError
+from streams.io.broker import client_options
+from streams.io.host import RawRecord
+from streams.io.host_metrics import HostMetrics, SilentMetrics
+from streams.io.kafka_admin import check_topics
+from streams.io.kafka_log import append_us_of, start_client, stop_client
+from streams.io.worker import (
+    BEAT_S,
+    FETCH_BYTES,
+    REBALANCE_S,
+    SESSION_S,
+    Worker,
+    WorkerSettings,
+)
+from streams.processor import Processor
+
+WAIT_MS: Final = 250  # for the first record of a batch
+# Not polled for so long, it leaves its group: restoring must fit, and a stuck engine is told of by
+# the age of its frontier long before.
+POLL_MS: Final = 1_800_000
+_DELAY_S, _LAST_DELAY_S = 0.2, 5.0
+
+log = logging.getLogger(__name__)
+
+
+def run_direct(
+    settings: WorkerSettings,
+    processor_factory: Callable[[], Processor],
+    metrics: HostMetrics | None = None,
+) -> int:
+    """Run one worker until SIGTERM or SIGINT; parameters and errors as `faust_worker.run_worker`.
+
+    Returns
+    -------
+    int
+        Exit status: 0 after a drain, `worker.FATAL_EXIT` when a restart is needed.
+    """
+    faults = check_topics(settings.bootstrap, settings.prefix)
+    if faults:
+        raise ConfigError("; ".join(faults))
+
+    async def live() -> int:
+        return await _DirectWorker(settings, metrics or SilentMetrics()).run(processor_factory)
+
+    return asyncio.run(live())
+
+
+class _DirectWorker(Worker):
+    """Records by `getmany`, offsets by `commit`, positions always those of the host."""
+
+    def __init__(self, settings: WorkerSettings, metrics: HostMetrics) -> None:
+        super().__init__(settings, metrics)
+        self._committed: dict[int, int] = {}
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.bootstrap,
+            **client_options(settings.bootstrap),
+            group_id=settings.group,
+            group_instance_id=settings.instance,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",  # the host refuses to jump, so a reset cannot hide
+            partition_assignment_strategy=(StickyPartitionAssignor,),
+            session_timeout_ms=round(1000 * SESSION_S),
+            heartbeat_interval_ms=round(1000 * BEAT_S),
+            rebalance_timeout_ms=round(1000 * REBALANCE_S),
+            max_poll_interval_ms=POLL_MS,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_bytes=settings.buffer_bytes,
+        )
+
+    async def join(self) -> None:
+        """Subscribe, then carry records until the end."""
+        self._consumer.subscribe([self.topic], listener=_Listener(self, self.topic))
+        await start_client(self._consumer, self.settings.bootstrap)
+        delay_s = _DELAY_S
+        while not self.draining:
+            await self.restored.wait()
+            try:
+                batch = await self._batch()
+            except ConsumerStoppedError:
+                return
+            except KafkaError as error:
+                if not error.retriable:
+                    raise BrokerError(f"{self.topic} cannot be read: {error!r}") from error
+                log.warning("reading %s: %r; again in %.1f s", self.topic, error, delay_s)
+                await asyncio.sleep(delay_s)
+                delay_s = min(2 * delay_s, _LAST_DELAY_S)
+                continue
+            delay_s = _DELAY_S
+            if batch:
+                await self._process(batch)
+
+    def failed(self) -> str | None:
+        """Nothing ends it by itself: its duties are guarded."""
+        return None
+
+    async def commit(self, done: Mapping[int, int]) -> None:
+        """Commit what moved; a rebalance may refuse it, then the next owner repeats it."""
+        own = {part.partition for part in self._consumer.assignment() if part.topic == self.topic}
+        moved = {
+            number: offset
+            for number, offset in done.items()
+            if number in own and self._committed.get(number) != offset
+        }
+        if not moved:
+            return
+        try:
+            await self._consumer.commit(
+                {TopicPartition(self.topic, number): offset for number, offset in moved.items()}
+            )
+        except KafkaError as error:
+            log.warning("offsets were not committed: %r", error)
+        else:
+            self._committed |= moved
+
+    def end_of(self, partition: int) -> int | None:
+        """Where the log ended at the last fetch."""
+        part = TopicPartition(self.topic, partition)
+        if part not in self._consumer.assignment():
+            return None
+        end: int | None = self._consumer.highwater(part)
+        return end
+
+    async def place(self) -> None:
+        """Seek to what the host expects; records read ahead from elsewhere are forgotten."""
+        self._committed.clear()
+        for partition, offset in self.host.positions.items():
+            try:
+                self._consumer.seek(TopicPartition(self.topic, partition), offset)
+            except IllegalStateError:  # moved on to somebody else: the next assignment says so
+                log.info("partition %d is no longer ours", partition)
+
+    async def leave(self) -> None:
+        """Stop; as a static member it keeps its place until its session is over."""
+        await stop_client(self._consumer)
+
+    async def _batch(self) -> list[Any]:
+        """Records of all partitions; after the first ones a little later, with their company."""
+        settings = self.settings
+        found = await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=settings.take_records)
+        rows = [row for records in found.values() for row in records]
+        if rows and len(rows) < settings.take_records:
+            await asyncio.sleep(settings.take_within_s)
+            left = settings.take_records - len(rows)
+            more = await self._consumer.getmany(timeout_ms=0, max_records=left)
+            rows += [row for records in more.values() for row in records]
+        return rows
+
+    async def _process(self, batch: Sequence[Any]) -> None:
+        async with self.turn:
+            # A rebalance in between: `place` seeks once state is there, and these come again.
+            if self.draining or not self.restored.is_set():
+                return
+            before = self.host.positions
+            await self.host.process([_raw(row) for row in batch])
+            if self.host.positions != before:
+                self.moved()
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Passes on what the group decides."""
+
+    def __init__(self, worker: Worker, topic: str) -> None:
+        self._worker = worker
+        self._topic = topic
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        await self._worker.revoked()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._worker.assigned([part.partition for part in assigned if part.topic == self._topic])
+
+
+def _raw(row: Any) -> RawRecord:
+    return RawRecord(
+        row.partition, row.offset, append_us_of(row.headers, row.timestamp), row.value or b""
+    )
