@@ -56,7 +56,7 @@ def run(
 ) -> int:
     """Run the always-on worker: log in, features, scores and alerts out.
 
-    Runs until SIGTERM or Ctrl-C, then drains and hands its partitions over.
+    Runs until SIGTERM or Ctrl-C, then stores what it has done and ends.
     Serves /metrics, /healthz and /readyz. To share the partitions start
     several, each with its own worker.instance and worker.http_port.
 

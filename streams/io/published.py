@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.errors import BrokerError
-from streams.io.broker import client_options
 from streams.io.host import event_id
-from streams.io.kafka_log import REQUEST_TIMEOUT_MS, append_us_of, start_client, stop_client
-from streams.io.kafka_read import open_consumer, read_range
+from streams.io.kafka_log import start_client, stop_client
+from streams.io.kafka_read import PEEK_BYTES, open_consumer, read_each, read_range
 
 MOST: Final = 2_000  # newest alert events of a partition that are looked at
 # An alert bears the append time of its patient's newest record; producers' clocks differ.
 EARLIER_MS: Final = 60_000
-_PEEK_BYTES: Final = 64 * 1024  # the broker sends a whole batch even if it is larger
 
 
 class PublishedAlerts:
@@ -62,33 +60,14 @@ class PublishedAlerts:
 
     async def _times_ms(self, starts: Mapping[int, int]) -> dict[int, int]:
         """Append time of the record at each offset; absent where the log ends there."""
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
-            **client_options(self._bootstrap),
-            enable_auto_commit=False,
-            max_partition_fetch_bytes=_PEEK_BYTES,
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
-        )
+        consumer = open_consumer(self._bootstrap, fetch_bytes=PEEK_BYTES)
         await start_client(consumer, self._bootstrap)
-        found: dict[int, int] = {}
         try:
             parts = {TopicPartition(self._source, number): at for number, at in starts.items()}
-            consumer.assign(list(parts))
-            ends = await consumer.end_offsets(list(parts))
-            for part, at in parts.items():
-                consumer.seek(part, at)
-            left = {part for part, at in parts.items() if at < ends[part]}
-            while left:
-                batches = await consumer.getmany(*left, timeout_ms=5_000, max_records=1)
-                if not batches:
-                    raise BrokerError(f"nothing read from {self._source}: is the broker ill?")
-                for part, (row, *_) in batches.items():
-                    found[part.partition] = append_us_of(row.headers, row.timestamp) // 1000
-                    left.discard(part)
-                    consumer.pause(part)
+            found = await read_each(consumer, parts)
         finally:
             await stop_client(consumer)
-        return found
+        return {part.partition: row.append_us // 1000 for part, row in found.items()}
 
     async def _collect(self, times_ms: Mapping[int, int], found: dict[int, set[bytes]]) -> None:
         consumer = open_consumer(self._bootstrap)
@@ -106,6 +85,8 @@ class PublishedAlerts:
                 for part, at in firsts.items()
                 if at is not None
             }
+            if not starts:
+                return
             async for row in read_range(consumer, starts, starts):
                 found[row.partition].add(event_id(row.headers))
         finally:

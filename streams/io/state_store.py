@@ -5,6 +5,10 @@ old snapshot over a new one. Each record carries its frontier, and the highest w
 it: a state is a function of the log up to there, and what it caused was published before. The epoch
 breaks ties; choosing by it first would let a sleeper's old state hide a newer one that the group
 has already committed on (docs/adr/0064).
+
+Compaction comes hours late, so the topic holds a hundred times what is needed. Every record says
+from where on the newest state of all patients of its partition lies: a restore reads the last
+record, then from there (docs/adr/0076).
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.errors import BrokerError, SnapshotMismatch
@@ -24,10 +28,14 @@ from streams.io.kafka_log import (
     start_client,
     stop_client,
 )
-from streams.io.kafka_read import open_consumer, read_range
+from streams.io.kafka_read import PEEK_BYTES, open_consumer, read_each, read_range
 
 EPOCH_HEADER = "vigil-epoch"
 FRONTIER_HEADER = "vigil-frontier"
+SINCE_HEADER = "vigil-since"  # offset from which on every patient's newest state lies
+# A patient whose state has not changed for so many rounds of all others is written again as it is,
+# so that `vigil-since` moves on; so many at once.
+ROUNDS, LEAST, AT_ONCE = 8, 200, 16
 
 
 class PatientState(NamedTuple):
@@ -57,9 +65,7 @@ def newest(rows: Iterable[PatientState]) -> list[PatientState]:
     """
     best: dict[str, PatientState] = {}
     for row in rows:
-        known = best.get(row.patient_id)
-        if known is None or (row.frontier, row.epoch) >= (known.frontier, known.epoch):
-            best[row.patient_id] = row
+        keep_newest(best, row)
     return [best[patient_id] for patient_id in sorted(best)]
 
 
@@ -80,6 +86,7 @@ class StateStore:
         self._bootstrap = bootstrap
         self._topic = topic
         self._writer = writer
+        self._places: dict[int, dict[str, int]] = {}  # offset of each patient's newest state
 
     async def read(self, partitions: Sequence[int]) -> Restored:
         """Every patient's newest state on these partitions.
@@ -91,39 +98,94 @@ class StateStore:
         SnapshotMismatch
             If a record is not one of ours; guessing would lose data.
         """
-        rows: dict[int, list[PatientState]] = {partition: [] for partition in partitions}
+        best: dict[int, dict[str, PatientState]] = {partition: {} for partition in partitions}
+        self._places |= {partition: {} for partition in partitions}
+        epoch = 0
         consumer = open_consumer(self._bootstrap)
         await start_client(consumer, self._bootstrap)
         try:
             parts = [TopicPartition(self._topic, partition) for partition in partitions]
-            async for record in read_range(consumer, parts):
+            async for record in read_range(consumer, parts, await _starts(consumer, parts)):
                 if record.value:
-                    rows[record.partition].append(_parse(record))
+                    row = _parse(record)
+                    epoch = max(epoch, row.epoch)
+                    if keep_newest(best[record.partition], row):
+                        self._places[record.partition][row.patient_id] = record.offset
         except KafkaError as error:
             raise BrokerError(f"cannot read {self._topic}: {error!r}") from error
         finally:
             await stop_client(consumer)
-        epoch = max((row.epoch for found in rows.values() for row in found), default=0)
-        return Restored({part: newest(found) for part, found in rows.items()}, epoch)
+        states = {part: [own[name] for name in sorted(own)] for part, own in best.items()}
+        return Restored(states, epoch)
 
     async def write(
         self, partition: int, epoch: int, now_us: int, snapshots: Sequence[tuple[str, int, bytes]]
     ) -> None:
         """Store snapshots `(patient_id, frontier, state)`; returns when the broker has them."""
-        mark = (EPOCH_HEADER, le8(epoch))
-        await self._writer.send_all(
-            [
-                Message(
-                    self._topic,
-                    partition,
-                    now_us,
-                    patient_id.encode(),
-                    state,
-                    (mark, (FRONTIER_HEADER, le8(frontier))),
-                )
-                for patient_id, frontier, state in snapshots
-            ]
+        rows = [PatientState(name, epoch, frontier, state) for name, frontier, state in snapshots]
+        rows += await self._stale(partition)
+        places = self._places.get(partition, {})  # never read: nothing is known of the others
+        since = min(places.values(), default=0)
+        offsets = await self._writer.send_all(
+            [_message(self._topic, partition, now_us, since, row) for row in rows]
         )
+        places |= {row.patient_id: at for row, at in zip(rows, offsets, strict=True)}
+
+    async def _stale(self, partition: int) -> list[PatientState]:
+        """States that have not changed for long, to be written again as they are."""
+        places = self._places.get(partition, {})
+        last = max(places.values(), default=0)
+        limit = last - max(LEAST, ROUNDS * len(places))
+        old = sorted(offset for offset in places.values() if offset < limit)[:AT_ONCE]
+        if not old:
+            return []
+        consumer = open_consumer(self._bootstrap, fetch_bytes=PEEK_BYTES)
+        await start_client(consumer, self._bootstrap)
+        part = TopicPartition(self._topic, partition)
+        try:
+            found = [await read_each(consumer, {part: offset}) for offset in old]
+        except KafkaError as error:
+            raise BrokerError(f"cannot read {self._topic}: {error!r}") from error
+        finally:
+            await stop_client(consumer)
+        rows = [(offset, row[part]) for offset, row in zip(old, found, strict=True) if part in row]
+        return [_parse(row) for offset, row in rows if row.offset == offset]
+
+
+def keep_newest(best: dict[str, PatientState], row: PatientState) -> bool:
+    """Put a state among the best if it is its patient's highest so far; whether it is."""
+    known = best.get(row.patient_id)
+    if known is not None and (row.frontier, row.epoch) < (known.frontier, known.epoch):
+        return False
+    best[row.patient_id] = row
+    return True
+
+
+async def _starts(
+    consumer: AIOKafkaConsumer, parts: Sequence[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Where to read from: as the last record says, else the beginning."""
+    consumer.assign(list(parts))
+    begins = await consumer.beginning_offsets(list(parts))
+    ends = await consumer.end_offsets(list(parts))
+    last = await read_each(
+        consumer, {part: ends[part] - 1 for part in parts if ends[part] > begins[part]}
+    )
+    starts: dict[TopicPartition, int] = dict(begins)
+    for part, record in last.items():
+        since = record.header(SINCE_HEADER)
+        if since is not None and record.offset == ends[part] - 1:
+            starts[part] = max(starts[part], int.from_bytes(since, "little"))
+    return starts
+
+
+def _message(topic: str, partition: int, now_us: int, since: int, row: PatientState) -> Message:
+    headers = (
+        (EPOCH_HEADER, le8(row.epoch)),
+        (FRONTIER_HEADER, le8(row.frontier)),
+        (SINCE_HEADER, le8(since)),
+    )
+    return Message(topic, partition, now_us, row.patient_id.encode(), row.state, headers)
 
 
 def _parse(record: Stored) -> PatientState:

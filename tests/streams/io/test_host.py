@@ -10,7 +10,7 @@ import pytest
 
 from streams.codec import encode
 from streams.errors import SnapshotMismatch
-from streams.io.host import Connections, Host, RawRecord
+from streams.io.host import Connections, Host, Published, RawRecord
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.state_store import PatientState, Restored, StateStore, newest
 from streams.processor import Processor
@@ -63,9 +63,9 @@ class Nothing:
 NOTHING = Nothing()
 
 
-def host_of(journal: Journal, processor: Processor) -> Host:
-    connected = Connections(cast(LogWriter, journal), cast(StateStore, journal), NOTHING)
-    return Host(processor, connected, "test")
+def host_of(journal: Journal, processor: Processor, published: Published | None = None) -> Host:
+    writer, states = cast(LogWriter, journal), cast(StateStore, journal)
+    return Host(processor, Connections(writer, states, NOTHING, published=published), "test")
 
 
 def record(offset: int, partition: int = 0) -> RawRecord:
@@ -159,6 +159,61 @@ def test_reading_again_from_any_earlier_offset_repeats_nothing(
     fresh = host_of(straight, type(toy_processor)())
     run(fresh.restore({0: 0}), fresh.process([record(n) for n in range(6)]))
     assert before + journal.outputs[len(before) :] == straight.outputs
+
+
+class SaidAlready:
+    """An alerts topic on which an earlier owner left events."""
+
+    def __init__(self, *ids: bytes) -> None:
+        self.ids = set(ids)
+
+    async def since(self, starts: Mapping[int, int]) -> dict[int, set[bytes]]:
+        return {partition: set(self.ids) for partition in starts}
+
+
+def test_an_alert_event_that_is_out_already_is_not_sent_again(
+    journal: Journal, toy_processor: Processor
+) -> None:
+    host = host_of(journal, toy_processor, SaidAlready(b"p-10"))
+    run(host.restore({0: 0}), host.process([record(n) for n in range(20)]))
+    assert len(journal.outputs) == 20 + 1  # the twentieth chunk's alert, not the tenth's
+
+
+def test_a_partition_that_stays_keeps_its_state_and_one_that_was_moved_on_is_loaded(
+    journal: Journal, toy_processor: Processor
+) -> None:
+    host = host_of(journal, toy_processor)
+    run(host.restore({0: 0, 1: 0}), host.process([record(n) for n in range(3)]))
+    *_, loaded = run(host.checkpoint(), host.keep([0]), host.restore({0: 1}))
+    assert loaded == []
+    assert host.positions == {0: 3}  # reading again from offset 1 skips what is done
+    (loaded,) = run(host.restore({0: 5}))  # somebody else has committed further meanwhile
+    assert loaded == [0]
+    assert host.positions == {0: 5}
+
+
+def test_a_restore_that_was_cancelled_leaves_nothing_half_loaded(
+    journal: Journal, toy_processor: Processor
+) -> None:
+    host = host_of(journal, toy_processor)
+
+    async def flow() -> None:
+        async def never(partitions: Sequence[int]) -> Restored:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        read, journal.read = journal.read, never  # type: ignore[method-assign]
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await host.restore({0: 0, 1: 0})
+        journal.read = read  # type: ignore[method-assign]
+        await host.keep([0])
+        await host.restore({0: 0})
+        await host.process([record(0)])
+
+    asyncio.run(flow())
+    assert host.positions == {0: 1}
+    assert len(journal.outputs) == 1
 
 
 def test_a_new_owner_s_epoch_is_above_every_epoch_it_read(

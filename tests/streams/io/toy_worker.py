@@ -32,7 +32,7 @@ class Toy(msgspec.Struct, array_like=True):
 
 
 class ToyProcessor:
-    """Counts chunks and ticks per patient; one output per chunk."""
+    """Counts chunks and ticks per patient; one output per chunk, an alert at every tenth."""
 
     def __init__(self) -> None:
         self._patients: dict[int, dict[str, Toy]] = {}
@@ -73,6 +73,14 @@ class ToyProcessor:
             messages.append(
                 Output("features", chunk.patient_id, row.partition, row.append_us, value)
             )
+            if toy.count % 10 == 0:
+                event = (
+                    ("ce_specversion", b"1.0"),
+                    ("ce_id", f"{chunk.patient_id}-{toy.count}".encode()),
+                )
+                messages.append(
+                    Output("alerts", chunk.patient_id, row.partition, row.append_us, value, event)
+                )
         return messages
 
     def snapshots(self, partition: int, share: float = 1.0) -> list[tuple[str, int, bytes]]:
