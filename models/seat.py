@@ -42,6 +42,7 @@ class Seat:
         self.detail = detail
         self._scorers = {scorer.model.rpartition("/")[2]: scorer for scorer in scorers}
         self.versions = tuple(self._scorers)
+        self.models = tuple(scorer.model for scorer in scorers)  # as scores name them
         self.reads = tuple(sorted({name for scorer in scorers for name in scorer.feed.reads}))
 
     def words(self, batch: AlignedBatch, chosen: Sequence[str]) -> list[Word]:

@@ -17,6 +17,7 @@ from features.align import AlignedBatch, FeatureBatch, attach
 from features.asof import AsOf, FactsAt, facts_at
 from features.catalog import CATALOG, FeatureReason
 from features.intervals import Ints
+from models.late.live import LivePanel
 from models.score import Score, Scorer, StatefulScorer
 from service.ops import Cause
 from service.patient import Patient
@@ -40,7 +41,10 @@ class Revised(NamedTuple):
 
 
 def score_again(
-    cases: Sequence[Again], scorers: Sequence[Scorer], seats: Sequence[StatefulScorer] = ()
+    cases: Sequence[Again],
+    scorers: Sequence[Scorer],
+    seats: Sequence[StatefulScorer] = (),
+    panels: Sequence[LivePanel] = (),
 ) -> Iterator[Revised]:
     """New words on windows whose facts changed.
 
@@ -52,6 +56,8 @@ def score_again(
         Those of the engine.
     seats : sequence of StatefulScorer
         Its models, asked only where an input of theirs changed: asking moves state.
+    panels : sequence of LivePanel
+        Speak again where a member says something else.
 
     Yields
     ------
@@ -72,22 +78,65 @@ def score_again(
         owners = [stores[i] for i in moved]
         old = _aligned([cases[i].kept for i in moved], _rows(before, moved), owners)
         new = _aligned([_next(cases[i]) for i in moved], _rows(after, moved), owners)
-        for scorer in scorers:
-            words = zip(moved, scorer.score(old), scorer.score(new), strict=True)
-            for i, was, now in words:
-                if not _alike(was, now):
-                    told.setdefault(i, []).append(now)
-        for seat in seats:
-            chosen = [cases[i].patient.models.get(seat.name, "") for i in moved]
-            for i, word in zip(moved, seat.words_again(old, new, chosen), strict=True):
-                if word is not None:
-                    told.setdefault(i, []).append(word.score)
+        asked = _Asked(moved, old, new, [cases[i].patient for i in moved])
+        told = _told(asked, scorers, seats, panels)
     for i, case in enumerate(cases):
         known = case.kept.window._replace(known_us=case.now_us)
         kept = _next(case) if i in told else case.kept._replace(window=known)
         case.patient.recent.replace(case.kept, kept)
         if i in told:
             yield Revised(case, told[i])
+
+
+class _Asked(NamedTuple):
+    """Windows that are scored again, [N] each."""
+
+    at: list[int]  # place of the case
+    old: AlignedBatch
+    new: AlignedBatch
+    patients: list[Patient]
+
+
+def _told(
+    asked: _Asked,
+    scorers: Sequence[Scorer],
+    seats: Sequence[StatefulScorer],
+    panels: Sequence[LivePanel],
+) -> dict[int, list[Score]]:
+    """Words that differ, by place of the case."""
+    told: dict[int, list[Score]] = {}
+    said: dict[int, list[Score]] = {i: [] for i in asked.at}  # by everybody, as known now
+    for scorer in scorers:
+        words = zip(asked.at, scorer.score(asked.old), scorer.score(asked.new), strict=True)
+        for i, was, now in words:
+            said[i].append(now)
+            if not _alike(was, now):
+                told.setdefault(i, []).append(now)
+    for seat in seats:
+        _ask(seat, asked, told, said if panels else {})
+    for panel in panels:
+        again = [i for i in asked.at if panel.reads(told.get(i, ()))]
+        for i, word in zip(again, panel.words([said[i] for i in again]), strict=True):
+            assert word is not None  # a member spoke
+            told[i].append(word)
+    return told
+
+
+def _ask(
+    seat: StatefulScorer,
+    asked: _Asked,
+    told: dict[int, list[Score]],
+    said: dict[int, list[Score]],
+) -> None:
+    """Words of a model that differ, into `told`; all of them into `said`, where it is wanted."""
+    chosen = [patient.models.get(seat.name, "") for patient in asked.patients]
+    changed = seat.words_again(asked.old, asked.new, chosen)
+    for i, word in zip(asked.at, changed, strict=True):
+        if word is not None:
+            told.setdefault(i, []).append(word.score)
+    if said:  # a row that state has taken in may be asked about again: nothing changes
+        for i, now in zip(asked.at, seat.words(asked.new, chosen), strict=True):
+            said[i].append(now.score)
 
 
 def _next(case: Again) -> Kept:

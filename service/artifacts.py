@@ -16,6 +16,8 @@ from typing import Final, NamedTuple
 
 from models.artifact import FILES, LIMITS, Artifact, decode
 from models.fusion_scorer import FusionScorer, Opened
+from models.late.panel import Panel
+from models.late.panel import decode as decode_panel
 from models.open import Device, open_blocks
 from models.runtime import Blocks
 from models.seat import Seat
@@ -129,6 +131,28 @@ def open_seats(config: Config) -> tuple[Seat, ...]:
     for one in find(config):
         by_name.setdefault(one.config.name, []).append(one)
     return tuple(_seat(name, versions) for name, versions in by_name.items())
+
+
+def read_panels(config: Config) -> tuple[Panel, ...]:
+    """The configured panels.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be read or is no panel, or two have one name.
+    """
+    found: dict[str, Panel] = {}
+    for path in config.panels:
+        try:
+            panel = decode_panel(Path(path).read_bytes())
+        except OSError as error:
+            raise ConfigError(f"panel {path}: cannot be read ({error.strerror})") from error
+        except CheckpointMismatch as error:
+            raise ConfigError(f"panel {path}: {error}") from error
+        if panel.name in found:
+            raise ConfigError(f"panel {path}: there is another one named {panel.name!r}")
+        found[panel.name] = panel
+    return tuple(found.values())
 
 
 def described_models(config: Config) -> dict[str, list[dict[str, str]]]:

@@ -8,12 +8,13 @@ from pathlib import Path
 from alerts.policy import Policy, default_policy_text, parse_policy
 from alerts.words import nearest
 from models.columns import ColumnScorer
+from models.late.live import LivePanel
 from models.limits import LimitsScorer
 from models.news2 import News2Scorer
 from models.rule_scorer import RuleScorer
 from models.rule_tables import TABLES
 from models.score import Scorer
-from service.artifacts import open_seats
+from service.artifacts import open_seats, read_panels
 from service.config import Config
 from service.engine import Engine
 from service.settle import Judges, Timed, untimed
@@ -77,8 +78,15 @@ def scorers(
 
 
 def model_names(config: Config) -> tuple[str, ...]:
-    """Names of configured models, that policies may read."""
-    return tuple(dict.fromkeys(model.name for model in config.models))
+    """Names of configured models and panels, that policies may read.
+
+    Raises
+    ------
+    ConfigError
+        If a panel cannot be read.
+    """
+    panels = (panel.name for panel in read_panels(config))
+    return tuple(dict.fromkeys((*(model.name for model in config.models), *panels)))
 
 
 def judges_of(config: Config, *policies: Policy, timed: Timed = untimed) -> Judges:
@@ -87,10 +95,19 @@ def judges_of(config: Config, *policies: Policy, timed: Timed = untimed) -> Judg
     Raises
     ------
     ConfigError
-        As `scorers`. A model that cannot be opened raises nothing: its seat stays empty.
+        As `scorers`; if a panel cannot be read or has a member that there is not. A model that
+        cannot be opened raises nothing: its seat stays empty, and panels go on without it.
+    CheckpointMismatch
+        If a panel was fitted on another build of a member than is here.
     """
-    own = scorers(*policies, models=model_names(config), rules=config.rules)
-    return Judges(own, open_seats(config), timed)
+    panels = read_panels(config)
+    members = {seat.name for panel in panels for seat in panel.seats}
+    rules = (*config.rules, *(name for name in TABLES if name in members))
+    own = scorers(*policies, models=model_names(config), rules=rules)
+    seats = open_seats(config)
+    here: dict[str, tuple[str, ...]] = {scorer.name: (scorer.model,) for scorer in own}
+    here |= {seat.name: seat.models for seat in seats}
+    return Judges(own, seats, timed, tuple(LivePanel(panel, here) for panel in panels))
 
 
 def build_engine(config: Config, timed: Timed = untimed, keyring: Keyring | None = None) -> Engine:

@@ -169,6 +169,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     watch: WatchConfig = WatchConfig()
     deliver: dict[str, AnySpec] = {}
     models: tuple[ModelConfig, ...] = (ModelConfig(),)  # empty: rules only
+    panels: tuple[str, ...] = ()  # files of panels: late fusion of scorers, docs/fusion.md
     audit_dir: str = ".vigil/audit"  # where notification logs and the log of actions are kept
     policy: str = ""  # path of a policy file; empty: the default policy
     rules: tuple[str, ...] = ()  # of RULES, scored beside NEWS2 and the limits

@@ -28,6 +28,7 @@ from features.follow import Care, follow
 from features.intervals import Ints
 from features.primitives import Primitives
 from features.signals import AXES
+from models.late.live import LivePanel, add_words
 from models.score import Score, Scorer, StatefulScorer, Word
 from service.again import Again, score_again
 from service.ops import (
@@ -110,6 +111,7 @@ class Judges(NamedTuple):
     scorers: Sequence[Scorer] = ()
     seats: Sequence[StatefulScorer] = ()
     timed: Timed = untimed
+    panels: Sequence[LivePanel] = ()  # fuse what the others said
 
     def offered(self) -> list[str]:
         """Models that are loaded here, as "name@version"."""
@@ -278,6 +280,7 @@ def _windows(
     words = _words(aligned, chosen, judges)
     for own_scores, own_words in zip(scores, words, strict=True):
         own_scores.extend(word.score for word in own_words)
+    add_words(judges.panels, scores)
     for i, ((patient, op), own) in enumerate(zip(chosen, scores, strict=True)):
         _judge(patient, op, own, (partition[patient.patient_id], op.pages), out)
         _watch(patient, op, words[i], partition[patient.patient_id], out)
@@ -343,7 +346,7 @@ def _revise(
 ) -> None:
     """Score windows again with what is known now, and let the machines hear what differs."""
     with judges.timed("again"):
-        revised = list(score_again(cases, judges.scorers, judges.seats))
+        revised = list(score_again(cases, judges.scorers, judges.seats, judges.panels))
     for case, scores in revised:
         where = partition[case.patient.patient_id], case.kept.pages
         _judge(case.patient, case, scores, where, out)

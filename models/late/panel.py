@@ -51,6 +51,11 @@ class Panel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("slopes of members are at least 0")
         check_rule(self.rule, len(self.seats))
 
+    @property
+    def model(self) -> str:
+        """As `Score.model`."""
+        return f"{self.name}/{self.version}"
+
     def logits(self, said: Sequence[Sequence[float | None]]) -> Floats:
         """Members' words as logits.
 
@@ -120,57 +125,76 @@ class PanelScorer:
             self._members.append(member)
         self._panel = panel
         self.name = panel.name
-        self.model = f"{panel.name}/{panel.version}"
+        self.model = panel.model
 
     def score(self, batch: AlignedBatch) -> list[Score]:
         """One `Score` per row of `batch`, in its order."""
         said = [member.score(batch) for member in self._members]
-        fused = self.fuse(said)
-        return [
-            self._row([scores[i] for scores in said], fused, i)
-            for i in range(len(batch.features.windows))
-        ]
+        return words(self._panel, [list(row) for row in zip(*said, strict=True)])
 
-    def fuse(self, said: Sequence[Sequence[Score]]) -> Fused:
-        """The members' scores as logits, fused; by 1/std² where the rule asks for confidence."""
-        logit = self._panel.logits([[score.value for score in scores] for scores in said])
-        if not isinstance(self._panel.rule, ConfidenceWeighted):
-            return self._panel.rule.fuse(logit)
-        std = [[np.nan if s.std is None else s.std for s in scores] for scores in said]
-        p = sigmoid(logit)
-        of_logit = np.array(std, dtype=np.float64).T / np.maximum(p * (1.0 - p), _EDGE)
-        return self._panel.rule.fuse(logit, inverse_variance(of_logit))
 
-    def _row(self, scores: Sequence[Score], fused: Fused, row: int) -> Score:
-        """The panel's word on one row."""
-        first = scores[0]
-        seats = self._panel.seats
-        logit = float(fused.logit[row])
-        value = None if np.isnan(logit) else round(float(sigmoid(fused.logit[row : row + 1])[0]), 4)
-        heard = fused.present[row].tolist()
-        evidence: tuple[Evidence, ...] = tuple(item for s in scores for item in s.evidence)
-        rules = [s.news2 for s in scores if s.news2 is not None]
-        complete = [s.completeness for s, there in zip(scores, heard, strict=True) if there]
-        return Score(
-            patient_id=first.patient_id,
-            scorer=self.name,
-            model=self.model,
-            start_us=first.start_us,
-            end_us=first.end_us,
-            known_us=first.known_us,
-            revision=first.revision,
-            value=value,
-            lower=None,
-            upper=None,
-            std=None,
-            calibrated=self._panel.calibrated,
-            horizon_s=self._panel.horizon_s,
-            share={
-                seat.name: round(part, _DECIMALS)
-                for seat, part in zip(seats, fused.share[row].tolist(), strict=True)
-            },
-            present={seat.name: there for seat, there in zip(seats, heard, strict=True)},
-            completeness=round(sum(complete) / len(seats), _DECIMALS),
-            news2=rules[0] if rules else None,
-            evidence=evidence,
-        )
+def words(panel: Panel, rows: Sequence[Sequence[Score | None]]) -> list[Score]:
+    """The panel's word on rows that its members have scored.
+
+    Parameters
+    ----------
+    panel : Panel
+        Members and rule.
+    rows : N sequences of M scores
+        In the order of the seats; None = that member is not there. Of a row somebody must be.
+
+    Returns
+    -------
+    list of Score
+    """
+    if not rows:
+        return []
+    fused = _fuse(panel, list(zip(*rows, strict=True)))
+    return [_word(panel, row, fused, i) for i, row in enumerate(rows)]
+
+
+def _fuse(panel: Panel, said: Sequence[Sequence[Score | None]]) -> Fused:
+    """The members' scores as logits, fused; by 1/std² where the rule asks for confidence."""
+    logit = panel.logits([[None if s is None else s.value for s in each] for each in said])
+    if not isinstance(panel.rule, ConfidenceWeighted):
+        return panel.rule.fuse(logit)
+    std = [[np.nan if s is None or s.std is None else s.std for s in each] for each in said]
+    p = sigmoid(logit)
+    of_logit = np.array(std, dtype=np.float64).T / np.maximum(p * (1.0 - p), _EDGE)
+    return panel.rule.fuse(logit, inverse_variance(of_logit))
+
+
+def _word(panel: Panel, scores: Sequence[Score | None], fused: Fused, row: int) -> Score:
+    """The panel's word on one row."""
+    said = [score for score in scores if score is not None]
+    first = said[0]
+    seats = panel.seats
+    logit = fused.logit[row : row + 1]
+    value = None if np.isnan(logit[0]) else round(float(sigmoid(logit)[0]), _DECIMALS)
+    heard = fused.present[row].tolist()
+    evidence: tuple[Evidence, ...] = tuple(item for s in said for item in s.evidence)
+    rules = [s.news2 for s in said if s.news2 is not None]
+    complete = [s.completeness for s, there in zip(scores, heard, strict=True) if s and there]
+    return Score(
+        patient_id=first.patient_id,
+        scorer=panel.name,
+        model=panel.model,
+        start_us=first.start_us,
+        end_us=first.end_us,
+        known_us=first.known_us,
+        revision=first.revision,
+        value=value,
+        lower=None,
+        upper=None,
+        std=None,
+        calibrated=panel.calibrated,
+        horizon_s=panel.horizon_s,
+        share={
+            seat.name: round(part, _DECIMALS)
+            for seat, part in zip(seats, fused.share[row].tolist(), strict=True)
+        },
+        present={seat.name: there for seat, there in zip(seats, heard, strict=True)},
+        completeness=round(sum(complete) / len(seats), _DECIMALS),
+        news2=rules[0] if rules else None,
+        evidence=evidence,
+    )
