@@ -12,9 +12,10 @@ import msgspec
 from service.config import Config
 from service.keys import load_ring
 from service.outputs import DeadLetter
+from service.withheld import may_lack_words, without_notes
 from streams.codec import decode, encode
 from streams.io.kafka_log import LogWriter, Message
-from streams.io.kafka_read import read_topic
+from streams.io.kafka_read import read_places, read_topic
 from streams.partition import partition_of
 from streams.quarantine import named_in, release_order
 from streams.topics import topic_name
@@ -105,8 +106,15 @@ def summary(found: Iterable[Letter]) -> list[Tally]:
     return sorted(made, key=lambda tally: (-tally.n, tally.reason))
 
 
-async def send_again(config: Config, patient: str, by: str, found: Sequence[Letter]) -> None:
+async def send_again(config: Config, patient: str, by: str, found: Sequence[Letter]) -> int:
     """End a patient's quarantine, and append what was refused once more, in its order.
+
+    A letter does not hold the words of a note: they are read where the record stands.
+
+    Returns
+    -------
+    int
+        How many records lack their words, because the input topic no longer has them.
 
     Raises
     ------
@@ -118,11 +126,31 @@ async def send_again(config: Config, patient: str, by: str, found: Sequence[Lett
     number = partition_of(patient, config.kafka.partitions)
     now_us = time.time_ns() // 1000
     order = load_ring(config, "command").sign(release_order(patient, by, now_us))
-    values = [encode(order), *(one.original for one in found)]
     topic = topic_name("in", config.kafka.prefix)
+    originals, lost = await _whole(config.kafka.broker, topic, found)
+    values = [encode(order), *originals]
     async with LogWriter(config.kafka.broker) as writer:
         for value in values:  # one by one: their order is their meaning
             await writer.send_all([Message(topic, number, now_us, patient.encode(), value)])
+    return lost
+
+
+async def _whole(bootstrap: str, topic: str, found: Sequence[Letter]) -> tuple[list[bytes], int]:
+    """The refused bytes with the words that their letters leave out, and how many lack them."""
+    places = {
+        (one.letter.partition, one.letter.offset) for one in found if may_lack_words(one.original)
+    }
+    there = await read_places(bootstrap, topic, places) if places else {}
+    values, lost = list[bytes](), 0
+    for one in found:
+        place = one.letter.partition, one.letter.offset
+        record = there.get(place)
+        if record is not None and without_notes(record) == one.original:
+            values.append(record)
+            continue
+        lost += place in places and record is None
+        values.append(one.original)
+    return values, lost
 
 
 def _order(letter: DeadLetter) -> tuple[int, int, int]:

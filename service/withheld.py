@@ -47,6 +47,18 @@ def without_notes(original: bytes) -> bytes:
         return b""
 
 
+def may_lack_words(original: bytes) -> bool:
+    """Whether `without_notes` may have left something out of a dead letter's bytes."""
+    if not original:
+        return True
+    if _EVENT not in original[:_HEAD]:
+        return False
+    try:
+        return bool(msgspec.msgpack.decode(original)[2][_TEXT] == "")
+    except (*_MISREAD, IndexError, KeyError):
+        return False
+
+
 def _private(code: Any, text: Any) -> bool:
     """Whether words under a code may be a note's."""
     if text == "":

@@ -113,6 +113,39 @@ def open_store(config: Config) -> Store:
     return Store(dsn)
 
 
+def login() -> str:
+    """Who runs this command, by the operating system."""
+    import getpass
+    import os
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return f"uid {os.getuid()}"
+
+
+def note_access(
+    store: Store,
+    action: str,
+    table: str,
+    patients: Sequence[str] = (),
+    asked: Mapping[str, object] | None = None,
+) -> None:
+    """Write down that whoever runs this command is about to read; none at all: everybody's data.
+
+    Raises
+    ------
+    StoreError
+        If the login may not: it is not to read either.
+    """
+    import socket
+
+    from streams.io.store_access import Access
+
+    who = Access(login(), action, table, f"vigil on {socket.gethostname()}")
+    store.access.note(who, patients, asked or {})
+
+
 def writable(folder: Path) -> None:
     """Create an output folder and prove that it can be written, before any work is done.
 

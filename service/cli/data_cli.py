@@ -14,6 +14,7 @@ from service.cli.common import (
     AsJson,
     ConfigFile,
     configured,
+    note_access,
     open_store,
     progress,
     say,
@@ -67,6 +68,8 @@ def list_events(
     patients = [patient] if patient else None
     known_us = known_time_us(known_at) if known_at else None
     with open_store(configured(config_file)) as store:
+        asked = {"known_at": known_at, "as_used": as_used, "limit": limit}
+        note_access(store, "events.list", "clinical_events", patients or (), asked)
         stored = (
             store.stored_events(patients, 0, MAX_TIME_US)
             if known_us is None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.common import EXIT_REFUSED, AsJson, ConfigFile, configured, say, tell
+from service.cli.common import EXIT_REFUSED, AsJson, ConfigFile, configured, say, tell, warn
 
 dlq_app = typer.Typer(
     name="dlq",
@@ -85,7 +85,11 @@ def replay(
 
     config = configured(config_file)
     found = asyncio.run(letters(config, patient, reason))
-    if not dry_run:
-        asyncio.run(send_again(config, patient, by, found))
+    lost = 0 if dry_run else asyncio.run(send_again(config, patient, by, found))
     tell(f"{len(found)} records of {patient} {'would be' if dry_run else 'are'} on the log again")
+    if lost:
+        warn(
+            f"{lost} of them may be notes whose words the log no longer has: "
+            f"vigil events feed --again {patient}"
+        )
     return 0

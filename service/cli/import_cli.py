@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +12,8 @@ from service.cli.common import (
     AsJson,
     ConfigFile,
     configured,
+    login,
+    note_access,
     open_store,
     progress,
     say,
@@ -157,6 +158,7 @@ def export_events(
     from streams.codec import MAX_TIME_US
 
     with open_store(configured(config_file)) as store:
+        note_access(store, "events.export", "clinical_events", patient or (), {"out": str(out)})
         found = list(store.events(patient, 0, MAX_TIME_US))
         found.sort(key=attrgetter("patient_id", "event_time_us", "event_id", "version"))
         count = export(found, out)
@@ -180,6 +182,8 @@ def list_waiting(
     """
     with open_store(configured(config_file)) as store:
         if rows:
+            asked = {"coding": coding, "limit": limit}
+            note_access(store, "quarantine.list", "event_quarantine", (), asked)
             which = _which(coding)
             found = store.quarantine.rows("waiting", which, limit=limit)
             shown = [
@@ -221,7 +225,7 @@ def map_waiting(  # noqa: PLR0913 - one parameter per option
 
     with open_store(configured(config_file)) as store:
         which = _which(coding, written)
-        count = quarantine.say(store, which, concept, unit, who or getpass.getuser())
+        count = quarantine.say(store, which, concept, unit, who or login())
     if as_json:
         say({"mapped": count})
     else:
@@ -246,7 +250,7 @@ def release_waiting(
 
     with open_store(configured(config_file)) as store:
         which = _which(coding, written)
-        done = quarantine.release(store, which, who or getpass.getuser(), _Told())
+        done = quarantine.release(store, which, who or login(), _Told())
     if as_json:
         say(done._asdict())
     else:

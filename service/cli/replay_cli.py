@@ -14,6 +14,7 @@ from service.cli.common import (
     AsJson,
     ConfigFile,
     configured,
+    note_access,
     open_store,
     progress,
     say,
@@ -136,6 +137,7 @@ def _inputs(sources: list[Path], events: str, config: Any, watcher: Any) -> Inpu
     inputs = load(sources, None, watcher=watcher)
     patients = sorted({recording.patient_id for recording in inputs.recordings})
     with open_store(config) as store:
+        note_access(store, "replay", "clinical_events", patients)
         known = on_the_log(store.stored_events(patients, 0, MAX_TIME_US))
     return inputs._replace(events=known)
 

@@ -159,6 +159,39 @@ async def read_stretches(
         await stop_client(consumer)
 
 
+async def read_places(
+    bootstrap: str, topic: str, places: Iterable[tuple[int, int]]
+) -> dict[tuple[int, int], bytes]:
+    """Bytes of single records by (partition, offset); those the log no longer has are absent.
+
+    Raises
+    ------
+    BrokerError
+        If the broker is away or a record that is there does not come.
+    """
+    consumer = open_consumer(bootstrap)
+    await start_client(consumer, bootstrap)
+    found: dict[tuple[int, int], bytes] = {}
+    try:
+        wanted = sorted(places)
+        parts = sorted({TopicPartition(topic, number) for number, _ in wanted})
+        begins = await consumer.beginning_offsets(parts)
+        ends = await consumer.end_offsets(parts)
+        for number, offset in wanted:
+            part = TopicPartition(topic, number)
+            if begins[part] <= offset < ends[part]:
+                consumer.assign([part])
+                consumer.seek(part, offset)
+                record = await asyncio.wait_for(consumer.getone(part), 30.0)
+                if record.offset == offset:  # else compacted, or the mark of a transaction
+                    found[number, offset] = record.value or b""
+    except (KafkaError, TimeoutError) as error:
+        raise BrokerError(f"Kafka at {bootstrap}: cannot read {topic}: {error!r}") from error
+    finally:
+        await stop_client(consumer)
+    return found
+
+
 def _forgotten(part: TopicPartition, span: tuple[int, int], held: tuple[int, int]) -> BrokerError:
     error = BrokerError(
         f"{part.topic} partition {part.partition}: stored engine state needs records "

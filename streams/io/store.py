@@ -13,6 +13,7 @@ from typing import Self
 from streams.errors import ConfigError
 from streams.io import store_rows
 from streams.io.migrate import SCHEMA_VERSION, migrate
+from streams.io.store_access import AccessLog
 from streams.io.store_feed import FeedQueue
 from streams.io.store_people import People
 from streams.io.store_quarantine import Quarantine
@@ -46,6 +47,7 @@ class Store:
         self.feed = FeedQueue(self._line)
         self.quarantine = Quarantine(self._line)
         self.people = People(self._line)
+        self.access = AccessLog(self._line)
 
     @classmethod
     def connect(cls, dsn: str, retry: RetrySpec | None = None) -> Self:

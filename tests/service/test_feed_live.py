@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from service.config import Config
@@ -81,6 +82,11 @@ def test_bad_rows_are_told_with_their_line_and_the_others_go_in(
     assert waiting.startswith("1 facts wait for a meaning: vigil events quarantine")
     assert len(vigil.json("events", "list", "--patient", "p1")) == 1
     assert vigil.json("events", "list", "--patient", "p2") == []
+    with psycopg.connect(database_dsn) as connection:
+        noted = connection.execute(
+            "SELECT action, patient_id, detail->>'limit' FROM access_log ORDER BY seq"
+        ).fetchall()
+    assert noted == [("events.list", "p1", "100"), ("events.list", "p2", "100")]
 
 
 def test_a_changed_row_is_told_and_not_written(

@@ -12,6 +12,7 @@ from psycopg import conninfo
 from service.event_feed import EventFeed, FeedSpec
 from streams.errors import StoreError
 from streams.io.store import Store
+from streams.io.store_access import Access
 from streams.io.store_people import DeviceLink, Encounter
 from streams.io.store_quarantine import QuarantineRecord, Selection
 from streams.io.store_rows import EXTENSION_SQL, ScoreRecord
@@ -283,3 +284,30 @@ def test_a_login_with_the_migrate_role_runs_init_on_what_another_made(
         store.migrate()
         assert store.insert_events([event(1)]) == 1
         assert store.drop_before("clinical_events", BASE_US + 900 * DAY_US) == 1
+
+
+def test_who_reads_by_the_command_line_is_in_the_access_log(
+    any_edition_dsn: str, login: Login
+) -> None:
+    """A login without the right to note it is refused, before anything is read."""
+    who = Access("kim", "events.list", "clinical_events", "vigil on ward-7")
+    with psycopg.connect(any_edition_dsn, autocommit=True) as owner:
+        reader = login("reader")
+        with Store(reader, QUICK) as store, pytest.raises(StoreError, match="vigil_audit"):
+            store.access.note(who, ["p1"], {})
+        name = conninfo.conninfo_to_dict(reader)["user"]
+        owner.execute(f"GRANT vigil_audit TO {name}")
+        with Store(reader, QUICK) as store:
+            store.access.note(who, ["p1", "p'2"], {"limit": 5})
+            store.access.note(who, [], {})
+        rows = owner.execute(
+            "SELECT actor, action, patient_id, object, client, detail FROM access_log ORDER BY seq"
+        ).fetchall()
+        told = [("kim", "events.list", "clinical_events", "vigil on ward-7")] * 3
+        assert [(r[0], r[1], r[3], r[4]) for r in rows] == told
+        assert [(r[2], r[5]) for r in rows] == [
+            ("p1", {"limit": 5}),
+            ("p'2", {"limit": 5}),
+            ("", {}),
+        ]
+        assert owner.execute("SELECT vigil_access_log_fault()").fetchone() == (None,)
