@@ -23,7 +23,7 @@ from features.families import (
     skin,
     spectra,
 )
-from features.families.table import Asked, Columns, Row
+from features.families.table import Batch, Columns, Row, asked_of
 from features.feature import FeatureReason
 from features.signals import MOTION
 from features.store import store
@@ -117,18 +117,16 @@ def extract(rows: Sequence[Row]) -> FeatureBatch:
         np.zeros(shape, np.int32),
         np.array([_ABSENT[window.name] for _, window in rows], np.uint8).reshape(shape),
     )
+    rows = rows if isinstance(rows, Batch) else Batch(rows)
     with np.errstate(all="ignore"):
         for name, families in _FAMILIES.items():
             of_length = [i for i, (_, window) in enumerate(rows) if window.name == name]
             ever = [rows[i][0].rings.ever() for i in of_length]
-            asked: dict[tuple[int, ...], Asked] = {}  # families of the same rows share them
             for family in families:
                 # Without one of its signals nothing need be computed.
                 has = zip(of_length, ever, strict=True)
                 at = tuple(i for i, known in has if not known.isdisjoint(family.signals))
                 if not at:
                     continue
-                if at not in asked:
-                    asked[at] = Asked(rows[i] for i in at)
-                store(batch, np.array(at), family.columns(asked[at]))
+                store(batch, np.array(at), family.columns(asked_of(rows, at)))
     return batch

@@ -136,6 +136,30 @@ class FlatRing:
         self.ends_us.append(p.end_us)
         self.stops.append(stop)
 
+    def take(
+        self, other: FlatRing, i: int, extra: slice | list[int], stats: slice | list[int]
+    ) -> None:
+        """Append segment i of another ring, later than all of this one, with these numbers only."""
+        n, view = len(self.starts_us), other.view(i, i + 1)
+        n_events = view.times_us.size
+        begin = self.stops[-1] if self.stops else self._head
+        stop = begin + n_events
+        if n == len(self._kept.segments) or stop > self._kept.times_us.size:
+            begin, stop = self._make_room(n_events)
+        kept = self._kept
+        kept.segments[n] = view.segments[0]
+        if self.shape.n_stats:
+            kept.stats[n] = view.stats[0, stats]
+        if n_events:
+            kept.times_us[begin:stop] = view.times_us
+            kept.values[begin:stop] = view.values
+            kept.run[begin:stop] = view.run
+            if self.shape.n_extra:
+                kept.extra[begin:stop] = view.extra[:, extra]
+        self.starts_us.append(other.starts_us[i])
+        self.ends_us.append(other.ends_us[i])
+        self.stops.append(stop)
+
     def _insert_before(self, p: Primitives) -> None:
         """A segment out of order: those after it are put back one by one."""
         at = bisect_left(self.starts_us, p.start_us)

@@ -14,7 +14,7 @@ import numpy as np
 from features.align import FeatureBatch
 from features.families import breathing, hours, self_relative
 from features.families.self_relative import Care
-from features.families.table import Columns, Row
+from features.families.table import Columns, Row, asked_of
 from features.history import FIVE_MINUTES_US
 from features.intervals import Ints
 from features.store import store
@@ -62,4 +62,4 @@ def _each(
 ) -> None:
     """Store what a family makes of some rows."""
     if at.size:
-        store(batch, at, family([rows[i] for i in at.tolist()]))
+        store(batch, at, family(asked_of(rows, tuple(at.tolist()))))

@@ -6,6 +6,7 @@ keep what windows of five minutes read: that is most of what a patient costs.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -49,8 +50,10 @@ class SignalRing:
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
-        extra, stats = _lasting(kind)
-        self._faded = FlatRing(Shape(len(extra), len(stats)))
+        extra, stats = kind.lasting_extra, kind.lasting_stats
+        n_extra = kind.n_extra if extra is None else len(extra)
+        n_stats = kind.n_stats if stats is None else len(stats)
+        self._faded = FlatRing(Shape(n_extra, n_stats))
         self._fresh = FlatRing(Shape(kind.n_extra, kind.n_stats))
 
     def __len__(self) -> int:
@@ -68,10 +71,17 @@ class SignalRing:
     def fade(self, before_us: int) -> None:
         """Let segments that end at or before `before_us` keep only what lasts."""
         n = self._fresh.ended_by(before_us) if self.kind.fades else 0
-        for i in range(n):
-            self._faded.insert(self._less(self._fresh.primitives(i, "", "")))
-        if n:
-            self._fresh.forget(n)
+        if not n:
+            return
+        faded, fresh = self._faded, self._fresh
+        if len(faded) and fresh.starts_us[0] <= faded.starts_us[-1]:
+            for i in range(n):
+                faded.insert(self._less(fresh.primitives(i, "", "")))
+        else:
+            extra, stats = _lasting(self.kind)
+            for i in range(n):
+                faded.take(fresh, i, extra, stats)
+        fresh.forget(n)
 
     def prune(self, before_us: int) -> None:
         """Forget segments that end at or before `before_us`."""
@@ -161,17 +171,30 @@ class SignalRing:
         return ring
 
 
-def _lasting(kind: Kind) -> tuple[list[int], list[int]]:
+Columns = slice | list[int]
+
+
+@lru_cache(maxsize=64)
+def _lasting(kind: Kind) -> tuple[Columns, Columns]:
     """Columns of events and of segments that last."""
     extra, stats = kind.lasting_extra, kind.lasting_stats
     return (
-        list(range(kind.n_extra) if extra is None else extra),
-        list(range(kind.n_stats) if stats is None else stats),
+        _columns(tuple(range(kind.n_extra)) if extra is None else extra),
+        _columns(tuple(range(kind.n_stats)) if stats is None else stats),
     )
 
 
-def _wide(part: NDArray[np.float32], columns: list[int], width: int) -> NDArray[np.float32]:
+def _columns(places: tuple[int, ...]) -> Columns:
+    """As a slice where they are neighbours: that is no copy."""
+    first = places[0] if places else 0
+    together = places == tuple(range(first, first + len(places)))
+    return slice(first, first + len(places)) if together else list(places)
+
+
+def _wide(part: NDArray[np.float32], columns: Columns, width: int) -> NDArray[np.float32]:
     """A table with its columns in their places among `width`, NaN elsewhere."""
+    if part.shape[1] == width:
+        return part
     out = np.full((len(part), width), np.nan, np.float32)
     out[:, columns] = part
     return out

@@ -24,6 +24,7 @@ from features.asof import FactsAt, facts_at
 from features.axes import Triple
 from features.calibrations import in_force, learn
 from features.extract import extract
+from features.families.table import Batch
 from features.follow import Care, follow
 from features.intervals import Ints
 from features.primitives import Primitives
@@ -260,7 +261,7 @@ def _windows(
     partition: dict[str, int],
     out: Settled,
 ) -> None:
-    rows = [(patient.memory, window) for patient, op in due for window in op.windows]
+    rows = Batch((patient.memory, window) for patient, op in due for window in op.windows)
     owners = [(patient, op) for patient, op in due for _ in op.windows]
     with judges.timed("windows"):
         batch = extract(rows)

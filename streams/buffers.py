@@ -196,10 +196,8 @@ class SignalBuffer:
         """The next grid border with data at or after it, or the last one that is due."""
         assert self.cut_us is not None
         following = self.cut_us + SEGMENT_US
-        rest = self._samples.have(self._index_at(following), self.top)
-        hit = int(np.argmax(rest)) if rest.any() else -1
-        if hit >= 0:
-            first = max(self._index_at(following), self.base) + hit
+        first = self._samples.next_from(self._index_at(following))
+        if first is not None:
             target = math.floor(self.sample_us(first) / SEGMENT_US) * SEGMENT_US
         else:
             target = (until_us - self.context_us) // SEGMENT_US * SEGMENT_US
@@ -207,16 +205,19 @@ class SignalBuffer:
 
     def _window(self, core_us: int) -> tuple[float, NDArray[np.float32]] | None:
         first = self._index_at(core_us - self.context_us)
-        count = round((SEGMENT_US + 2 * self.context_us) * self.fs_hz / 1e6)
-        samples = np.full(max(count, 1), np.nan, np.float32)
-        lo, hi = max(first, self.base), min(first + len(samples), self.top)
+        count = max(1, round((SEGMENT_US + 2 * self.context_us) * self.fs_hz / 1e6))
+        lo, hi = max(first, self.base), min(first + count, self.top)
         if lo >= hi:
             return None
-        core = slice(self._index_at(core_us), self._index_at(core_us + SEGMENT_US))
-        if not self._samples.have(core.start, core.stop).any():
+        core = self._index_at(core_us) if self.context_us else first
+        found = self._samples.next_from(core)
+        if found is None or found >= self._index_at(core_us + SEGMENT_US):
             return None
-        samples[lo - first : hi - first] = self._samples.read(lo, hi)
-        epoch = epoch_at(self.epochs, max(core.start, self.base))
+        samples = self._samples.read(lo, hi)
+        if hi - lo < count:
+            part, samples = samples, np.full(count, np.nan, np.float32)
+            samples[lo - first : hi - first] = part
+        epoch = epoch_at(self.epochs, max(core, self.base))
         return (epoch.start_us - core_us) + epoch.since_us(first, self.fs_hz), samples
 
     def _index_at(self, time_us: int) -> int:

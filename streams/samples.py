@@ -61,8 +61,25 @@ class Samples:
         if self.fits(start, stop):
             return
         needed = max(stop, self.top) - low
-        room = (needed + needed // _SPARE) // _GRAIN * _GRAIN + _GRAIN
-        self._move(low, min(most, room))
+        room = min(most, (needed + needed // _SPARE) // _GRAIN * _GRAIN + _GRAIN)
+        if self._have is None and needed <= len(self._data) <= room + room // _SPARE:
+            self._shift(low)
+        else:
+            self._move(low, room)
+
+    def _shift(self, base: int) -> None:
+        """Begin at `base` with the room there is; all that is held is one stretch."""
+        data, lo, hi = self._data, max(base, self.base), self.top
+        blank = np.nan if data.dtype == np.float32 else MISSING_SAMPLE
+        if lo < hi:
+            begin, stop = lo - base, hi - base
+            data[begin:stop] = data[lo - self.base : hi - self.base]
+            data[:begin] = blank
+            data[stop:] = blank
+        else:
+            data[:] = blank
+        self.base, self.top = base, max(self.top, base)
+        self._first = min(max(self._first, lo), self.top)
 
     def _move(self, base: int, room: int) -> None:
         blank = np.nan if self._data.dtype == np.float32 else MISSING_SAMPLE
@@ -139,7 +156,7 @@ class Samples:
         """Values of `[lo, hi)`, inside `[base, top)`; NaN where there is none."""
         part = self._data[lo - self.base : hi - self.base]
         if self._gain is None:
-            return np.asarray(part, np.float32)
+            return np.array(part, np.float32)
         return values_of(part, self._gain)
 
     def have(self, lo: int, hi: int) -> Have:
@@ -150,6 +167,15 @@ class Samples:
         have = np.ones(max(0, hi - lo), np.bool_)
         have[: max(0, self._first - lo)] = False
         return have
+
+    def next_from(self, lo: int) -> int | None:
+        """Index of the first sample that is there from `lo` on; None: there is none."""
+        lo = max(lo, self.base)
+        if self._have is None:
+            at = max(lo, self._first)
+            return at if at < self.top else None
+        rest = self._have[lo - self.base : self.top - self.base]
+        return lo + int(rest.argmax()) if rest.any() else None
 
     def stretch(self, lo: int, hi: int) -> Stretch:
         """Samples `[lo, hi)`, inside `[base, top)`, by themselves."""

@@ -59,7 +59,8 @@ class Sources:
 
     def forget(self, below: int) -> None:
         """Drop those whose samples all lie below an index."""
-        if any(source.start + source.size <= below for source in self):
+        flat = self._flat
+        if any(flat[at] + flat[at + 1] <= below for at in range(3, len(flat), _WIDTH)):
             kept = [source for source in self if source.start + source.size > below]
             self._flat = array("q", (number for source in kept for number in source))
 

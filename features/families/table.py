@@ -40,6 +40,27 @@ class Asked(tuple[Row, ...]):
         return asked
 
 
+class Batch(tuple[Row, ...]):
+    """Windows of one pass: families of the same rows share what they look up, whoever asks."""
+
+    asked: dict[tuple[int, ...], Asked]
+
+    def __new__(cls, rows: Iterable[Row]) -> Self:
+        """Nothing is looked up yet."""
+        batch = super().__new__(cls, rows)
+        batch.asked = {}
+        return batch
+
+
+def asked_of(rows: Sequence[Row], at: tuple[int, ...]) -> Asked:
+    """Some rows, to be looked up together; rings must not change meanwhile."""
+    if not isinstance(rows, Batch):
+        return Asked(rows[i] for i in at)
+    if at not in rows.asked:
+        rows.asked[at] = Asked(rows[i] for i in at)
+    return rows.asked[at]
+
+
 class Found(NamedTuple):
     """Windows, their segments, and how far each window can be judged."""
 
