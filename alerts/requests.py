@@ -23,7 +23,11 @@ from alerts.technical import Technical
 from alerts.words import clean, nearest
 from streams.records import ANYONE, AlertCommand
 
-TELLABLE: Final = ("delivery_lost", "device_fleet_outage")  # the engine finds the others itself
+TELLABLE: Final = (
+    "delivery_lost",
+    "device_fleet_outage",
+    "degraded",
+)  # the engine finds the others itself
 MAX_LOSSES: Final = 8  # of the whole ward at one time
 SERVICE: Final = "service"  # whichever service tells of a loss, any may tell that it is over
 PLACES: Final = ("ward", "bed", "encounter")

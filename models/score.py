@@ -76,6 +76,7 @@ class Score(msgspec.Struct, frozen=True, gc=False):
     abstains: bool | UnsetType = UNSET
     disagreement: float | UnsetType = UNSET  # bits between the words of the modalities alone
     contradicts: bool | UnsetType = UNSET  # by more than all but a few development patients' hours
+    backfill: bool | UnsetType = UNSET  # true: the window came so late that it pages nobody
 
 
 class Word(NamedTuple):

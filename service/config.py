@@ -143,6 +143,9 @@ class WatchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fleet_patients: int = 5  # 0: outages of many devices are not looked for
     fleet_share: float = 0.5
     fleet_within_s: float = 120.0
+    shed_s: float = 30.0  # a worker so far behind computes no backfill; 0: it always does
+    hop_s: float = 90.0  # ... and windows of a minute every half minute only; 0: never
+    calm_s: float = 10.0  # all again when the lag was below this for a minute
     canary_s: float = 60.0  # 0: no canary patient
     http_host: str = "127.0.0.1"
     http_port: int = 9466  # 0: any free port, -1: no HTTP

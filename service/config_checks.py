@@ -90,6 +90,9 @@ def _watch(config: Config) -> Iterator[Rule]:
     yield (1 <= config.watch.heartbeat_s <= 3600, "watch.heartbeat_s must be 1 to 3600")
     yield (0 <= config.watch.fleet_patients <= 100_000, "watch.fleet_patients must be 0 to 100000")
     yield (0 <= config.watch.fleet_share <= 1, "watch.fleet_share must be 0 to 1")
+    for key in ("shed_s", "hop_s", "calm_s"):
+        value = getattr(config.watch, key)
+        yield (0 <= value <= 3600, f"watch.{key} must be 0 to 3600")
     yield (1 <= config.watch.fleet_within_s <= 3600, "watch.fleet_within_s must be 1 to 3600")
     yield (
         config.watch.canary_s == 0 or 10 <= config.watch.canary_s <= 3600,

@@ -69,7 +69,6 @@ class Engine:
         self._judges = judges
         self._timing = timing.checked()
         self._keyring = keyring or {}
-        self._future_us = timing.waits.future_us
         self._partitions = partitions
         self._roster = Roster(policy, judges.seats, self._timing)
         self._patients = self._roster.patients
@@ -168,7 +167,7 @@ class Engine:
         assert isinstance(record.record, Tick)
         if not self._authorised(index, record, record.record, ""):
             return
-        if record.record.now_us > record.append_us + self._future_us:
+        if record.record.now_us > record.append_us + self._timing.waits.future_us:
             self._refuse_record(index, record, Reason.FUTURE, "")  # it would poison every clock
             return
         for patient in self._patients.get(record.partition, {}).values():
@@ -241,13 +240,13 @@ class Engine:
             everyone.on_command(index, command, record.append_us)
             accepted = self._settle_now(everyone, record)
             if news and accepted and for_everyone(command):
-                everyone.pass_on(record.offset)
+                everyone.pass_on(record.offset, command)
         if record.offset not in everyone.passed_on:
             return
         for patient in self._patients[record.partition].values():
             if patient is not everyone and self._hears(index, record, patient):
                 self._touch(patient, record)
-                patient.on_command(index, command, record.append_us)
+                patient.on_broadcast(index, command, record.append_us)
 
     def _settle_now(self, everyone: Patient, record: LogRecord) -> bool:
         """Carry out what who stands for all was told; whether nothing was refused.
@@ -368,10 +367,11 @@ class Engine:
         patient = own.get(patient_id)
         if patient is None:
             everyone = own.get(ANYONE)
-            standing = None if everyone is None else everyone.machine.standing()
+            standing = everyone.machine.standing() if everyone else None
             machine = AlertMachine(self._policy, patient_id, standing=standing)
             patient = Patient(patient_id, self._timing, CONTEXT_US, machine)
-            patient.models = {} if everyone is None else dict(everyone.models)
+            if everyone is not None:
+                patient.begin_like(everyone)
             own[patient_id] = patient
         return patient
 

@@ -97,6 +97,10 @@ class HeartbeatWatch:
         """Whether anyone beats and is ready."""
         return any(beat.ready for _, beat in self._live(now_us))
 
+    def lag_s(self, now_us: int) -> float:
+        """How far the slowest worker that beats and is ready is behind; 0 without any."""
+        return max((b.lag_s or 0.0 for _, b in self._live(now_us) if b.ready), default=0.0)
+
     def age_s(self, now_us: int) -> float | None:
         """Time since the last beat of anyone; None before the first."""
         return min(((now_us - at_us) / 1e6 for at_us, _ in self._seen.values()), default=None)

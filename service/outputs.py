@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from alerts.alert import AlertEvent
 from alerts.envelope import alert_value, cloud_event_headers, state_value
@@ -38,6 +39,7 @@ class FeatureRow(msgspec.Struct, frozen=True):
     coverage: dict[str, float]
     n: dict[str, int]
     reason: dict[str, str]
+    backfill: bool | UnsetType = UNSET  # true: the window came so late that it pages nobody
 
 
 class DeadLetter(msgspec.Struct, frozen=True):

@@ -30,11 +30,13 @@ from service.ops import (
     WindowOp,
 )
 from service.recent import Recent
+from streams.allowance import Allowance
 from streams.clock import TimingSpec
 from streams.device import Arrival, Device
 from streams.device_clock import JUMP_US
 from streams.records import AlertCommand, Chunk, DeviceStatus, Reason
 from streams.segments import Segment
+from streams.shedding import drops_backfill, left_out, shed_after
 from streams.windows import (
     HOP_US,
     LONGEST_US,
@@ -88,6 +90,8 @@ class Patient:
         self.ops: deque[Op] = deque()
         self.out = False  # quarantined: records are refused, nothing is computed
         self.released = 0  # offset of the last release: faults before it are forgiven
+        self.shed = 0  # what is left out under load: bits of `streams.shedding`
+        self.allowance = Allowance()
         self.passed_on: list[int] = []  # of who stands for all: offsets of what everybody heard
         self._timing = timing
         self._waits = timing.waits
@@ -103,9 +107,12 @@ class Patient:
         self._see(arrival.append_us)
         self.dirty = True
         by_device: dict[str, list[tuple[int, Chunk]]] = {}
-        for item in chunks:
-            by_device.setdefault(item[1].device_id, []).append(item)
         faults: list[tuple[int, Reason]] = []
+        for item in chunks:
+            if self.allowance.take(len(item[1].data) // 2, self.clock_us):
+                by_device.setdefault(item[1].device_id, []).append(item)
+            else:
+                faults.append((item[0], Reason.TOO_MUCH))
         segments: list[Segment] = []
         duplicates = 0
         for device_id, own in by_device.items():
@@ -157,6 +164,11 @@ class Patient:
         self.dirty = True
         self.ops.append(CommandOp(Cause(index, self.clock_us), command))
 
+    def on_broadcast(self, index: int, command: AlertCommand, append_us: int) -> None:
+        """Queue a command to everybody that who stands for all has accepted."""
+        self.shed = shed_after(self.shed, command.action, command.occurrence_id)
+        self.on_command(index, command, append_us)
+
     def take_out(self, index: int, reason: str, append_us: int) -> None:
         """From this record on nothing of the patient is computed, and an alert says so."""
         self._see(append_us)
@@ -171,8 +183,13 @@ class Patient:
             self.devices, self.life = {}, {}
         self.out, self.dirty, self.released = False, True, arrival.offset
 
-    def pass_on(self, offset: int) -> None:
-        """Note that everybody heard the record at this offset."""
+    def begin_like(self, everyone: Patient) -> None:
+        """Begin with what is in force for everybody."""
+        self.models, self.shed = dict(everyone.models), everyone.shed
+
+    def pass_on(self, offset: int, command: AlertCommand) -> None:
+        """Note that everybody hears the command at this offset."""
+        self.shed = shed_after(self.shed, command.action, command.occurrence_id)
         self.passed_on = [*self.passed_on, offset][-MOST_PASSED_ON:]
 
     def on_status(self, index: int, status: DeviceStatus, append_us: int) -> Reason | None:
@@ -311,9 +328,15 @@ class Patient:
             if not self.started:
                 self.cursor_us = min(self.cursor_us or segment.end_us, segment.end_us)
             self.covered_us = max(self.covered_us, segment.end_us)
-            self.ops.append(SegmentOp(cause, segment))
+            if not self._spared(segment):
+                self.ops.append(SegmentOp(cause, segment))
             self.dirty = True
         self._windows(cause, until_us)
+
+    def _spared(self, segment: Segment) -> bool:
+        """Whether no window that is computed under this load reaches back to a segment."""
+        late_us = self.clock_us - segment.end_us
+        return drops_backfill(self.shed) and late_us > self._waits.backfill_us + LONGEST_US
 
     def _windows(self, cause: Cause, until_us: int) -> None:
         """Queue the windows that end by `until_us`; those without any data are passed over."""
@@ -325,7 +348,8 @@ class Patient:
             known_us = decision_us(end_us, self._slack_us, self.clock_us, self._timing)
             windows = windows_ending(self.patient_id, end_us, known_us)
             pages = known_us - end_us <= self._waits.backfill_us
-            self.ops.append(WindowOp(cause, windows, pages))
+            if not (self.shed and left_out(self.shed, end_us, pages=pages)):
+                self.ops.append(WindowOp(cause, windows, pages))
         self.cursor_us = first_end(until_us)
 
     def _due_until_us(self) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -270,7 +271,8 @@ def _windows(
         follow(rows, batch, [Care(a, *known) for a, *known in zip(alerted, *facts, strict=True)])
     for row, (patient, op) in zip(feature_rows(batch), owners, strict=True):
         caused = Caused(partition[patient.patient_id], op.cause.clock_us)
-        emit = Emitted(op.cause.at, patient.patient_id, feature_output(row, caused))
+        told = row if op.pages else msgspec.structs.replace(row, backfill=True)
+        emit = Emitted(op.cause.at, patient.patient_id, feature_output(told, caused))
         out.emitted.append(emit)
     scored = [i for i, (_, window) in enumerate(rows) if window.name == SCORED_WINDOW]
     chosen = [owners[i] for i in scored]
@@ -364,7 +366,8 @@ def _judge(
     partition, pages = where
     caused = Caused(partition, op.cause.clock_us)
     for score in scores:
-        emit = Emitted(op.cause.at, patient.patient_id, score_output(score, caused))
+        told = score if pages else msgspec.structs.replace(score, backfill=True)
+        emit = Emitted(op.cause.at, patient.patient_id, score_output(told, caused))
         out.emitted.append(emit)
     if pages:
         _tell(patient, op, patient.machine.on_scores(scores), partition, out)

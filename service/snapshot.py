@@ -19,6 +19,7 @@ from features.catalog import catalog_hash
 from features.memory import Memory
 from service.patient import Patient, SignalLife
 from service.recent import Recent
+from streams.allowance import Allowance
 from streams.clock import TimingSpec
 from streams.device import Device, DeviceState
 from streams.errors import SnapshotMismatch
@@ -53,6 +54,8 @@ class PatientState(msgspec.Struct, array_like=True):
     passed_on: list[int]
     out: bool
     released: int
+    shed: int
+    allowance: Allowance
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -83,6 +86,8 @@ def pack(patient: Patient, memories: Memories) -> bytes:
             patient.passed_on,
             patient.out,
             patient.released,
+            patient.shed,
+            patient.allowance,
         )
     )
     return _MAGIC + bytes((SNAPSHOT_VERSION,)) + zlib.compress(state, _LEVEL)
@@ -187,4 +192,5 @@ def _rebuilt(
     patient.models = kept.models
     patient.passed_on = kept.passed_on
     patient.out, patient.released = kept.out, kept.released
+    patient.shed, patient.allowance = kept.shed, kept.allowance
     return patient

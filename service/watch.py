@@ -28,6 +28,7 @@ from service.fleet import OUTAGE, FleetRules, FleetWatch, Outage
 from service.group_lag import watch_lags
 from service.heartbeat import Change, HeartbeatWatch, parse_heartbeat
 from service.keys import load_ring
+from service.overload import OverloadRules, OverloadWatch, Shed
 from service.receipts import (
     CONDITION,
     Lapse,
@@ -70,6 +71,9 @@ class Watch:
         rules = WatchRules(watch.consumers, round(watch.receipt_s * 1e6))
         self.receipts = ReceiptWatch(rules)
         self.beats = HeartbeatWatch(round(watch.heartbeat_s * 1e6))
+        self.overload = OverloadWatch(
+            OverloadRules(watch.shed_s, watch.hop_s, min(watch.calm_s, watch.shed_s))
+        )
         within_us = round(watch.fleet_within_s * 1e6)
         self.fleet = FleetWatch(FleetRules(watch.fleet_patients, watch.fleet_share, within_us))
         self._partitions = config.kafka.partitions
@@ -81,6 +85,7 @@ class Watch:
         """Take over what was told before a restart: it stands in the open alerts."""
         self.receipts.seed(records)
         self.fleet.seed(records)
+        self.overload.seed(records)
 
     def hear(self, row: Stored, now_us: int) -> list[AlertCommand]:
         """Take one message of any of the topics; the commands it leads to."""
@@ -99,6 +104,9 @@ class Watch:
         outage = self.fleet.judge(len(self._patients))
         if outage is not None:
             commands.append(_outage_command(outage, now_us))
+        shed = self.overload.judge(self.beats.lag_s(now_us), now_us)
+        if shed is not None:
+            commands.append(_shed_command(shed, now_us))
         return commands + [c for change in changes for c in self._monitoring(change, now_us)]
 
     def patients(self) -> int:
@@ -226,6 +234,13 @@ def _outage_command(outage: Outage, now_us: int) -> AlertCommand:
     return command(where, outage.since_us, over=outage.over, at_us=now_us)
 
 
+def _shed_command(shed: Shed, now_us: int) -> AlertCommand:
+    """The record from which on less is computed, or all again."""
+    log.error("%s %s: %s", shed.code, "is over" if shed.over else "began", shed.words)
+    where = (ANYONE, shed.code, shed.words)
+    return command(where, shed.since_us, over=shed.over, at_us=now_us)
+
+
 class Figures:
     """What the watch reports, as Prometheus series."""
 
@@ -247,6 +262,11 @@ class Figures:
         )
         self._silent = Gauge(
             "vigil_silent_patients", "Patients with an alert that no data comes.", registry=registry
+        )
+        self._degraded = Gauge(
+            "vigil_degraded",
+            "Left out under load: 0 nothing, 1 backfill, 2 windows come less often as well.",
+            registry=registry,
         )
         self._live = Gauge(
             "vigil_live", "1 while some worker beats and is ready.", registry=registry
@@ -281,6 +301,7 @@ class Figures:
             self._lapsed.labels(consumer).set(count)
         self._waiting.set(watch.receipts.waiting())
         self._silent.set(watch.fleet.silent())
+        self._degraded.set(watch.overload.level)
         self._patients.set(watch.patients())
         self._canary.set(watch.canary.age_s(now_us))
         self._trip.set(watch.canary.round_trip_s or 0.0)

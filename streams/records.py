@@ -32,6 +32,7 @@ class Reason(StrEnum):
     TOO_LATE = "too_late"  # the segment it belongs to is already closed
     CONFLICT = "conflict"  # same sample range, other values; the first copy won
     RATE_CHANGED = "rate_changed"  # fs_hz or unit differs from the running signal
+    TOO_MUCH = "too_much"  # more samples of one patient than any device takes
     TOO_MANY = "too_many"  # more devices or signals than a patient may have
     UNKNOWN_SIGNAL = "unknown_signal"  # no such signal in the signal table
     UNKNOWN_CONCEPT = "unknown_concept"  # no such clinical concept

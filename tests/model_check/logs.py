@@ -15,6 +15,7 @@ from streams.codec import encode
 from streams.history import Timed
 from streams.io.host import RawRecord
 from streams.records import ANYONE, Chunk
+from streams.shedding import BACKFILL, HOP
 from tests.service.engine_kit import (
     PARTITIONS,
     START_US,
@@ -102,13 +103,15 @@ def _timed(rows: list[Timed], says: Callable[[int], int]) -> list[Timed]:
 def said_to_all(rng: random.Random) -> list[Timed]:
     """Silences and outages that every patient hears."""
     rows: list[Timed] = []
-    for _ in range(rng.randint(0, 3)):
+    for _ in range(rng.randint(0, 5)):
         at_s = rng.uniform(20, SECONDS)
         action, target = rng.choice(
             (
                 ("silence", "kind=technical"),
                 ("lost", "device_fleet_outage"),
                 ("silence", "x=*"),
+                *(("lost", code) for code in (BACKFILL, HOP)),
+                *(("regained", code) for code in (BACKFILL, HOP)),
             )
         )
         rows.append(command(ANYONE, action, target, at_s, lasting_s=rng.uniform(20, 90)))
