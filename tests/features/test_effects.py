@@ -36,6 +36,7 @@ def test_an_effect_moves_known_signs_for_a_time_and_names_its_source(effect: obj
     assert set(moved.values()) <= {-1, 1}
     assert 0 <= effect.from_s < effect.until_s <= 86_400  # type: ignore[attr-defined]
     assert effect.source  # type: ignore[attr-defined]
+    assert effect.checked  # type: ignore[attr-defined]
 
 
 def test_names_are_single_words_in_lower_case_and_mean_one_effect() -> None:
