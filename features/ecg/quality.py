@@ -19,7 +19,7 @@ from features.ecg.candidates import Block
 from features.ecg.network import Network, from_text, logits
 from features.ecg.usable import Faults
 from features.feature import FeatureReason
-from features.runs import Floats, Ints
+from features.runs import Bools, Floats, Ints
 
 GATE: Final = 0.5  # a segment below it counts as a gap
 JUDGED_FROM_S: Final = 5.0  # of usable signal: there, fewer than three beats are a finding
@@ -47,6 +47,7 @@ class Indices(NamedTuple):
     ksqi: Floats  # kurtosis of the 4-30 Hz wave
     bassqi: Floats  # 0-1, 1 less the share of power below 1 Hz
     n_beats: Ints
+    unheard: Bools  # a stretch between gaps has hardly a beat where there must be some
 
 
 class Verdict(NamedTuple):
@@ -116,13 +117,14 @@ def judged(indices: Indices, fault: Faults, fs_hz: float, n_samples: int) -> Ver
     -------
     Verdict
         The score is the chance that no beat of the core is wrong, learnt from MIT-BIH records
-        under noise; 0 where less than a fifth is usable or the wave has no isolated peaks, at
-        most 0.5 where a rest is too short to be judged.
+        under noise; 0 where less than a fifth is usable, the wave has no isolated peaks or a
+        stretch between gaps is unheard, at most 0.5 where a rest is too short to be judged.
     """
     chance = 1.0 / (1.0 + np.exp(-logits(_score(), inputs(indices)).clip(-40, 40)))
-    few = indices.n_beats < FEWEST_BEATS
+    few = (indices.n_beats < FEWEST_BEATS) | indices.unheard
     short = fault.usable * n_samples < JUDGED_FROM_S * fs_hz
     score = np.where(few, np.where(short, _UNJUDGED, 0.0), chance) * (1.0 - fault.clip)
+    score = np.where(indices.unheard, 0.0, score)
     score = np.where(indices.ksqi < _FLUTTER_KURTOSIS, 0.0, score)
     absent = fault.usable < _LEAST_COVERAGE
     score = np.where(absent, 0.0, score)

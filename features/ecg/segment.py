@@ -15,6 +15,7 @@ from features.ecg.decision import Looks
 from features.ecg.detector import RunBlock
 from features.ecg.morphology import Shapes, shapes
 from features.runs import Bools, Floats, Ints
+from features.unheard import RunBeats, joined, run_beats, unheard
 
 _AGREE_S: Final = 0.15  # EC57: two marks of one beat
 
@@ -51,6 +52,7 @@ class _Look(NamedTuple):
     """Beats of a run, and sums its row's indices are made of; (runs,) each but the first."""
 
     beats: EcgBeatTable
+    heard: RunBeats  # of broken rows only
     row: Ints
     seconds: Floats
     risk: Floats
@@ -131,6 +133,7 @@ def _look(run: RunBlock, n_samples: int) -> _Look:
     known = ~np.isnan(shape.likeness)
     return _Look(
         beats=_table(run, shape, n_samples),
+        heard=_heard(run, n_samples),
         row=run.row,
         seconds=np.full(n_runs, run.length / run.fs_hz),
         risk=run.risk,
@@ -143,6 +146,14 @@ def _look(run: RunBlock, n_samples: int) -> _Look:
         peaked=quality.peakedness(block),
         steady=quality.steadiness(block),
     )
+
+
+def _heard(run: RunBlock, n_samples: int) -> RunBeats:
+    """What the runs of broken rows have of beats."""
+    if run.length == n_samples:
+        return joined([])
+    at_s, height = run.place.position / run.block.fs_hz, np.abs(run.place.height)
+    return run_beats(run.row, run.length / run.fs_hz, (run.beats.row, at_s, height))
 
 
 def _table(run: RunBlock, shape: Shapes, n_samples: int) -> EcgBeatTable:
@@ -192,7 +203,7 @@ def _indices(found: list[_Look], n_rows: int) -> quality.Indices:
     if not found:
         nothing = np.full(n_rows, np.nan)
         none = np.zeros(n_rows, np.intp)
-        return quality.Indices(nothing, nothing, nothing, nothing, nothing, nothing, none)
+        return quality.Indices(*[nothing] * 6, none, none > 0)
     row = np.concatenate([look.row for look in found])
     order = np.argsort(row, kind="stable")
 
@@ -211,6 +222,7 @@ def _indices(found: list[_Look], n_rows: int) -> quality.Indices:
         ksqi=_ratio(total([k.peaked * k.seconds for k in found]), seconds),
         bassqi=_ratio(total([k.steady * k.seconds for k in found]), seconds),
         n_beats=n_beats.astype(np.intp),
+        unheard=unheard(joined([look.heard for look in found]), n_rows),
     )
 
 

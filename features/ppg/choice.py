@@ -21,6 +21,10 @@ REFRACTORY_S: Final = 0.22
 # Log-odds found by random search on BIDMC and the 2015 challenge's pulse waves. Searched on one
 # half of the records and tested on the other, F1 on BIDMC is 99.22 %, as with these.
 _LEAST_HEIGHT: Final = 0.06  # of the usual height: below it nothing is a pulse
+_LEAST_UNSEEN: Final = 0.1  # for one that neither detector sees
+# The swing of a breath, or of the filter in a pause: slow, small, and not seen by both detectors.
+_LEAST_SWING: Final = 0.15
+_SWING_PER_S: Final = 9.0  # heights; a pulse climbs 8 to 15
 _ABOVE_NOISE: Final = 3.5  # deviations of white noise: its rises in the band stay below,
 _MOST_FOR_NOISE: Final = 0.3  # but no more than this share of the usual height is asked
 _FOR_A_RISE: Final = 2.0
@@ -32,6 +36,12 @@ _LONG_COST: Final = 3.5  # per usual interval beyond
 _LONGEST_COST: Final = 3.5  # a pause costs no more: it may be real
 _SHORT_FROM: Final = 0.75
 _SHORT_COST: Final = 8.5
+# A dicrotic wave is smaller than its pulse and starts high on it: an early rise as high as the one
+# before, from as low, is a beat.
+_LIKE_FROM: Final = 0.8  # of the height of the one before, or of the usual one if that is less
+_LIKE_RANGE: Final = 0.15
+_LOW_RANGE: Final = 0.15  # of the height of the one before
+_MOST_EXCUSE: Final = 0.7  # of the cost of being early
 _HIGH_FROM: Final = 0.26  # onset above the onset before, in heights of the pulse before
 _HIGH_COST: Final = 2.0  # a dicrotic wave starts high on its pulse
 _START_COST: Final = 0.5
@@ -45,7 +55,7 @@ class _Table(NamedTuple):
     """Candidates as `(most per row, rows)`, rows with most candidates first."""
 
     time_s: Floats
-    height: Floats
+    height: Floats  # in usual heights of the row, as is the next
     level: Floats
     gain: Floats  # log-odds of each by itself
     at: tuple[Ints, Ints]  # where each candidate is
@@ -74,15 +84,24 @@ def choose(rises: Rises, position_s: Floats, noise: Floats) -> Ints:
     height, usual_s = _usual(rises, position_s, noise.size)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = rises.height / height[rises.row]
-        least = np.clip(_ABOVE_NOISE * noise / height, _LEAST_HEIGHT, _MOST_FOR_NOISE)
-        possible = (share >= least[rises.row]) & (usual_s[rises.row] > 0)
+        least = np.clip(_ABOVE_NOISE * noise / height, _LEAST_HEIGHT, _MOST_FOR_NOISE)[rises.row]
+        possible = (share >= np.maximum(least, _doubt(rises))) & (usual_s[rises.row] > 0)
     index = np.flatnonzero(possible)
     if index.size == 0:
         return index
     gain = _FOR_A_RISE + _PER_HALVING * np.minimum(np.log2(share[index]), 0.0)
     gain += np.where(rises.by_slope[index], _BY_SLOPE, -_BY_SLOPE)
     gain += np.where(rises.by_area[index], _BY_AREA, -_BY_AREA)
-    return index[_best(_table(rises, index, position_s, gain, usual_s))]
+    level = rises.level[index] / height[rises.row[index]]
+    values = position_s[index], share[index], level, gain
+    return index[_best(_table(rises.row[index], values, usual_s))]
+
+
+def _doubt(rises: Rises) -> Floats:
+    """Share of the usual height that each rise must have for want of votes."""
+    unseen = np.where(rises.by_slope | rises.by_area, 0.0, _LEAST_UNSEEN)
+    swing = (rises.climb < _SWING_PER_S) & ~(rises.by_slope & rises.by_area)
+    return np.where(swing, _LEAST_SWING, unseen)
 
 
 def _usual(rises: Rises, position_s: Floats, n_rows: int) -> tuple[Floats, Floats]:
@@ -99,17 +118,16 @@ def _usual(rises: Rises, position_s: Floats, n_rows: int) -> tuple[Floats, Float
     return usual, row_quantile(np.diff(time_s)[same], row[1:][same], n_rows, 0.5)
 
 
-def _table(rises: Rises, index: Ints, position_s: Floats, gain: Floats, usual_s: Floats) -> _Table:
+def _table(row: Ints, values: tuple[Floats, ...], usual_s: Floats) -> _Table:
     """Lay the possible candidates out in columns."""
-    row, n_rows = rises.row[index], usual_s.size
+    n_rows = usual_s.size
     count = np.bincount(row, minlength=n_rows)
     order = np.argsort(-count, kind="stable")
     column = np.empty(n_rows, np.intp)
     column[order] = np.arange(n_rows)
-    at = np.arange(index.size) - (np.cumsum(count) - count)[row], column[row]
+    at = np.arange(row.size) - (np.cumsum(count) - count)[row], column[row]
     shape = int(count.max()), n_rows
     columns = [np.zeros(shape) for _ in range(4)]
-    values = position_s[index], rises.height[index], rises.level[index], gain
     for empty, value in zip(columns, values, strict=True):
         empty[at] = value
     # A row has a candidate of number j if it has more than j: the first rows are those.
@@ -151,8 +169,11 @@ def _cost(table: _Table, first: int, j: int, n: int) -> Floats:
     share = apart_s / table.usual_s[:n]
     cost = _LONG_COST * (share - _LONG_FROM)
     np.minimum(np.maximum(cost, 0.0, out=cost), _LONGEST_COST, out=cost)
-    cost += _SHORT_COST * np.maximum(_SHORT_FROM - share, 0.0)
     above = (table.level[j, :n] - table.level[first:j, :n]) / table.height[first:j, :n]
+    like = table.height[j, :n] / np.minimum(table.height[first:j, :n], 1.0)
+    excuse = np.clip((like - _LIKE_FROM) / _LIKE_RANGE, 0.0, 1.0)
+    excuse *= 1.0 - np.clip(above / _LOW_RANGE, 0.0, 1.0)
+    cost += _SHORT_COST * (1.0 - _MOST_EXCUSE * excuse) * np.maximum(_SHORT_FROM - share, 0.0)
     cost += np.where(share < 1.0, _HIGH_COST * np.clip(above - _HIGH_FROM, 0.0, 1.0), 0.0)
     cost[apart_s < REFRACTORY_S] = _NEVER
     return cost

@@ -18,6 +18,8 @@ from features.ppg.likeness import likeness
 from features.ppg.rises import Rises, rises
 from features.ppg.wave import MAX_FS_HZ, MIN_FS_HZ, Wave, gap_free, pulse_wave, usable_samples
 from features.runs import Bools, Floats, Ints
+from features.unheard import joined as stretches
+from features.unheard import run_beats, unheard
 
 CORE_S: Final = 10.0
 CONTEXT_S: Final = 2.0  # what the 0.5 Hz corner needs; see `detect_pulses`
@@ -53,6 +55,7 @@ class Found(NamedTuple):
     pulses: Pulses
     votes: Votes
     usable: Bools  # (B, n_samples) neither gap nor flat
+    unheard: Bools  # (B,) a stretch between gaps has hardly a pulse where there must be some
 
 
 def detect_pulses(ppg: NDArray[np.generic], fs_hz: float) -> Floats | list[Floats]:
@@ -144,20 +147,25 @@ def find(x: Floats, fs_hz: float) -> Found:
     """
     nothing = np.zeros(len(x), np.intp)
     if x.size == 0 or not MIN_FS_HZ <= fs_hz <= MAX_FS_HZ:
-        return Found(none_found(), Votes(nothing, nothing, nothing), np.zeros(x.shape, np.bool_))
+        votes = Votes(nothing, nothing, nothing)
+        return Found(none_found(), votes, np.zeros(x.shape, np.bool_), nothing > 0)
     bridged, usable = usable_samples(x, fs_hz)
-    found, votes = [], [nothing] * 3
+    found, votes, heard = [], [nothing] * 3, []
     edge = CUT_EDGE_S * fs_hz
     for run in gap_free(bridged, usable, fs_hz):
         n, start = run.x.shape[1], run.start
         own, seen = _of_run(run.x, fs_hz)
+        if n < x.shape[1]:
+            of_own = own.row, own.position / fs_hz, own.amplitude
+            heard.append(run_beats(run.row, n / fs_hz, of_own))
         cut_left, cut_right = start[own.row] > 0, start[own.row] + n < x.shape[1]
         kept = ~(cut_left & (own.position < edge)) & ~(cut_right & (own.position > n - 1 - edge))
         moved = _moved(own, run.row[own.row], start[own.row])
         found.append(moved if kept.all() else taken(moved, kept))
         for k, mask in enumerate((seen.by_slope, seen.by_area, seen.by_slope & seen.by_area)):
             votes[k] = votes[k] + np.bincount(run.row[seen.row[mask]], minlength=len(x))
-    return Found(joined(found), Votes(*votes), usable)
+    silent = unheard(stretches(heard), len(x))
+    return Found(joined(found), Votes(*votes), usable, silent)
 
 
 def none_found() -> Pulses:

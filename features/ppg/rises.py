@@ -47,6 +47,7 @@ class Rises(NamedTuple):
     peak: Ints  # the maximum it ends at
     height: Floats  # from onset to peak
     level: Floats  # of the onset
+    climb: Floats  # steepest slope, heights per second
     by_slope: Bools  # the steepest sample lies in a block of the upslope detector
     by_area: Bools  # the peak lies in a block of the systole detector
 
@@ -74,14 +75,15 @@ def rises(wave: Wave) -> Rises:
     height = flat[begin + peak] - level
     raw_rise = mean_of_three(wave.raw, row, peak) - mean_of_three(wave.raw, row, onset)
     steepest = argmax_between(slope, row, start, stop)
-    climb = slope.reshape(-1)[begin + steepest] * wave.fs_hz
+    climb = slope.reshape(-1)[begin + steepest] * wave.fs_hz / height
     real = np.flatnonzero(
-        (raw_rise >= _LEAST_RAW_RISE * height) & (climb >= _LEAST_STEEPNESS_PER_S * height)
+        (raw_rise >= _LEAST_RAW_RISE * height) & (climb >= _LEAST_STEEPNESS_PER_S)
     )
     row, steepest, peak = row[real], steepest[real], peak[real]
     by_slope = _blocks(slope, wave.fs_hz, _UPSLOPE)[row, steepest]
     by_area = _blocks(y, wave.fs_hz, _SYSTOLE)[row, peak]
-    return Rises(row, onset[real], steepest, peak, height[real], level[real], by_slope, by_area)
+    height, level, climb = height[real], level[real], climb[real]
+    return Rises(row, onset[real], steepest, peak, height, level, climb, by_slope, by_area)
 
 
 def _blocks(wave: Floats, fs_hz: float, spec: _Averages) -> Bools:

@@ -17,7 +17,7 @@ def _candidates(time_s: Floats, height: Floats, seen: NDArray[np.bool_], row: in
     n = time_s.size
     at = np.arange(n)
     rows = np.full(n, row)
-    return Rises(rows, at, at, at, height, np.zeros(n), seen, seen)
+    return Rises(rows, at, at, at, height, np.zeros(n), np.full(n, 10.0), seen, seen)
 
 
 def _random(rng: np.random.Generator, row: int) -> tuple[Rises, Floats]:
@@ -26,14 +26,24 @@ def _random(rng: np.random.Generator, row: int) -> tuple[Rises, Floats]:
     seen = rng.random((2, n)) < 0.6
     at, rows = np.arange(n), np.full(n, row)
     height, level = rng.lognormal(0, 1, n), rng.normal(0, 0.5, n)
-    return Rises(rows, at, at, at, height, level, seen[0], seen[1]), time_s
+    climb = rng.uniform(3, 15, n)
+    return Rises(rows, at, at, at, height, level, climb, seen[0], seen[1]), time_s
+
+
+def _least(rises: Rises, i: int) -> float:
+    """Share of the usual height below which a rise is nothing."""
+    votes = int(rises.by_slope[i]) + int(rises.by_area[i])
+    if votes < 2 and rises.climb[i] < choice._SWING_PER_S:
+        return choice._LEAST_SWING
+    return choice._LEAST_HEIGHT if votes else choice._LEAST_UNSEEN
 
 
 def _reference(rises: Rises, time_s: Floats) -> list[int]:
     """The same decision, candidate by candidate, with plain numbers."""
     height, usual_s = (float(a[0]) for a in choice._usual(rises, time_s, 1))
     share = rises.height / height
-    index = [i for i in range(time_s.size) if share[i] >= choice._LEAST_HEIGHT and usual_s > 0]
+    level = rises.level / height
+    index = [i for i in range(time_s.size) if share[i] >= _least(rises, i) and usual_s > 0]
     score: list[float] = []
     before: list[int | None] = []
     far, far_at = 0.0, None
@@ -52,8 +62,11 @@ def _reference(rises: Rises, time_s: Floats) -> list[int]:
             cost = min(
                 max(choice._LONG_COST * (units - choice._LONG_FROM), 0), choice._LONGEST_COST
             )
-            cost += choice._SHORT_COST * max(choice._SHORT_FROM - units, 0)
-            above = (rises.level[i] - rises.level[index[k]]) / rises.height[index[k]]
+            above = (level[i] - level[index[k]]) / share[index[k]]
+            like = (share[i] / min(share[index[k]], 1) - choice._LIKE_FROM) / choice._LIKE_RANGE
+            excuse = choice._MOST_EXCUSE * min(max(like, 0), 1)
+            excuse *= 1 - min(max(above / choice._LOW_RANGE, 0), 1)
+            cost += choice._SHORT_COST * (1 - excuse) * max(choice._SHORT_FROM - units, 0)
             if units < 1:
                 cost += choice._HIGH_COST * min(max(above - choice._HIGH_FROM, 0), 1)
             if score[k] - cost > best:
@@ -105,6 +118,34 @@ def test_a_weak_rise_counts_where_the_rhythm_leaves_a_hole_and_only_there() -> N
     voted = np.insert(np.ones(time_s.size, np.bool_), 7, False)
     chosen = choose(_candidates(extra, strong, voted), extra, np.zeros(1))
     assert chosen.tolist() == [i for i in range(extra.size) if i != 7]
+
+
+def test_an_early_pulse_as_high_as_the_others_counts_and_a_dicrotic_wave_does_not() -> None:
+    """|  |  |  |x |  |  |: high and from below it is a beat; low, or from high up, it is not."""
+    time_s = np.sort(np.append(np.arange(0, 12, 0.9), 3.6 + 0.36))
+    early = int(np.flatnonzero(np.isclose(time_s, 3.96))[0])
+    seen = np.ones(time_s.size, np.bool_)
+    height, level = np.ones(time_s.size), np.zeros(time_s.size)
+    rises = _candidates(time_s, height, seen)
+    assert early in choose(rises, time_s, np.zeros(1))
+    height[early] = 0.6
+    assert early not in choose(rises._replace(height=height), time_s, np.zeros(1))
+    level[early] = 0.3
+    assert early not in choose(rises._replace(level=level), time_s, np.zeros(1))
+
+
+@pytest.mark.parametrize(("climb", "share"), [(5.0, 0.13), (15.0, 0.08)])
+def test_a_small_swing_that_no_detector_sees_is_no_pulse_in_a_pause(
+    climb: float, share: float
+) -> None:
+    time_s = np.arange(0, 12, 0.9)
+    height = np.ones(time_s.size)
+    height[6] = share
+    seen = np.ones(time_s.size, np.bool_)
+    seen[6] = False
+    rises = _candidates(time_s, height, seen)
+    rises.climb[6] = climb
+    assert 6 not in choose(rises, time_s, np.zeros(1))
 
 
 def test_what_noise_could_have_made_is_no_pulse() -> None:
