@@ -147,8 +147,9 @@ def find(x: Floats, fs_hz: float) -> Found:
     """
     nothing = np.zeros(len(x), np.intp)
     if x.size == 0 or not MIN_FS_HZ <= fs_hz <= MAX_FS_HZ:
-        votes = Votes(nothing, nothing, nothing)
-        return Found(none_found(), votes, np.zeros(x.shape, np.bool_), nothing > 0)
+        silent = nothing > 0
+        usable = np.zeros(x.shape, np.bool_)
+        return Found(none_found(), Votes(nothing, nothing, nothing), usable, silent)
     bridged, usable = usable_samples(x, fs_hz)
     found, votes, heard = [], [nothing] * 3, []
     edge = CUT_EDGE_S * fs_hz
