@@ -203,7 +203,8 @@ def _indices(found: list[_Look], n_rows: int) -> quality.Indices:
     if not found:
         nothing = np.full(n_rows, np.nan)
         none = np.zeros(n_rows, np.intp)
-        return quality.Indices(*[nothing] * 6, none, none > 0)
+        unknown = nothing, nothing, nothing, nothing, nothing, nothing
+        return quality.Indices(*unknown, none, none > 0)
     row = np.concatenate([look.row for look in found])
     order = np.argsort(row, kind="stable")
 
