@@ -14,7 +14,7 @@ from models.calibration.knots import Line, fit
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-SHARES: Final = {"joint": 0.6, "vitals": 0.2, "labs": 0.2}
+SHARES: Final = {"joint": 0.8, "vitals": 0.1, "labs": 0.1}
 
 
 class Raw(NamedTuple):
