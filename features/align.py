@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.asof import AsOf, FactsAt, facts_at
+from features.concepts import CONCEPTS
 from features.facts import N_CONCEPTS
 from streams.windows import Window
 
+_HALF_LIFE_S: Final = np.array([concept.half_life_s for concept in CONCEPTS])
 _NO_EFFECTS: Final = np.empty((0, 0))
 _NO_EFFECT_TIMES: Final = np.empty((0, 0), dtype=np.int64)
 
@@ -44,6 +46,19 @@ class AlignedBatch(NamedTuple):
     effect_value: NDArray[np.float64] = _NO_EFFECTS  # [B, E] above 0: given; 0: stopped
     effect_time_us: NDArray[np.int64] = _NO_EFFECT_TIMES  # [B, E] of the newest dose; 0 = none
     stores: tuple[AsOf, ...] = ()  # [B] of the rows' patients, for what only some models ask
+
+    @property
+    def concept_age_s(self) -> NDArray[np.float64]:
+        """[B, C] how old each fact is at its row's end; NaN = missing."""
+        end_us = np.array([window.end_us for window in self.features.windows], np.int64)
+        age_s = (end_us[:, None] - self.concept_time_us) / 1e6
+        return np.where(np.isnan(self.concept_value), np.nan, age_s)
+
+    @property
+    def concept_weight(self) -> NDArray[np.float64]:
+        """[B, C] 1 for a fact of the row's end, half at its concept's half-life; 0 = missing."""
+        weight = np.exp2(-self.concept_age_s / _HALF_LIFE_S)
+        return np.where(np.isnan(weight), 0.0, weight)
 
 
 def align(batch: FeatureBatch, stores: Sequence[AsOf]) -> AlignedBatch:

@@ -1,4 +1,4 @@
-"""More of each concept than its last value: the one before, counts, and windows of hours.
+"""More of each concept than its last value: the last few, counts, and windows of hours.
 
 For models that want "how many doses in four hours", "mean lactate of the day", "change since the
 last one": several numbers per concept and question, by the rules of `features.asof`. Live it reads
@@ -28,6 +28,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 WINDOWS_H: Final = (1, 4, 6, 24)  # (t - w, t]
+LAST: Final = 5  # values or doses of `FactWindows.recent`
 _WINDOWS_US: Final = np.array(WINDOWS_H, np.int64) * 3_600_000_000
 _MILLION: Final = 1e6  # values are rounded to 1e-6 where they enter (`features.concepts`)
 _GIVEN: Final = np.array(  # of these only what was given counts, not that it was stopped
@@ -48,6 +49,8 @@ class FactWindows(NamedTuple):
     mean: Floats  # [Q, K, W] of those; NaN without one
     low: Floats  # [Q, K, W]
     high: Floats  # [Q, K, W]
+    recent: Floats  # [Q, K, LAST] newest first; of drugs, doses given; NaN: no more, or let go
+    recent_us: Ints  # [Q, K, LAST]
 
     @property
     def change(self) -> Floats:
@@ -84,7 +87,7 @@ def windows_at(
     Returns
     -------
     FactWindows
-        (Q, K) and (Q, K, 4).
+        (Q, K), (Q, K, 4) and (Q, K, LAST).
 
     Notes
     -----
@@ -149,7 +152,8 @@ def _reduced(flat: _Flat, t_us: Ints, known_us: Ints, tracks: Ints) -> FactWindo
     count = np.bincount(pair[counted], minlength=pairs) + flat.gone
     windows = [_window(flat, counted, pair[counted], t_pair, w) for w in range(len(_WINDOWS_US))]
     n, mean, low, high = (np.stack([w[j] for w in windows], axis=1) for j in range(4))
-    deep = (*shape, len(windows))
+    deep, few = (*shape, len(windows)), (*shape, LAST)
+    recent = _recent(flat, counted, pair[counted])
     return FactWindows(
         _value(flat, last).reshape(shape),
         _time(flat, last).reshape(shape),
@@ -160,6 +164,8 @@ def _reduced(flat: _Flat, t_us: Ints, known_us: Ints, tracks: Ints) -> FactWindo
         mean.reshape(deep),
         low.reshape(deep),
         high.reshape(deep),
+        _value(flat, recent).reshape(few),
+        _time(flat, recent).reshape(few),
     )
 
 
@@ -168,6 +174,19 @@ def _latest(place: Ints, pair: Ints, pairs: int) -> Ints:
     found = np.full(pairs, -1, np.int64)
     found[pair] = place  # of repeated pairs the last assignment stays
     return found
+
+
+def _recent(flat: _Flat, counted: Ints, pair: Ints) -> Ints:
+    """Places of the last `LAST` of each pair, newest first, -1 for none: pairs times LAST.
+
+    One that is older than a row let go is none: what was between the two is not known.
+    """
+    pairs = len(flat.size)
+    found = np.full((pairs, LAST), -1, np.int64)
+    behind = np.cumsum(np.bincount(pair, minlength=pairs))[pair] - 1 - np.arange(len(pair))
+    kept = (behind < LAST) & (flat.time_us[counted] > flat.lost_us[pair])
+    found[pair[kept], behind[kept]] = counted[kept]
+    return found.reshape(-1)
 
 
 def _value(flat: _Flat, at: Ints) -> Floats:

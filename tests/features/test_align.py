@@ -8,7 +8,7 @@ import pytest
 from features.align import FeatureBatch, align, attach
 from features.asof import AsOf, facts_at
 from features.catalog import CATALOG
-from features.concepts import INDEX
+from features.concepts import CONCEPTS, INDEX
 from streams.records import ClinicalEvent
 from streams.windows import Window
 
@@ -72,3 +72,15 @@ def test_one_store_per_row_is_required() -> None:
 
 def test_an_empty_batch_aligns_to_nothing() -> None:
     assert align(batch(), []).concept_value.shape == (0, len(INDEX))
+
+
+def test_a_fact_weighs_half_at_its_half_life_and_nothing_when_missing() -> None:
+    half_us = round(CONCEPTS[SBP].half_life_s * 1e6)
+    ends = (T0, T0 + half_us, T0 + 2 * half_us)
+    rows = batch(*(Window("a", "60s", end - 60 * S, end, end + 5 * S) for end in ends))
+    aligned = align(rows, [store(100.0)] * 3)
+    np.testing.assert_allclose(aligned.concept_weight[:, SBP], [1.0, 0.5, 0.25])
+    np.testing.assert_allclose(aligned.concept_age_s[:, SBP], [0, half_us / 1e6, 2 * half_us / 1e6])
+    others = np.arange(len(CONCEPTS)) != SBP
+    assert (aligned.concept_weight[:, others] == 0).all()
+    assert np.isnan(aligned.concept_age_s[:, others]).all()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from features.asof import AsOf
 from features.asof_join import track_rows
-from features.fact_windows import WINDOWS_H, FactWindows, windows_at, windows_join
+from features.fact_windows import LAST, WINDOWS_H, FactWindows, windows_at, windows_join
 from features.facts import TRACK
 from features.track import LEAST_ROWS
 from streams.records import ClinicalEvent
@@ -121,6 +121,9 @@ def test_live_and_offline_equal_a_walk_over_all_events(
             assert found.previous_us[row, column] == before[0]
             given_ = [r for r in rows if r[1] > 0 or number < TRACK["medication"]]
             assert found.so_far[row, column] == len(given_)
+            few = [*given_[: -LAST - 1 : -1], *[(0, math.nan)] * LAST][:LAST]
+            np.testing.assert_equal(found.recent[row, column].tolist(), [v for _, v in few])
+            assert found.recent_us[row, column].tolist() == [at for at, _ in few]
             for w, hours in enumerate(WINDOWS_H):
                 inside = [value for at, value in given_ if t - hours * H < at]
                 assert found.n[row, column, w] == len(inside)
@@ -168,6 +171,7 @@ def test_doses_of_hours_count_what_was_given_and_not_a_stop() -> None:
     assert found.n[0, insulin].tolist() == [1.0, 1.0, 3.0, 3.0]
     assert found.so_far[0, insulin] == 3
     assert found.last_us[0, insulin] == T0 + 5 * H
+    assert found.recent_us[0, insulin].tolist() == [T0 + 5 * H, T0 + H, T0, 0, 0]
 
 
 def test_a_window_that_lost_rows_is_missing_and_not_made_of_the_rest() -> None:
@@ -179,6 +183,8 @@ def test_a_window_that_lost_rows_is_missing_and_not_made_of_the_rest() -> None:
     assert np.isnan(found.mean[0, 0, 1:]).all()
     assert found.so_far[0, 0] == 600
     assert found.last[0, 0] == 100.0 + 599 % 7
+    kept = found.recent_us[0, 0][found.recent_us[0, 0] > 0]
+    assert kept.tolist() == [now - i * 60 * S for i in range(len(kept))], "none is left out between"
 
 
 def test_an_hourly_chart_keeps_its_day_whole() -> None:
