@@ -75,8 +75,10 @@ def warm_up() -> bool:
     if not _installed():
         return False
     from features.ecg.segment import analyse_ecg  # which imports this module
+    from features.variability import loops  # likewise
 
     compiled()
+    loops.warm_up()
     t = np.arange(0, 14, 1 / _WARM_UP_HZ)
     beats = np.exp(-0.5 * ((t % 0.8 - 0.4) / 0.012) ** 2) + 0.01 * np.sin(7 * t)
     rows = np.tile(beats, (_FEWEST_ROWS + 1, 1))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from features.variability import loops
 from features.variability.rows import (
     Bools,
     Floats,
@@ -71,7 +72,11 @@ class _Surrounded(NamedTuple):
 
     def rank(self, values: Floats, rank: int, size: int) -> Floats:
         """Order statistic of the values around each interval."""
-        return np.asarray(ndimage.rank_filter(values[self.interval], rank, size)[self.centre])
+        padded = values[self.interval]
+        found = loops.ranked(padded, self.centre, rank, size)
+        if found is None:
+            found = np.asarray(ndimage.rank_filter(padded, rank, size)[self.centre])
+        return found
 
 
 def classify(nn_ms: Floats, row: Ints, joined: Bools, n_rows: int) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from features.variability import loops
 from features.variability.poincare import LEAST_SPREAD_MS
 from features.variability.rows import Bools, Floats, Ints, NnRows, row_deviations, starts_of
 
@@ -52,6 +53,11 @@ def sample_entropy(nn: NnRows) -> Floats:
     tolerance = np.floor(np.nan_to_num(spread) * TOLERANCE * _PER_MS).astype(np.int64)
     template = np.zeros(nn.nn_ms.size, np.bool_)
     template[:-2] = nn.linked[1:-1] & nn.linked[2:]
+    found = loops.pairs_alike(value, start[rows], count[rows], tolerance[rows], template)
+    if found is not None:
+        seen = found[1] > 0
+        out[rows[seen]] = np.log(found[0, seen] / found[1, seen])
+        return out
     words = count[rows] * (-(-count[rows] // 64))
     group = np.cumsum(words) // _CHUNK_WORDS
     for chunk in np.split(rows, np.flatnonzero(np.diff(group)) + 1) if rows.size else ():

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from features.variability import loops
 from features.variability.poincare import LEAST_SPREAD_MS
 from features.variability.rows import Floats, Ints, NnRows, row_means, runs_of, sums
 
@@ -93,8 +94,10 @@ def _profile(nn: NnRows) -> Floats:
 
 def _residuals(profile: Floats, first: Ints, size: int) -> Floats:
     """Squared distance of each box to its straight line."""
+    along: Floats = np.arange(size) - (size - 1) / 2.0
+    if (found := loops.residuals(profile, first, along)) is not None:
+        return found
     level = profile[first]
-    along = np.arange(size) - (size - 1) / 2.0
     total, tilt, squares = np.zeros(first.size), np.zeros(first.size), np.zeros(first.size)
     for j in range(size):
         y = profile[first + j] - level  # from its first, so that little is lost to rounding
