@@ -21,9 +21,14 @@ from features.runs import Bools, Floats, Ints
 
 Looks = tuple[Network, Network]
 _DOUBT: Final = 2.5  # logit below which, either way, a candidate is doubtful
-_CLEAR: Final = 0.5  # doubtful candidates per beat, below which a row is clear
-# In a clear row everything that stands out is a beat, however odd its shape; in a noisy one not.
-_LEAST_LOGIT: Final = (-0.6, -1.8)  # noisy, clear
+# A row in which little was refused is quiet: what is left and stands out is a beat, however odd its
+# shape. The more was refused, the more of what seems a beat is noise. Found with networks that had
+# not seen the record, at four levels of noise together (`train_ecg_decision --folds 8`).
+_QUIET_LOGIT: Final = -2.6
+_PER_REFUSED: Final = 6.0  # logit a refused candidate per beat
+_NOISY_LOGIT: Final = -0.4
+_UNSURE: Final = 1.0  # doubtful candidates per beat, above which the row says little
+_UNSURE_LOGIT: Final = -0.8
 REFRACTORY_S: Final = 0.18  # a heart at 300/min beats every 0.2 s
 RULED_OUT: Final = -5.0  # logit of the first look below which no second one is taken
 
@@ -71,10 +76,12 @@ def decide(block: Block, found: Candidates, networks: Looks | None = None) -> De
 
 
 def _bar(row: Ints, logit: Floats, n_rows: int) -> Floats:
-    """Logit each candidate must exceed: less in rows where few are doubtful."""
-    beats = np.bincount(row[logit > 0], minlength=n_rows)
-    doubtful = np.bincount(row[np.abs(logit) < _DOUBT], minlength=n_rows)
-    return np.where(doubtful < _CLEAR * np.maximum(beats, 1), *_LEAST_LOGIT[::-1])[row]
+    """Logit each candidate must exceed: less in rows where little was refused."""
+    beats = np.maximum(np.bincount(row[logit > 0], minlength=n_rows), 1)
+    doubtful = np.bincount(row[np.abs(logit) < _DOUBT], minlength=n_rows) / beats
+    refused = np.bincount(row[logit <= -_DOUBT], minlength=n_rows) / beats
+    quiet = np.minimum(_QUIET_LOGIT + _PER_REFUSED * refused, _NOISY_LOGIT)
+    return np.where(doubtful < _UNSURE, quiet, _UNSURE_LOGIT)[row]
 
 
 def judge(block: Block, found: Candidates, networks: Looks) -> tuple[Candidates, Floats]:

@@ -94,7 +94,7 @@ def _profile(nn: NnRows) -> Floats:
 
 def _residuals(profile: Floats, first: Ints, size: int) -> Floats:
     """Squared distance of each box to its straight line."""
-    along: Floats = np.arange(size) - (size - 1) / 2.0
+    along = np.arange(size, dtype=np.float64) - (size - 1) / 2.0
     if (found := loops.residuals(profile, first, along)) is not None:
         return found
     level = profile[first]
