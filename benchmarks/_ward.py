@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -47,13 +48,13 @@ class Ward:
     partitions : int
         Of every topic.
     settings : mapping
-        Tables of `vigil.toml` beside those of the ward.
+        Tables of `vigil.toml` beside those of the ward, and lists of tables.
     """
 
     bootstrap: str
     folder: Path
     partitions: int = 8
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     config: Config = field(init=False)
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -65,10 +66,8 @@ class Ward:
             "kafka": {**kafka, "partitions": self.partitions},
             "worker": {"http_port": -1},
         }
-        self._tree = {
-            name: {**own.get(name, {}), **self.settings.get(name, {})}
-            for name in sorted(own.keys() | self.settings.keys())
-        }
+        self._tree: dict[str, Any] = {**own, **self.settings}
+        self._tree |= {name: {**own[name], **self.settings.get(name, {})} for name in own}
         self._write("vigil", {})
         self.config = load(self.folder / "vigil.toml", {})
 
@@ -76,17 +75,20 @@ class Ward:
         """Full name of a topic of this ward."""
         return topic_name(short, self.config.kafka.prefix)
 
-    def start(self, name: str, *before: str) -> None:
+    def start(self, name: str, *before: str, module: str = "service") -> None:
         """Start a worker of this name; `before` are words before the command, like `taskset`."""
         worker = {"instance": name, "data_dir": str(self.folder / name)}
         self._write(name, worker)
-        self.workers[name] = self.run(["run", "--config", f"{name}.toml"], f"{name}.log", *before)
+        words = ["run", "--config", f"{name}.toml"]
+        self.workers[name] = self.run(words, f"{name}.log", *before, module=module)
 
-    def run(self, words: list[str], log: str, *before: str) -> subprocess.Popen[bytes]:
+    def run(
+        self, words: list[str], log: str, *before: str, module: str = "service"
+    ) -> subprocess.Popen[bytes]:
         """Start `vigil` with these words in the ward's folder."""
         own = {k: v for k, v in os.environ.items() if not k.startswith("VIGIL_")}
         own |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        command = [*before, sys.executable, "-m", "service", *words]
+        command = [*before, sys.executable, "-m", module, *words]
         with (self.folder / log).open("ab") as file:
             return subprocess.Popen(
                 command,
@@ -123,11 +125,14 @@ class Ward:
             if worker.poll() is None:
                 self.signal(name, signal.SIGTERM)
 
-    def verdict(self) -> tuple[bool, str]:
-        """Whether what was published is the crash-free run over the same log, in words."""
+    def verdict(self, besides: str = "") -> tuple[bool, str]:
+        """Whether what was published is the crash-free run over the same log, in words.
+
+        `besides`: a patient who is not compared.
+        """
         live = asyncio.run(collect(self.bootstrap, self.config.kafka.prefix)).results()
         calm = replay_log(LogSource(self.topic("in")), self.config).results
-        lost = _lost(live, calm)
+        lost = _lost(live, calm, besides)
         raw = len(asyncio.run(read_topic(self.bootstrap, self.topic("alerts"))))
         words = (
             f"{len(calm.alerts)} alert events, {lost} lost or different, "
@@ -155,14 +160,21 @@ def cpu_s(pid: int) -> float:
     return float(times.user + times.system)
 
 
-def _lost(live: Results, calm: Results) -> int:
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _lost(live: Results, calm: Results, besides: str) -> int:
     """Alert events of the crash-free run that were not published just so, and inventions.
 
     The last records may not have been processed before the workers were stopped: what the
     crash-free run says after the newest published event is not counted.
     """
-    said = {(a.occurrence_id, a.seq): a for a in live.alerts}
-    due = {(a.occurrence_id, a.seq): a for a in calm.alerts}
+    said = {(a.occurrence_id, a.seq): a for a in live.alerts if a.subject != besides}
+    due = {(a.occurrence_id, a.seq): a for a in calm.alerts if a.subject != besides}
     until_us = max((a.recorded_us for a in live.alerts), default=0)
     missing = [k for k, a in due.items() if said.get(k) != a and a.recorded_us <= until_us]
     return len(missing) + len(said.keys() - due.keys())

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import socket
 import tempfile
 import time
 import urllib.request
@@ -29,7 +28,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from psutil import Process
 
 from benchmarks._common import heading
-from benchmarks._ward import Ward, cpu_s
+from benchmarks._ward import Ward, cpu_s, free_port
 from service.load import CHUNK_S, SIGNALS
 from streams.io.kafka_admin import admin_client
 from streams.io.kafka_log import append_us_of, start_client, stop_client
@@ -72,7 +71,7 @@ class Trial(NamedTuple):
 
 def trial(patients: int, options: argparse.Namespace) -> Trial:
     """Run one count from empty topics."""
-    bootstrap, port = os.environ["VIGIL_KAFKA"], _free_port()
+    bootstrap, port = os.environ["VIGIL_KAFKA"], free_port()
     cores = sorted(os.sched_getaffinity(0))
     others = ",".join(str(core) for core in cores[:-1] or cores)
     worker = {"runner": options.runner, "http_port": port}
@@ -183,12 +182,6 @@ def _late_s(log: Path) -> float:
     if not found:
         raise SystemExit(f"the generator failed: {log.read_text(encoding='utf-8')[-2000:]}")
     return float(before.split()[-1])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _told(patients: int, options: argparse.Namespace) -> Trial:

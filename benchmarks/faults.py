@@ -1,11 +1,13 @@
 """Faults on real processes, long form: what happens to alerts when things are killed.
 
-    deploy/services run -- python -m benchmarks.faults [failover] [storm] [zombie] [outage SECONDS]
+    deploy/services run -- python -m benchmarks.faults [failover] [storm] [zombie] [poison] [swap]
+        [outage SECONDS] [database SECONDS]
 
 Each scenario plays simulated waveforms and loose electrodes onto a real broker while real workers
-are killed, added, put to sleep, or the broker goes away. Then the whole input log is replayed in
-this process: alerts, scores and features must be the crash-free run's, by id and content, none
-missing, none doubled by id. `outage` starts a broker of its own and stops it.
+are killed, added, put to sleep, meet data that break their engine, change the model, or the broker
+or the database goes away. Then the whole input log is replayed in this process: alerts must be the
+crash-free run's, by id and content, none missing, none doubled by id. `outage` and `database`
+start services of their own and stop them. FAULTS_RUNNER=direct: with the direct worker.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmarks._common import ROOT, heading
+from benchmarks._fault_scenes import database, own_database, poison, swap, two_versions
 from benchmarks._ward import Ward
 from streams.codec import encode
 from streams.errors import BrokerError
@@ -33,7 +37,6 @@ from streams.partition import partition_of
 from streams.records import DeviceStatus
 
 PATIENTS = 40
-OFTEN = {"worker": {"checkpoint_s": 2.0}}
 
 
 class Scene:
@@ -170,32 +173,70 @@ def outage(scene: Scene, away_s: float, act: Callable[[str], None]) -> list[str]
     ]
 
 
+SCENES = {"failover": failover, "storm": storm, "zombie": zombie}
+
+
 def main() -> None:
-    """Run the scenarios that are named, or all but the outage."""
-    wanted = sys.argv[1:] or ["failover", "storm", "zombie"]
+    """Run the scenarios that are named, or those of workers."""
+    wanted = sys.argv[1:] or list(SCENES)
     print(heading("Faults, long form"), flush=True)
-    scenarios = {"failover": failover, "storm": storm, "zombie": zombie}
     failed = False
-    for name in wanted:
-        if name not in scenarios:
-            continue
-        with tempfile.TemporaryDirectory(prefix="vigil-fault-") as folder:
-            ward = Ward(os.environ["VIGIL_KAFKA"], Path(folder), settings=OFTEN)
-            failed |= not _told(name, ward, scenarios[name])
-    if "outage" in wanted:
-        seconds = float(wanted[wanted.index("outage") + 1])
-        failed |= not _outage(seconds)
+    for place, name in enumerate(wanted):
+        if name in SCENES:
+            failed |= not _played(name, os.environ["VIGIL_KAFKA"], SCENES[name])
+        elif name == "outage":
+            failed |= not _outage(float(wanted[place + 1]))
+        elif name == "poison":
+            failed |= not _staged(name, {}, poison)
+        elif name == "swap":
+            with tempfile.TemporaryDirectory(prefix="vigil-model-") as folder:
+                models = {"models": two_versions(Path(folder))}
+                failed |= not _staged(name, models, swap)
+        elif name == "database":
+            failed |= not _database(float(wanted[place + 1]))
     sys.exit(failed)
 
 
-def _told(name: str, ward: Ward, scenario: Callable[[Scene], list[str]]) -> bool:
-    try:
+def _played(name: str, bootstrap: str, scenario: Callable[[Scene], list[str]]) -> bool:
+    def whole(ward: Ward) -> tuple[bool, str]:
         lines = scenario(Scene(ward))
         same, words = ward.verdict()
-        print(f"{name}: {'; '.join(lines)}; {words}: {'SAME' if same else 'DIFFERENT'}", flush=True)
-        return same
-    finally:
-        ward.close()
+        return same, f"{'; '.join(lines)}; {words}"
+
+    return _staged(name, {}, whole, bootstrap)
+
+
+def _staged(
+    name: str,
+    settings: Mapping[str, Any],
+    scenario: Callable[[Ward], tuple[bool, str]],
+    bootstrap: str = "",
+) -> bool:
+    """Give a scenario a ward and tell what came of it."""
+    runner = os.environ.get("FAULTS_RUNNER", "faust")
+    with tempfile.TemporaryDirectory(prefix="vigil-fault-") as folder:
+        ward = Ward(
+            bootstrap or os.environ["VIGIL_KAFKA"],
+            Path(folder),
+            settings={"worker": {"checkpoint_s": 2.0, "runner": runner}, **settings},
+        )
+        try:
+            good, words = scenario(ward)
+        finally:
+            ward.close()
+    load = os.getloadavg()[0]
+    verdict = "SAME" if good else "DIFFERENT"
+    print(f"{name} ({runner}, load average {load:.1f}): {words}: {verdict}", flush=True)
+    return good
+
+
+def _database(away_s: float) -> bool:
+    with (
+        tempfile.TemporaryDirectory(prefix="vigil-database-") as state,
+        own_database(state) as (dsn, act),
+    ):
+        settings = {"database": {"dsn": dsn}}
+        return _staged("database", settings, lambda ward: database(ward, away_s, act))
 
 
 def _outage(away_s: float) -> bool:
@@ -212,9 +253,7 @@ def _outage(away_s: float) -> bool:
 
         act("up")
         try:
-            with tempfile.TemporaryDirectory(prefix="vigil-fault-") as folder:
-                ward = Ward("127.0.0.1:29870", Path(folder), settings=OFTEN)
-                return _told("outage", ward, lambda w: outage(w, away_s, act))
+            return _played("outage", "127.0.0.1:29870", lambda w: outage(w, away_s, act))
         finally:
             act("down")
 
