@@ -27,10 +27,6 @@ from streams.topics import MAX_MESSAGE_BYTES
 _Kept = TypeVar("_Kept")
 
 
-PEEK_BYTES = 1024 * 1024  # of a partition at once: a batch larger than this comes alone
-PEEK_S = 5.0
-
-
 def open_consumer(
     bootstrap: str, group: str | None = None, fetch_bytes: int = MAX_MESSAGE_BYTES
 ) -> AIOKafkaConsumer:
@@ -95,30 +91,6 @@ async def read_range(
                 left.discard(part)
         if left and loop.time() - heard_s > 30.0:
             raise BrokerError(f"nothing read for 30 s from {sorted(left)}: is the broker ill?")
-
-
-async def read_each(
-    consumer: AIOKafkaConsumer, places: Mapping[TopicPartition, int]
-) -> dict[TopicPartition, Stored]:
-    """The record at an offset of each partition, or the first one after it.
-
-    Absent where the log ends before it, or nothing came for five seconds.
-    """
-    consumer.assign(list(places))
-    ends = await consumer.end_offsets(list(places))
-    for part, offset in places.items():
-        consumer.seek(part, offset)
-    left = {part for part, offset in places.items() if offset < ends[part]}
-    found: dict[TopicPartition, Stored] = {}
-    while left:
-        batches = await consumer.getmany(*left, timeout_ms=round(1000 * PEEK_S), max_records=1)
-        if not batches:
-            break
-        for part, records in batches.items():
-            found[part] = stored(records[0])
-            left.discard(part)
-            consumer.pause(part)
-    return found
 
 
 async def read_stretches(

@@ -15,7 +15,8 @@ from aiokafka.errors import KafkaError
 from streams.errors import BrokerError
 from streams.io.host import event_id
 from streams.io.kafka_log import start_client, stop_client
-from streams.io.kafka_read import PEEK_BYTES, open_consumer, read_each, read_range
+from streams.io.kafka_peek import PEEK_BYTES, read_each
+from streams.io.kafka_read import open_consumer, read_range
 
 MOST: Final = 2_000  # newest alert events of a partition that are looked at
 # An alert bears the append time of its patient's newest record; producers' clocks differ.

@@ -28,7 +28,8 @@ from streams.io.kafka_log import (
     start_client,
     stop_client,
 )
-from streams.io.kafka_read import PEEK_BYTES, open_consumer, read_each, read_range
+from streams.io.kafka_peek import PEEK_BYTES, read_each
+from streams.io.kafka_read import open_consumer, read_range
 
 EPOCH_HEADER = "vigil-epoch"
 FRONTIER_HEADER = "vigil-frontier"
