@@ -17,8 +17,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from aiokafka import TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 from psutil import Process
 
 from benchmarks._common import ROOT
@@ -26,13 +28,22 @@ from service.config import Config, load, to_toml
 from service.replay_kafka import collect
 from service.replay_log import LogSource, replay_log
 from service.results import Results
-from streams.io.kafka_admin import create_topics, delete_topics
-from streams.io.kafka_read import lag, read_topic
+from streams.io.kafka_admin import admin_client, create_topics, delete_topics
+from streams.io.kafka_log import append_us_of, start_client, stop_client
+from streams.io.kafka_read import lag, open_consumer, read_topic
 from streams.topics import topic_name
 
 DRAIN_S = 240.0
 # As the image and the systemd unit set them.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
+
+
+class Arrived(NamedTuple):
+    """A record of a topic that is stamped on arrival."""
+
+    key: str
+    sent_s: float  # append time of what caused it
+    at_s: float
 
 
 @dataclass
@@ -141,6 +152,22 @@ class Ward:
         )
         return lost == 0, words
 
+    def stamp_on_arrival(self, short: str) -> None:
+        """Let the broker's time of a topic's records be that of their arrival."""
+        resource = ConfigResource(
+            ConfigResourceType.TOPIC,
+            self.topic(short),
+            configs={"message.timestamp.type": "LogAppendTime"},
+        )
+        with admin_client(self.bootstrap) as admin:
+            admin.alter_configs([resource])
+
+    def arrivals(self, short: str, partitions: int | None = None) -> list[Arrived]:
+        """When the records of such a topic came, of all partitions or the first few."""
+        numbers = range(self.partitions if partitions is None else partitions)
+        parts = [TopicPartition(self.topic(short), number) for number in numbers]
+        return asyncio.run(_arrivals(self.bootstrap, parts))
+
     def close(self) -> None:
         """Kill what runs, delete the topics."""
         for worker in self.workers.values():
@@ -158,6 +185,28 @@ def cpu_s(pid: int) -> float:
     """CPU seconds a process has used, all its threads."""
     times = Process(pid).cpu_times()
     return float(times.user + times.system)
+
+
+async def _arrivals(bootstrap: str, parts: list[TopicPartition]) -> list[Arrived]:
+    consumer = open_consumer(bootstrap)
+    await start_client(consumer, bootstrap)
+    found: list[Arrived] = []
+    try:
+        consumer.assign(parts)
+        ends = await consumer.end_offsets(parts)
+        await consumer.seek_to_beginning(*parts)
+        left = {part for part in parts if ends[part]}
+        while left:
+            for part, rows in (await consumer.getmany(*left, timeout_ms=500)).items():
+                for row in rows:
+                    sent_s = append_us_of(row.headers, row.timestamp) / 1e6
+                    key = (row.key or b"").decode()
+                    found.append(Arrived(key, sent_s, row.timestamp / 1000))
+                if rows[-1].offset + 1 >= ends[part]:
+                    left.discard(part)
+    finally:
+        await stop_client(consumer)
+    return found
 
 
 def free_port() -> int:

@@ -14,7 +14,6 @@ The time is the broker's: the topic of scores is stamped on arrival. `--only` me
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import tempfile
 import time
@@ -22,17 +21,12 @@ import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
-from aiokafka import TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType
 from prometheus_client.parser import text_string_to_metric_families
 from psutil import Process
 
 from benchmarks._common import heading
 from benchmarks._ward import Ward, cpu_s, free_port
 from service.load import CHUNK_S, SIGNALS
-from streams.io.kafka_admin import admin_client
-from streams.io.kafka_log import append_us_of, start_client, stop_client
-from streams.io.kafka_read import open_consumer
 
 PARTITIONS = 64
 LOOKED_AT = 16  # partitions of scores whose times are read
@@ -78,7 +72,7 @@ def trial(patients: int, options: argparse.Namespace) -> Trial:
     with tempfile.TemporaryDirectory(prefix="vigil-load-") as folder:
         ward = Ward(bootstrap, Path(folder), PARTITIONS, {"worker": worker})
         try:
-            _stamp_on_arrival(bootstrap, ward.topic("scores"))
+            ward.stamp_on_arrival("scores")
             ward.start("one", "taskset", "-c", str(cores[-1]))
             _wait_until_ready(port, Path(folder) / "one.log")
             total_s = round(options.warm + 60 * options.minutes)
@@ -96,7 +90,9 @@ def trial(patients: int, options: argparse.Namespace) -> Trial:
             end_s, mib = time.time(), Process(pid).memory_info().rss / 2**20
             late_s = _late_s(Path(folder) / "load.log")
             time.sleep(2 * P99_S)
-            waits, last_s = asyncio.run(_waits_s(bootstrap, ward.topic("scores"), from_s))
+            came = ward.arrivals("scores", LOOKED_AT)
+            waits = sorted(row.at_s - row.sent_s for row in came if row.sent_s >= from_s)
+            last_s = max((row.at_s for row in came), default=end_s)
         finally:
             ward.close()
     if not waits:
@@ -111,39 +107,6 @@ def trial(patients: int, options: argparse.Namespace) -> Trial:
         late_s,
         steps,
     )
-
-
-async def _waits_s(bootstrap: str, topic: str, from_s: float) -> tuple[list[float], float]:
-    """Sorted: how long after its cause was sent each score was there; and when the last one was."""
-    consumer = open_consumer(bootstrap)
-    await start_client(consumer, bootstrap)
-    found, last_ms = list[float](), 0
-    try:
-        parts = [TopicPartition(topic, number) for number in range(LOOKED_AT)]
-        consumer.assign(parts)
-        ends = await consumer.end_offsets(parts)
-        await consumer.seek_to_beginning(*parts)
-        left = {part for part in parts if ends[part]}
-        while left:
-            for part, rows in (await consumer.getmany(*left, timeout_ms=500)).items():
-                for row in rows:
-                    sent_s = append_us_of(row.headers, row.timestamp) / 1e6
-                    last_ms = max(last_ms, row.timestamp)
-                    if sent_s >= from_s:
-                        found.append(row.timestamp / 1000 - sent_s)
-                if rows[-1].offset + 1 >= ends[part]:
-                    left.discard(part)
-    finally:
-        await stop_client(consumer)
-    return sorted(found), last_ms / 1000
-
-
-def _stamp_on_arrival(bootstrap: str, topic: str) -> None:
-    resource = ConfigResource(
-        ConfigResourceType.TOPIC, topic, configs={"message.timestamp.type": "LogAppendTime"}
-    )
-    with admin_client(bootstrap) as admin:
-        admin.alter_configs([resource])
 
 
 def _wait_until_ready(port: int, log: Path) -> None:
