@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -232,7 +232,9 @@ class Host:
         name = self._topics["in"]
         return Message(name, number, now_us, patient_id.encode(), encode(order))
 
-    async def checkpoint(self, share: float = 1.0) -> dict[int, int]:
+    async def checkpoint(
+        self, share: float = 1.0, only: Collection[int] | None = None
+    ) -> dict[int, int]:
         """Store the state of patients that changed; returns what may now be committed.
 
         Parameters
@@ -240,22 +242,26 @@ class Host:
         share : float
             Of each partition's patients at least so many, those that changed longest ago first:
             the work of a checkpoint is spread over several.
+        only : collection of int, optional
+            These partitions, the others another time: nothing is fed while state is stored.
 
         Returns
         -------
         dict of int to int
-            Per owned partition the offset below which everything is published and stored.
+            Per partition of these that is owned, the offset below which everything is published
+            and stored.
         """
         await self._run(_nothing)  # a `process` that was cancelled may still feed
         await self._publish()
-        for partition in sorted(self._dirty & self._next.keys()):
+        asked = self._next.keys() if only is None else self._next.keys() & only
+        for partition in sorted(self._dirty & asked):
             snapshots = await self._run(self._processor.snapshots, partition, share)
             self._unstored.setdefault(partition, []).extend(snapshots)
         for partition, snapshots in list(self._unstored.items()):
             await self._states.write(partition, self._epoch, _now_us(), snapshots)
             self._metrics.snapshots(len(snapshots), sum(len(row[2]) for row in snapshots))
             del self._unstored[partition]
-        done = {partition: await self._run(self._stored, partition) for partition in self._next}
+        done = {partition: await self._run(self._stored, partition) for partition in sorted(asked)}
         self._done |= done
         return done
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import signal
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -41,6 +42,7 @@ REWIND_S = 3.0  # a carrier redelivers after a rebalance by itself; later we ask
 MAX_REWINDS = 6  # without any progress; then a restart may help
 LOST_S = 60.0  # for one partition, while others go on
 FATAL_EXIT = 70  # EX_SOFTWARE: the supervisor restarts us from the replay point
+SLICES = 5  # of the partitions, checkpointed one after the other
 FETCH_BYTES = 4 * 1024 * 1024  # of one partition at once
 
 log = logging.getLogger(__name__)
@@ -207,9 +209,9 @@ class Worker(ABC):
         """The host took a record that was due."""
         self._progress_s, self._rewinds = time.monotonic(), 0
 
-    async def store(self, share: float = 1.0) -> None:
+    async def store(self, share: float = 1.0, only: Collection[int] | None = None) -> None:
         """Outputs are out; store state, then commit. Never in another order."""
-        done = await self.host.checkpoint(share)
+        done = await self.host.checkpoint(share, only)
         await self.commit(done)
         for partition, offset in done.items():
             end = self.end_of(partition)
@@ -274,11 +276,13 @@ class Worker(ABC):
         return {partition: span.checked(self.topic, partition) for partition, span in found.items()}
 
     async def _checkpoints(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.checkpoint_s)
+        """A few partitions at a time: scores wait for as long as states are being packed."""
+        for part in itertools.cycle(range(SLICES)):
+            await asyncio.sleep(self.settings.checkpoint_s / SLICES)
             async with self.turn:
                 if not self.draining and self.restored.is_set():
-                    await self.store(self.settings.share)
+                    own = sorted(self.host.positions)[part::SLICES]
+                    await self.store(self.settings.share, own)
 
     async def _watch(self) -> None:
         """Notice records that the carrier skipped and ask for them again.
