@@ -16,6 +16,7 @@ from models.evaluation.events import alarms, threshold_at
 from models.evaluation.ranking import auprc, auroc
 from models.evaluation.utility import normalised, patient_utility
 from service.evaluate_data import Cohort, Inputs, held_over
+from service.evaluate_faults import FAULTS
 from service.evaluate_measure import PER_DAY, Asked, Bench
 
 Floats = NDArray[np.float64]
@@ -120,7 +121,7 @@ def absence(bench: Bench, whole: Floats, score: Scoring, asked: Asked) -> list[d
 
 
 def stress(bench: Bench, score: Scoring, asked: Asked) -> list[dict[str, Any]]:
-    """Figures with late values and wrong units."""
+    """Figures with late values, wrong units, and the faults of `service.evaluate_faults`."""
     rows = [
         {"what": f"{name} {LATE_H} h late", **brief(bench, score(late(bench.cohort, name)), asked)}
         for name, inputs in bench.cohort.inputs.items()
@@ -130,6 +131,7 @@ def stress(bench: Bench, score: Scoring, asked: Asked) -> list[dict[str, Any]]:
     return [
         *rows,
         {"what": share, **brief(bench, score(wrong_units(bench.cohort)), asked)},
+        *({"what": n, **brief(bench, score(f(bench.cohort)), asked)} for n, f in FAULTS.items()),
     ]
 
 
