@@ -17,6 +17,7 @@ from psutil import Process
 
 from benchmarks._common import heading
 from features.ecg.kernels import warm_up
+from service import collector
 from service.build import build_engine
 from service.config import Config
 from service.load import Load, LoadSpec
@@ -108,6 +109,7 @@ def main() -> None:
     sizes = [int(word) for word in sys.argv[2:]] or [100, 1000, 10_000]
     print(heading("Live engine, ECG 250 + PPG 125 + ACC 3x32 + SpO2 + temp, 10 s chunks"))
     warm_up()
+    collector.calm()
     print(
         "| patients | CPU ms / patient-minute | sustained per core | KiB / patient | p99 of 1 s |"
     )

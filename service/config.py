@@ -104,7 +104,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runner: str = "faust"  # what carries records: faust, or direct (aiokafka alone)
     ticks: str = "wall"
     checkpoint_s: float = 5.0
-    snapshot_s: float = 30.0
+    snapshot_s: float = 60.0
     batch: int = 256
     within_s: float = 0.25
     data_dir: str = ".vigil/worker"

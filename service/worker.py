@@ -11,7 +11,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from features.ecg.kernels import warm_up
-from service import logs
+from service import collector, logs
 from service.artifacts import open_seats
 from service.build import build_engine, load_policy, model_names, scorers
 from service.config import Config
@@ -85,6 +85,7 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
         if settings.ticks == "wall":
             stack.enter_context(Beating(config, settings.instance, metrics))
         logs.hear_clients()
+        collector.calm()
         run = _runner(config.worker.runner)
         return run(settings, lambda: build_engine(config, metrics.timed, ring.keys), metrics)
 

@@ -215,8 +215,9 @@ def chunk_fault(chunk: Chunk) -> tuple[Reason, str] | None:
     if size // 2 > MAX_CHUNK_S * chunk.fs_hz:
         return Reason.BAD_LENGTH, f"a chunk may last {MAX_CHUNK_S} s at most"
     end_us = chunk.start_us + (size // 2) * 1e6 / chunk.fs_hz
-    if not (_time_ok(chunk.start_us) and end_us < MAX_TIME_US):
-        return Reason.BAD_TIME, "start_us must lie in the years 2000..2099"
+    # A clock that was never set begins in 1970: `streams.device_clock` may put it right.
+    if not (chunk.start_us >= 0 and end_us < MAX_TIME_US):
+        return Reason.BAD_TIME, "start_us must lie in the years 1970..2099"
     if chunk.codec != 0 or not 0 <= chunk.first_sample < 2**53:
         return Reason.BAD_FIELD, "codec must be 0 and first_sample 0..2^53"
     if len(chunk.unit) > MAX_UNIT_BYTES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -29,6 +30,7 @@ from streams.io.worker import (
     Worker,
     WorkerSettings,
 )
+from streams.portions import portions
 from streams.processor import Processor
 
 WAIT_MS: Final = 250  # for the first record of a batch
@@ -68,6 +70,7 @@ class _DirectWorker(Worker):
     def __init__(self, settings: WorkerSettings, metrics: HostMetrics) -> None:
         super().__init__(settings, metrics)
         self._committed: dict[int, int] = {}
+        self._rest: list[RawRecord] = []  # of a flood: taken, and fed after what comes meanwhile
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.bootstrap,
             **client_options(settings.bootstrap),
@@ -103,7 +106,7 @@ class _DirectWorker(Worker):
                 delay_s = min(2 * delay_s, _LAST_DELAY_S)
                 continue
             delay_s = _DELAY_S
-            if batch:
+            if batch or self._rest:
                 await self._process(batch)
 
     def failed(self) -> str | None:
@@ -140,6 +143,7 @@ class _DirectWorker(Worker):
     async def place(self) -> None:
         """Seek to what the host expects; records read ahead from elsewhere are forgotten."""
         self._committed.clear()
+        self._rest.clear()
         for partition, offset in self.host.positions.items():
             try:
                 self._consumer.seek(TopicPartition(self.topic, partition), offset)
@@ -153,9 +157,12 @@ class _DirectWorker(Worker):
     async def _batch(self) -> list[Any]:
         """Records of all partitions; after the first ones a little later, with their company."""
         settings = self.settings
-        found = await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=settings.take_records)
+        if sum(len(row.value) for row in self._rest) > settings.buffer_bytes:
+            return []
+        wait_ms = 0 if self._rest else WAIT_MS
+        found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=settings.take_records)
         rows = [row for records in found.values() for row in records]
-        if rows and len(rows) < settings.take_records:
+        if rows and not self._rest and len(rows) < settings.take_records:
             await asyncio.sleep(settings.take_within_s)
             left = settings.take_records - len(rows)
             more = await self._consumer.getmany(timeout_ms=0, max_records=left)
@@ -166,9 +173,12 @@ class _DirectWorker(Worker):
         async with self.turn:
             # A rebalance in between: `place` seeks once state is there, and these come again.
             if self.draining or not self.restored.is_set():
+                self._rest.clear()
                 return
             before = self.host.positions
-            await self.host.process([_raw(row) for row in batch])
+            parts = portions([*self._rest, *map(_raw, batch)])
+            self._rest = list(chain.from_iterable(parts[1:]))
+            await self.host.process(parts[0] if parts else [])
             if self.host.positions != before:
                 self.moved()
 

@@ -20,6 +20,7 @@ from streams.errors import SnapshotMismatch, VigilError
 from streams.io.host_metrics import HostMetrics, SilentMetrics
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.state_store import PatientState, StateStore
+from streams.portions import portions
 from streams.processor import Fault, Output, Processor
 from streams.quarantine import quarantine_order
 from streams.records import LogRecord
@@ -178,8 +179,10 @@ class Host:
         BrokerError
             If an output can never be written.
         """
-        due = [record for record in records if self._is_next(record)]
-        if due:
+        for portion in portions(list(records)):
+            due = [record for record in portion if self._is_next(record)]
+            if not due:
+                continue
             self._dirty.update(record.partition for record in due)
             try:
                 await self._run(self._feed, due)

@@ -63,7 +63,7 @@ class WorkerSettings:
     ticks: Literal["wall", "recorded"] = "wall"
     tick_s: float = 5.0
     checkpoint_s: float = 5.0
-    snapshot_s: float = 30.0  # every patient's state is stored this often
+    snapshot_s: float = 60.0  # every patient's state is stored this often
     take_records: int = 256
     take_within_s: float = 0.1
     buffer_bytes: int = 64 * 1024 * 1024  # of records read ahead

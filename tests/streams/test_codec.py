@@ -127,7 +127,7 @@ def test_what_cannot_be_read_says_why_and_keeps_its_bytes(value: bytes, reason: 
         ({"offset": math.inf}, Reason.BAD_SCALE),
         ({"data": b""}, Reason.BAD_LENGTH),
         ({"data": b"abc"}, Reason.BAD_LENGTH),
-        ({"start_us": 0}, Reason.BAD_TIME),
+        ({"start_us": -1}, Reason.BAD_TIME),
         ({"start_us": 10_413_792_000_000_000}, Reason.BAD_TIME),
         ({"patient_id": "x" * 10_000}, Reason.BAD_FIELD),
         ({"patient_id": "a\nb"}, Reason.BAD_FIELD),

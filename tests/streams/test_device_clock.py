@@ -187,6 +187,15 @@ def test_a_wrong_offset_is_believed_after_it_held(off_us: int) -> None:
     assert max(abs(error_us(s)) for s in settled) <= S + 1e6 / FS_HZ
 
 
+def test_a_clock_that_was_never_set_is_put_right() -> None:
+    """It began in 1970 with the battery."""
+    found = played(log_of(1200, lambda true_us: true_us - START_US + 5 * S))
+    assert found.refused == [Reason.BAD_TIME] * len(found.refused)
+    assert len(found.refused) * CHUNK_S * S <= SETTLE_US
+    assert max(abs(error_us(s)) for s in found.segments) <= S + 1e6 / FS_HZ
+    assert len(found.segments) >= (1200 - 150) // 10 - 4
+
+
 def test_hours_that_were_kept_back_are_no_wrong_clock() -> None:
     """A device seen for the first time sends what it kept, a hundred times as fast as it was."""
     kept = [

@@ -1,0 +1,167 @@
+"""Live patients while one sends hours that were kept back: what a poll costs, with and without.
+
+    python -m benchmarks.bench_backfill [--live 50] [--hours 6] [--poll-mb 4]
+
+The engine alone, fed as a host feeds it: every second the live patients' records, and of the one
+who was away at most `--poll-mb` of what waits, until all of it has come; each poll in the host's
+portions (`streams.portions`). A live patient's score waits for the CPU time of the first portion,
+and for all of a poll if it comes while that runs. The same without that patient, and under
+`degraded:backfill`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from benchmarks._common import heading
+from features.ecg.kernels import warm_up
+from service.build import build_engine
+from service.config import Config
+from service.engine import Engine
+from service.load import CHUNK_S, Load, LoadSpec
+from streams.codec import decode, encode
+from streams.io.host import RawRecord
+from streams.partition import partition_of
+from streams.portions import portions
+from streams.records import ANYONE, AlertCommand, Record, SignalBundle, Tick
+from streams.shedding import BACKFILL
+
+START_US = 1_750_000_000_000_000
+WARM_S = 360
+AFTER_S = 60
+TICK_S = 5
+AWAY = "away-1"
+PARTITIONS = Config().kafka.partitions
+MOST_FACTOR = 10.0  # p99 of a poll with the backfill, over p99 without
+
+
+class Figures(NamedTuple):
+    """CPU seconds until live patients are served, and what came of the one who was away."""
+
+    median_s: float
+    p99_s: float
+    whole_s: float  # the longest poll with all its portions
+    polls: int  # that brought some of the backfill
+    rows: int  # feature rows of the patient who was away
+
+
+def live(patients: int, seconds: int) -> Iterator[list[tuple[int, Record]]]:
+    """What the live patients send, second by second, with ticks."""
+    load = Load(LoadSpec(patients, START_US))
+    for second in range(seconds):
+        sent: list[tuple[int, Record]] = [(e.partition, e.record) for e in load.second(second)]
+        if second % TICK_S == 0:
+            tick = Tick(START_US + second * 1_000_000)
+            sent += [(partition, tick) for partition in range(PARTITIONS)]
+        yield sent
+
+
+def kept_back(hours: float) -> list[SignalBundle]:
+    """Hours of one patient that ended when it went away, a minute a bundle."""
+    steps = round(hours * 3600) // CHUNK_S
+    spec = LoadSpec(1, START_US - steps * CHUNK_S * 1_000_000)
+    sent = Load(spec)
+    chunks = [
+        msgspec.structs.replace(chunk, patient_id=AWAY, device_id=AWAY)
+        for step in range(1, steps + 1)
+        for entry in sent.second(step * CHUNK_S)
+        if isinstance(entry.record, SignalBundle)
+        for chunk in entry.record.chunks
+    ]
+    width = 6 * len(spec.signals)
+    return [SignalBundle(tuple(chunks[at : at + width])) for at in range(0, len(chunks), width)]
+
+
+def shed() -> AlertCommand:
+    """The record that backfill is left out."""
+    at_us = START_US + (WARM_S - 1) * 1_000_000
+    words = ("shed", ANYONE, BACKFILL, "lost", "service:watch", "service", "load")
+    return AlertCommand(*words, -1, 0, at_us)
+
+
+def measure(
+    patients: int, waiting: list[SignalBundle], poll_bytes: int, *, left_out: bool
+) -> Figures:
+    """Feed it; figures of the polls from the moment the other one comes back."""
+    engine, offsets = build_engine(Config()), [0] * PARTITIONS
+    where, rows, polls = partition_of(AWAY, PARTITIONS), 0, 0
+    spent: list[float] = []
+    whole_s = 0.0
+    queue = list(waiting)
+    for second, sent in enumerate(live(patients, WARM_S + AFTER_S)):
+        if left_out and second == WARM_S - 1:
+            sent += [(partition, shed()) for partition in range(PARTITIONS)]
+        if second >= WARM_S and queue:
+            polls += 1
+            size = 0
+            while queue and size < poll_bytes:
+                sent.append((where, queue[0]))
+                size += sum(len(chunk.data) for chunk in queue.pop(0).chunks)
+        times_s, own = fed(engine, sent, offsets, START_US + second * 1_000_000)
+        rows += own
+        if second >= WARM_S:
+            spent.append(times_s[0])
+            whole_s = max(whole_s, sum(times_s))
+    spent.sort()
+    p99_s = spent[min(len(spent) - 1, int(0.99 * len(spent)))]
+    return Figures(spent[len(spent) // 2], p99_s, whole_s, polls, rows)
+
+
+def fed(
+    engine: Engine, sent: list[tuple[int, Record]], offsets: list[int], now_us: int
+) -> tuple[list[float], int]:
+    """Feed one poll; the CPU time of its portions, and rows of the one who was away."""
+    rows = []
+    for partition, record in sent:
+        rows.append(RawRecord(partition, offsets[partition], now_us, encode(record)))
+        offsets[partition] += 1
+    spent, own = [], 0
+    for portion in portions(rows):
+        began = time.process_time()
+        decoded = [decode(r.value, r.partition, r.offset, r.append_us) for r in portion]
+        said = engine.feed(decoded).messages
+        spent.append(time.process_time() - began)
+        own += sum(m.topic == "features" and m.key == AWAY for m in said)
+    return spent or [0.0], own
+
+
+def main() -> int:
+    """Print the table; 1 when live patients wait longer than they may."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--live", type=int, default=50)
+    parser.add_argument("--hours", type=float, default=6.0)
+    parser.add_argument("--poll-mb", type=float, default=4.0)
+    options = parser.parse_args()
+    warm_up()
+    print(heading(f"{options.live} live patients, one back after {options.hours:g} h"))
+    print("| run | median | p99 | longest poll, all of it | polls with backfill | rows of it |")
+    print("|---|---|---|---|---|---|")
+    waiting = kept_back(options.hours)
+    found = {}
+    for name, queue, left_out in (
+        ("live alone", [], False),
+        ("with the backfill", waiting, False),
+        ("... left out", waiting, True),
+    ):
+        f = found[name] = measure(
+            options.live, queue, round(options.poll_mb * 1e6), left_out=left_out
+        )
+        print(
+            f"| {name} | {1e3 * f.median_s:.0f} ms | {1e3 * f.p99_s:.0f} ms "
+            f"| {1e3 * f.whole_s:.0f} ms | {f.polls} | {f.rows} |",
+            flush=True,
+        )
+    factor = found["with the backfill"].p99_s / found["live alone"].p99_s
+    good = factor <= MOST_FACTOR
+    print(f"p99 of the live with the backfill: {factor:.1f} times (at most {MOST_FACTOR:g})")
+    return int(not good)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
