@@ -70,10 +70,10 @@ class SignalRing:
 
     def fade(self, before_us: int) -> None:
         """Let segments that end at or before `before_us` keep only what lasts."""
-        n = self._fresh.ended_by(before_us) if self.kind.fades else 0
+        faded, fresh = self._faded, self._fresh
+        n = fresh.ended_by(before_us) if self.kind.fades else 0
         if not n:
             return
-        faded, fresh = self._faded, self._fresh
         if len(faded) and fresh.starts_us[0] <= faded.starts_us[-1]:
             for i in range(n):
                 faded.insert(self._less(fresh.primitives(i, "", "")))
@@ -86,7 +86,7 @@ class SignalRing:
     def prune(self, before_us: int) -> None:
         """Forget segments that end at or before `before_us`."""
         n = self._faded.ended_by(before_us)
-        if n == len(self._faded):
+        if n == len(self._faded.starts_us):
             n += self._fresh.ended_by(before_us)
         if n:
             self._forget(n)

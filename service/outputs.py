@@ -21,7 +21,9 @@ from streams.records import LogRecord, Rejected
 
 _JSON = msgspec.json.Encoder(order="deterministic")
 _OTHER, _NO_SIGNAL = FeatureReason.OTHER_WINDOW, FeatureReason.NO_SIGNAL
-_NAMES = [feature.name for feature in CATALOG]
+_SORTED = np.array(sorted(range(len(CATALOG)), key=lambda j: CATALOG[j].name), np.intp)
+_NAMES = [CATALOG[j].name for j in _SORTED.tolist()]  # in order: encoding needs to sort nothing
+_ROWS = msgspec.json.Encoder()
 _REASONS = [reason.name.lower() for reason in sorted(FeatureReason)]
 
 
@@ -66,26 +68,30 @@ def feature_rows(batch: FeatureBatch) -> list[FeatureRow]:
     Columns of other windows, and of signals the patient does not have, are left out: a ward with
     two sensors a patient would otherwise send mostly absences.
     """
-    told = (batch.reason != _OTHER) & (batch.reason != _NO_SIGNAL)
-    rows = []
-    for i, window in enumerate(batch.windows):
-        columns = np.flatnonzero(told[i])
-        names = [_NAMES[j] for j in columns.tolist()]
-        value = [None if math.isnan(v) else v for v in batch.value[i, columns].tolist()]
-        quality, coverage = (
-            part[i, columns].astype(np.float64).round(4).tolist()
-            for part in (batch.quality, batch.coverage)
-        )
-        reason = [_REASONS[code] for code in batch.reason[i, columns].tolist()]
-        n = batch.n[i, columns].tolist()
+    code = batch.reason[:, _SORTED]
+    told = (code != _OTHER) & (code != _NO_SIGNAL)
+    row, column = np.nonzero(told)
+    at = row, _SORTED[column]
+    names = [_NAMES[j] for j in column.tolist()]
+    value = [None if math.isnan(v) else v for v in batch.value[at].tolist()]
+    quality, coverage = (
+        part[at].astype(np.float64).round(4).tolist() for part in (batch.quality, batch.coverage)
+    )
+    reason = [_REASONS[number] for number in code[told].tolist()]
+    n = batch.n[at].tolist()
+    stops = np.cumsum(told.sum(axis=1)).tolist()
+    rows, start = [], 0
+    for window, stop in zip(batch.windows, stops, strict=True):
+        own, start = slice(start, stop), stop
+        told_of = names[own]
         rows.append(
             FeatureRow(
                 *window,
-                values=dict(zip(names, value, strict=True)),
-                quality=dict(zip(names, quality, strict=True)),
-                coverage=dict(zip(names, coverage, strict=True)),
-                n=dict(zip(names, n, strict=True)),
-                reason=dict(zip(names, reason, strict=True)),
+                values=dict(zip(told_of, value[own], strict=True)),
+                quality=dict(zip(told_of, quality[own], strict=True)),
+                coverage=dict(zip(told_of, coverage[own], strict=True)),
+                n=dict(zip(told_of, n[own], strict=True)),
+                reason=dict(zip(told_of, reason[own], strict=True)),
             )
         )
     return rows
@@ -93,7 +99,7 @@ def feature_rows(batch: FeatureBatch) -> list[FeatureRow]:
 
 def feature_output(row: FeatureRow, caused: Caused) -> Output:
     """A feature row as a message."""
-    return Output("features", row.patient_id, *caused, _JSON.encode(row))
+    return Output("features", row.patient_id, *caused, _ROWS.encode(row))
 
 
 def score_output(score: Score, caused: Caused) -> Output:

@@ -223,6 +223,9 @@ class Patient:
 
     def _notice_silence(self, cause: Cause) -> None:
         """Tell of signals that stopped; a device that stopped altogether is told once."""
+        heard_us = self.clock_us - self._waits.silence_us + self._waits.slab_us
+        if all(life.append_us >= heard_us for life in self.life.values()):
+            return  # every signal came lately
         for device in self.devices.values():
             own = [item for item in self.life.items() if item[1].device_id == device.device_id]
             if device.silent or device.off or not own:

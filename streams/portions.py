@@ -57,12 +57,12 @@ def portions(records: Sequence[T]) -> list[list[T]]:
         return [list(records)]
     out: list[list[T]] = []
     place = dict.fromkeys(size, 0)  # portion of the next record
-    room = dict.fromkeys(size, most)
+    room: dict[int, int] = {}  # left in it; of partitions that gave something
     for record in records:
         where, weight = record.partition, len(record.value)
-        if weight > room[where] and room[where] < most:
+        if weight > room.get(where, weight):
             place[where], room[where] = place[where] + 1, most
-        room[where] -= weight
+        room[where] = room.get(where, most) - weight
         if place[where] == len(out):
             out.append([])
         out[place[where]].append(record)

@@ -223,7 +223,8 @@ def _same(kept: NDArray[Any], new: NDArray[Any], gain: tuple[float, float]) -> b
 def values_of(raw: NDArray[Any], gain: tuple[float, float]) -> Values:
     """What int16 samples stand for; NaN for `MISSING_SAMPLE`."""
     values: Values = raw * np.float32(gain[0])
-    values += np.float32(gain[1])
+    if gain[1] != 0.0 or gain[0] < 1e-30:  # else nothing is added: there is no -0.0
+        values += np.float32(gain[1])
     missing = raw == MISSING_SAMPLE
     if missing.any():
         values[missing] = np.nan

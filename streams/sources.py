@@ -61,8 +61,11 @@ class Sources:
         """Drop those whose samples all lie below an index."""
         flat = self._flat
         if any(flat[at] + flat[at + 1] <= below for at in range(3, len(flat), _WIDTH)):
-            kept = [source for source in self if source.start + source.size > below]
-            self._flat = array("q", (number for source in kept for number in source))
+            kept = array("q")
+            for at in range(0, len(flat), _WIDTH):
+                if flat[at + 3] + flat[at + 4] > below:
+                    kept.extend(flat[at : at + _WIDTH])
+            self._flat = kept
 
     def since(self, below: int) -> list[int]:
         """Those that reach an index, flat, each as its difference to the one before."""
