@@ -32,6 +32,7 @@ _PRIOR_SD: Final = np.array([13.0, 6.0, 6.0])
 _SCATTER_BPM: Final = 7.0
 _CORRELATED_S: Final = 300.0  # deviations this far apart are taken as independent
 _DRIFT_PER_H: Final = 0.004  # of the scatter squared: about five hours of memory
+_DIAGONAL: Final = [0, 3, 5]  # of the upper half
 _MOST_SURPRISE: Final = 2.5
 _POSSIBLE_BPM: Final = (10.0, 350.0)
 
@@ -157,10 +158,7 @@ def unexplained(
     """
     new, gap_s = _moved(state, movement_mg, end_us)
     basis = np.column_stack([np.ones(len(hr_bpm)), new.quick, new.slow])
-    covariance = state.covariance.copy()
-    hours = np.clip(np.nan_to_num(gap_s), 0.0, 86_400.0) / 3600.0
-    diagonal = [0, 3, 5]
-    covariance[:, diagonal] += (_DRIFT_PER_H * _SCATTER_BPM**2 * hours)[:, None]
+    covariance = _drifted(state.covariance, gap_s)
     gain_to = _times(covariance, basis)
     doubt = np.maximum((gain_to * basis).sum(axis=1), 0.0)
     expected = (state.coefficients * basis).sum(axis=1)
@@ -202,6 +200,14 @@ def _moved(
         last_us=np.where(known, end_us, state.last_us),
     )
     return new, gap_s
+
+
+def _drifted(covariance: Floats, gap_s: Floats) -> Floats:
+    """Less certain, by how long ago the last value was."""
+    hours = np.clip(np.nan_to_num(gap_s), 0.0, 86_400.0) / 3600.0
+    out = covariance.copy()
+    out[:, _DIAGONAL] += (_DRIFT_PER_H * _SCATTER_BPM**2 * hours)[:, None]
+    return out
 
 
 def _times(packed: Floats, vector: Floats) -> Floats:

@@ -27,8 +27,6 @@ from features.waveform_spectra import segment_bins
 def analysed(block: Block) -> Analysed:
     """Beats with their numbers; quality and spectrum of each core."""
     found = analyse_ecg(block.x, block.fs_hz, _core(block))
-    bridged = runs.bridge(block.x, block.fs_hz)
-    usable = ~np.isnan(bridged) & ~runs.flat(bridged, block.fs_hz)
     beats = found.beats
     offset_us = np.rint(block.first_us[beats.row, 0] + beats.position * (1e6 / block.fs_hz))
     length_us = block.segments[0].end_us - block.segments[0].start_us
@@ -36,7 +34,7 @@ def analysed(block: Block) -> Analysed:
     row = beats.row[own]
     # A beat a fraction of a sample before the core's first sample is of that sample's run.
     sample = np.rint(beats.position[own]).astype(np.intp).clip(block.first[row], block.last[row])
-    inside = usable & block.core
+    inside = found.usable & block.core
     numbers = run_numbers(inside)
     extra = np.stack(
         [beats.up[own], beats.down[own], rounded(beats.ectopic[own], WAVE_BITS)], axis=1
@@ -48,7 +46,7 @@ def analysed(block: Block) -> Analysed:
         numbers[row, sample],
         extra.astype(np.float32),
     )
-    events = events_of(mine, numbers, *core_open(block, usable))
+    events = events_of(mine, numbers, *core_open(block, found.usable))
     coverage = runs.counts(inside) / np.maximum(block.n_core, 1)
     verdict = Verdict(coverage, found.quality, reasons_of(found.reason))
     return Analysed(events, verdict, _numbers(block, found))

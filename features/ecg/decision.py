@@ -21,10 +21,12 @@ from features.runs import Bools, Floats, Ints
 
 Looks = tuple[Network, Network]
 _DOUBT: Final = 2.5  # logit below which, either way, a candidate is doubtful
+# Of the first look's logit in the last word: company leads astray where most of it is noise.
+_BY_ITSELF: Final = 0.2
 # A row in which little was refused is quiet: what is left and stands out is a beat, however odd its
 # shape. The more was refused, the more of what seems a beat is noise. Found with networks that had
 # not seen the record, at four levels of noise together (`train_ecg_decision --folds 8`).
-_QUIET_LOGIT: Final = -2.6
+_QUIET_LOGIT: Final = -2.2
 _PER_REFUSED: Final = 6.0  # logit a refused candidate per beat
 _NOISY_LOGIT: Final = -0.4
 _UNSURE: Final = 1.0  # doubtful candidates per beat, above which the row says little
@@ -85,12 +87,13 @@ def _bar(row: Ints, logit: Floats, n_rows: int) -> Floats:
 
 
 def judge(block: Block, found: Candidates, networks: Looks) -> tuple[Candidates, Floats]:
-    """Candidates not ruled out by the first look, and the second look's logits."""
+    """Candidates not ruled out by the first look, and the logits of both looks together."""
     by_itself = alone(block, found)
     logit = logits(networks[0], by_itself)
     possible = logit > RULED_OUT
     found, logit, by_itself = select(found, possible), logit[possible], by_itself[:, possible]
-    return found, logits(networks[1], together(block, found, logit, by_itself))
+    second = logits(networks[1], together(block, found, logit, by_itself))
+    return found, (1.0 - _BY_ITSELF) * second + _BY_ITSELF * logit
 
 
 def strongest(row: Ints, position: Ints | Floats, strength: Floats, nearest: float) -> Bools:

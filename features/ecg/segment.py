@@ -14,7 +14,7 @@ from features.ecg import detector, quality, second, usable
 from features.ecg.decision import Looks
 from features.ecg.detector import RunBlock
 from features.ecg.morphology import Shapes, shapes
-from features.runs import Bools, Floats, Ints
+from features.runs import Bools, Floats, Ints, is_rate
 from features.unheard import RunBeats, joined, run_beats, unheard
 
 _AGREE_S: Final = 0.15  # EC57: two marks of one beat
@@ -45,6 +45,7 @@ class EcgSegments(NamedTuple):
     clip_pct: Floats
     gap_pct: Floats
     reason: NDArray[np.uint8]  # FeatureReason
+    usable: Bools  # (B, n_samples) neither gap nor flat
     score_inputs: Floats  # (B, 5) what `quality` was made of, for training
 
 
@@ -95,12 +96,14 @@ def analyse_ecg(
     Checked against: ``tests/features/ecg/test_segment.py``, ``benchmarks/bench_beats_ecg.py``.
     """
     n_rows, n = x.shape
-    view = usable.look(x, fs_hz) if detector.is_rate(fs_hz) else None
+    view = usable.look(x, fs_hz) if is_rate(fs_hz) else None
     found = [_look(block, n) for block in detector.run_blocks(x, fs_hz, networks, view)]
     indices = _indices(found, n_rows)
     inside = np.zeros(n, np.bool_)
     inside[slice(*(core or (0, n)))] = True
-    fault = usable.faults(view, fs_hz, inside) if view else _all_gap(n_rows)
+    fault = _all_gap(n_rows)
+    if view and detector.is_rate(fs_hz):
+        fault = usable.faults(view, fs_hz, inside)
     verdict = quality.judged(indices, fault, fs_hz, n)
     return EcgSegments(
         beats=_sorted([look.beats for look in found]),
@@ -113,6 +116,7 @@ def analyse_ecg(
         clip_pct=100.0 * fault.clip,
         gap_pct=100.0 * fault.gap,
         reason=verdict.reason,
+        usable=usable.mask(view) if view else np.zeros(x.shape, np.bool_),
         score_inputs=np.ascontiguousarray(quality.inputs(indices).T),
     )
 

@@ -55,6 +55,13 @@ def look(x: Floats, fs_hz: float) -> Usable:
     return Usable(x, odd, bridged, flat, ~np.isnan(bridged) & ~flat)
 
 
+def mask(view: Usable) -> Bools:
+    """Samples that are neither gap nor flat, (B, n)."""
+    out = np.ones(view.x.shape, np.bool_)
+    out[view.odd] = view.usable
+    return out
+
+
 def runs_of(view: Usable, shortest: int) -> Iterator[Runs]:
     """Runs of usable samples, whole rows first."""
     n_rows, n = view.x.shape
