@@ -47,6 +47,8 @@ class OverloadWatch:
         self._steps = [(code, lag_s) for code, lag_s in steps if lag_s]
         self._calm_s = rules.calm_s
         self._known: dict[str, int] = {}  # what is left out, since when
+        # What somebody may have said before this process began; its alert may be closed by hand.
+        self._doubtful = [code for code, _ in steps]
         self._over_us = 0  # since when the lag asks for the next step; 0: it does not
         self._calm_us = 0  # since when it is calm; 0: it is not
 
@@ -66,10 +68,11 @@ class OverloadWatch:
     def judge(self, lag_s: float, now_us: int) -> Shed | None:
         """Take in the largest lag of any ready worker; what is new."""
         self._calm_us = (self._calm_us or now_us) if lag_s < self._calm_s else 0
-        if self._known and self._calm_us and now_us - self._calm_us >= CALM_US:
-            self._calm_us = now_us  # the next step back has to wait as long
-            code, since_us = self._known.popitem()
-            return Shed(code, since_us, over=True, words="All is computed again")
+        if self._calm_us and now_us - self._calm_us >= CALM_US:
+            taken_back = self._taken_back(now_us)
+            if taken_back is not None:
+                self._calm_us = now_us  # the next step back has to wait as long
+                return taken_back
         due = next((step for step in self._steps if step[0] not in self._known), None)
         if due is None or lag_s < due[1]:
             self._over_us = 0
@@ -78,4 +81,16 @@ class OverloadWatch:
         if now_us - self._over_us < HOLD_US:
             return None
         self._over_us, self._known[due[0]] = 0, now_us
+        if due[0] in self._doubtful:
+            self._doubtful.remove(due[0])
         return Shed(due[0], now_us, over=False, words=f"{lag_s:.0f} s behind: {_WORDS[due[0]]}")
+
+    def _taken_back(self, now_us: int) -> Shed | None:
+        """The last step, if there is one; once what an earlier watch may have left."""
+        words = "All is computed again"
+        if self._known:
+            code, since_us = self._known.popitem()
+            return Shed(code, since_us, over=True, words=words)
+        if self._doubtful:
+            return Shed(self._doubtful.pop(), now_us, over=True, words=words)
+        return None

@@ -125,7 +125,7 @@ class Patient:
             duplicates += done.duplicates
             segments += done.segments
             if done.moved_us:
-                ahead_us = -device.clock.jump_us
+                ahead_us = -device.time.clock.jump_us
                 wrong_us = ahead_us if abs(ahead_us) >= JUMP_US else 0
                 self.ops.append(ClockOp(Cause(index, self.clock_us), device_id, wrong_us))
             if done.heard:
@@ -199,7 +199,8 @@ class Patient:
         if device is None:
             return Reason.TOO_MANY
         self.dirty = True
-        device.set_offset(status.clock_offset_us)
+        if device.time.set_offset(status.clock_offset_us, device.max_event_us):
+            self.ops.append(ClockOp(Cause(index, self.clock_us), status.device_id, 0))
         if status.status in OFF_STATUSES and not status.signal:
             device.off = True
             for signal in device.signals:
@@ -339,7 +340,7 @@ class Patient:
     def _spared(self, segment: Segment) -> bool:
         """Whether no window that is computed under this load reaches back to a segment."""
         late_us = self.clock_us - segment.end_us
-        return drops_backfill(self.shed) and late_us > self._waits.backfill_us + LONGEST_US
+        return drops_backfill(self.shed) and late_us > self._waits.backfill_us + 2 * LONGEST_US
 
     def _windows(self, cause: Cause, until_us: int) -> None:
         """Queue the windows that end by `until_us`; those without any data are passed over."""

@@ -236,7 +236,7 @@ def _outage_command(outage: Outage, now_us: int) -> AlertCommand:
 
 def _shed_command(shed: Shed, now_us: int) -> AlertCommand:
     """The record from which on less is computed, or all again."""
-    log.error("%s %s: %s", shed.code, "is over" if shed.over else "began", shed.words)
+    log.warning("%s %s: %s", shed.code, "is over" if shed.over else "began", shed.words)
     where = (ANYONE, shed.code, shed.words)
     return command(where, shed.since_us, over=shed.over, at_us=now_us)
 

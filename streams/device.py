@@ -14,9 +14,10 @@ import msgspec
 from streams.buffers import BufferState, Inserted, Place, SignalBuffer
 from streams.clock import TimingSpec
 from streams.codec import MIN_TIME_US
-from streams.device_clock import JITTER_US, JUMP_US, NEVER_US, DeviceClock
+from streams.device_clock import DeviceClock
 from streams.records import Chunk, Reason
 from streams.segments import SEGMENT_US, Segment
+from streams.timekeeper import Timekeeper
 
 MAX_SIGNALS = 32
 
@@ -68,14 +69,13 @@ class Device:
     ) -> None:
         self.patient_id = patient_id
         self.device_id = device_id
-        self.offset_us = 0  # what the gateway adds to the device's time
-        self.clock = DeviceClock()  # and what the log shows beyond that
         self.max_event_us = 0
         self.last_append_us = 0
         self.off = False
         self.silent = False  # its silence has been told
         self.signals: dict[str, SignalBuffer] = {}
         self._waits = timing.waits
+        self.time = Timekeeper(timing.waits, self.signals)
         self._context_us = context_us
         self._due_us = 0  # watermark below which `_cut` has nothing to do
         self._given_up_us = 0  # core end up to which `advance` already gave up since the last data
@@ -93,8 +93,8 @@ class Device:
         heard: dict[str, int] = {}
         duplicates = 0
         slab_us = self._waits.slab_us
-        jump_us = self.clock.jump_us
-        starts = self._times(chunks, arrival.append_us)
+        jump_us = self.time.clock.jump_us
+        starts = self.time.times(chunks, arrival.append_us)
         for slab in self._slabs(chunks, starts, arrival.append_us, faults):
             # What is due without this slab must leave before a jump forward needs its room.
             segments += self._cut(min(piece.start_us for piece in slab) - slab_us)
@@ -112,7 +112,7 @@ class Device:
             self.off = False
             self.last_append_us = max(self.last_append_us, clock_us)
             self._given_up_us = 0
-        return Ingested(segments, faults, heard, duplicates, self.clock.jump_us - jump_us)
+        return Ingested(segments, faults, heard, duplicates, self.time.clock.jump_us - jump_us)
 
     def advance(self, clock_us: int) -> list[Segment] | None:
         """Segments that a quiet or switched-off device gives up waiting for; None: nothing new."""
@@ -137,103 +137,6 @@ class Device:
     def watermark_us(self) -> int:
         """Event time before which nothing more is awaited."""
         return self.max_event_us - self._waits.slab_us
-
-    def set_offset(self, offset_us: int) -> None:
-        """Take the gateway's word for the clock; another one than before begins anew with it."""
-        if offset_us != self.offset_us:
-            self.offset_us, self.clock = offset_us, DeviceClock()
-            for buffer in self.signals.values():
-                if buffer.ppm:
-                    buffer.set_rate(0, self.max_event_us)
-
-    def _times(self, chunks: Sequence[tuple[int, Chunk]], append_us: int) -> list[int]:
-        """Event time of each chunk's first sample, and what they tell of the clock taken in."""
-        clock, offset_us = self.clock, self.offset_us
-        starts = [chunk.start_us + offset_us for _, chunk in chunks]
-        ends = [
-            clock.told_us(start, (len(chunk.data) // 2, chunk.fs_hz), append_us)
-            for start, (_, chunk) in zip(starts, chunks, strict=True)
-        ]
-        last_us = max(ends)
-        delay_us = append_us - last_us - clock.shift_us(last_us)
-        most_us, usual_us = delay_us + last_us - min(ends), clock.usual_us()
-        if not (
-            self._keeps_time(delay_us)
-            and (usual_us == NEVER_US or usual_us - JUMP_US <= delay_us)
-            and most_us <= min(self._waits.lag_us, usual_us + JUMP_US)
-        ):
-            return self._odd_times(chunks, starts, ends, append_us)
-        self._note(delay_us, last_us, append_us)
-        return [start + clock.shift_us(start) for start in starts]
-
-    def _keeps_time(self, delay_us: int) -> bool:
-        """Whether a delay may be that of a right clock."""
-        return -self._waits.future_us <= delay_us <= self._waits.lag_us
-
-    def _note(self, delay_us: int, last_us: int, append_us: int) -> None:
-        clock = self.clock
-        if clock.note(delay_us, last_us, append_us):
-            from_us = last_us + clock.shift_us(last_us)
-            for buffer in self.signals.values():
-                buffer.set_rate(clock.ppm, from_us)
-
-    def _odd_times(
-        self,
-        chunks: Sequence[tuple[int, Chunk]],
-        starts: Sequence[int],
-        ends: Sequence[int],
-        append_us: int,
-    ) -> list[int]:
-        """The same for a record whose delay is not what it should be."""
-        clock = self.clock
-        times: list[int] = []
-        new: list[int] = []  # those sent since the clock last jumped
-        for (_, chunk), start, end in zip(chunks, starts, ends, strict=True):
-            late_us = append_us - end - clock.shift_us(end)
-            if self._is_old(chunk, start, late_us):
-                times.append(start + clock.old_shift_us(start))
-            else:
-                new.append(len(times))
-                times.append(start + clock.shift_us(start))
-        if new:
-            last_us = max(ends[i] for i in new)
-            delay_us = append_us - last_us - clock.shift_us(last_us)
-            if self._keeps_time(delay_us):
-                self._note(delay_us, last_us, append_us)
-            elif not clock.known:
-                offset_us = clock.prove(delay_us, last_us, append_us)
-                for i in new:
-                    times[i] += offset_us
-        else:
-            clock.back(append_us)
-        return times
-
-    def _is_old(self, chunk: Chunk, start: int, late_us: int) -> bool:
-        """Whether a chunk was sent before the clock jumped; if it shows a jump, that is noted.
-
-        The counter goes on, time does not, and the delay differs by the same: the clock was set.
-        """
-        clock, buffer = self.clock, self.signals.get(chunk.signal)
-        if buffer is None:
-            return False
-        first = chunk.first_sample
-        off_us = buffer.strays_us(first, start + clock.shift_us(start))
-        if off_us is None or abs(off_us) < JUMP_US:
-            return False
-        if clock.before_us != clock.jump_us and not buffer.strays_us(
-            first, start + clock.old_shift_us(start)
-        ):
-            return True
-        usual_us = clock.usual_us()
-        if (
-            usual_us != NEVER_US
-            and abs(late_us - usual_us + off_us) <= JITTER_US
-            and buffer.continues(first, len(chunk.data) // 2)
-        ):
-            clock.jump(-off_us)
-        else:
-            clock.restarted()
-        return False
 
     def _slabs(
         self,
@@ -283,7 +186,7 @@ class Device:
         buffer = SignalBuffer(
             chunk.fs_hz, chunk.unit, self._context_us[chunk.signal], self._waits.capacity_us
         )
-        buffer.cut_us, buffer.ppm = cut_us, self.clock.ppm
+        buffer.cut_us, buffer.ppm = cut_us, self.time.clock.ppm
         self.signals[chunk.signal] = buffer
 
     def _add_pieces(self, index: int, chunk: Chunk, base_us: int, pieces: list[_Piece]) -> None:
@@ -352,13 +255,13 @@ class Device:
         signals = {name: buffer.state(keep=idle) for name, buffer in self.signals.items()}
         return DeviceState(
             self.device_id,
-            self.offset_us,
+            self.time.offset_us,
             self.max_event_us,
             self.last_append_us,
             self.off,
             self.silent,
             signals,
-            self.clock,
+            self.time.clock,
         )
 
     @classmethod
@@ -367,14 +270,14 @@ class Device:
     ) -> Device:
         """The device that gave `state`, once `refill` has brought what its buffers miss."""
         device = cls(patient_id, state.device_id, timing, context_us)
-        device.offset_us, device.max_event_us = state.offset_us, state.max_event_us
+        device.max_event_us = state.max_event_us
         device.last_append_us = state.last_append_us
         device.off, device.silent = state.off, state.silent
-        device.signals = {
+        device.signals |= {
             name: SignalBuffer.from_state(kept, context_us[name], timing.waits.capacity_us)
             for name, kept in state.signals.items()
         }
-        device.clock = state.clock
+        device.time.offset_us, device.time.clock = state.offset_us, state.clock
         for buffer in device.signals.values():
             buffer.ppm = state.clock.ppm
         return device

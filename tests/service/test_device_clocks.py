@@ -10,7 +10,7 @@ import pytest
 from service.results import Results
 from streams.history import Timed
 from streams.records import Chunk
-from tests.service.engine_kit import START_US, S, log_of, patient, run
+from tests.service.engine_kit import START_US, S, log_of, patient, run, status
 
 HOUR_US = 3_600 * S
 SECONDS = 420.0
@@ -54,6 +54,18 @@ def test_a_clock_that_is_wrong_from_the_start_wakes_somebody_within_minutes() ->
     assert {a.condition.code for a in raised} >= {"device_clock", "deterioration"}
     late = [row for row in found.features if row.end_us > START_US + 200 * S]
     assert late, "its data are where they belong"
+
+
+def test_the_gateways_word_ends_the_alert() -> None:
+    """It says by how much the clock is off; from then on that counts, and nothing is to be told."""
+    rows = sick(lambda us: us - HOUR_US)
+    found = run(log_of([rows, [status("sick", "worn", 300.0, clock_offset_us=HOUR_US)]]))
+    own = [a for a in found.alerts if a.condition.code == "device_clock"]
+    assert own[0].phase == "raised"
+    assert own[-1].state.condition == "cleared"
+    assert {row.end_us for row in found.features} <= {row.end_us for row in RIGHT.features} | {
+        row.end_us for row in found.features if row.end_us < START_US
+    }
 
 
 def test_the_alert_ends_when_the_clock_is_right_again() -> None:

@@ -182,6 +182,14 @@ def test_load_is_told_step_by_step_and_taken_back_in_turn() -> None:
     ]
 
 
+def test_a_watch_that_begins_anew_ends_what_another_may_have_left() -> None:
+    """Somebody may have closed the alert by hand: the engine would go on leaving out."""
+    watch = OverloadWatch(RULES)
+    said = [shed for second in range(600) if (shed := watch.judge(1.0, (1 + second) * S))]
+    assert [(shed.code, shed.over) for shed in said] == [(HOP, True), (BACKFILL, True)]
+    assert watch.level == 0
+
+
 def test_one_slow_pass_is_no_load() -> None:
     watch = OverloadWatch(RULES)
     assert all(
