@@ -1,4 +1,4 @@
-"""Scenes of `benchmarks.faults` about a patient who breaks the engine, a model, a database."""
+"""Scenes of `benchmarks.faults`: an engine that breaks, a model, a database, too many data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from benchmarks._common import ROOT
 from benchmarks._ward import Ward
 from models.artifact import encode as artifact_files
 from service.artifacts import read_artifact, shipped_folder, write_artifact
+from service.load import Load, LoadSpec
 from streams.codec import encode
+from streams.history import LogEntry
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.kafka_read import lag, read_topic
 from streams.io.store import Store
@@ -213,3 +215,43 @@ async def _send_saturation(ward: Ward, seconds: int, bad_at: int) -> None:
                 [Message(ward.topic("in"), where, now_us, POISON.encode(), value)]
             )
             await asyncio.sleep(1.0)
+
+
+async def send_backfill(ward: Ward, hours: float, speed: float) -> int:
+    """One more device's hours of the past, at many times real time; how many chunks."""
+    seconds = round(3600 * hours)
+    start_us = (time.time_ns() // 1_000_000_000 - seconds) * 1_000_000
+    load, sent, began_s = Load(LoadSpec(1, start_us)), 0, time.monotonic()
+    async with LogWriter(ward.bootstrap) as writer:
+        for second in range(seconds):
+            for entry in load.second(second):
+                sent += await _send_as(ward, writer, "late", "d", entry)
+            await asyncio.sleep(max(0.0, began_s + second / speed - time.monotonic()))
+    return sent
+
+
+async def send_flood(ward: Ward, seconds: int, devices: int) -> int:
+    """One patient with many devices that all send the same signals; how many chunks."""
+    start_us = time.time_ns() // 1_000_000_000 * 1_000_000
+    load, sent = Load(LoadSpec(1, start_us)), 0
+    async with LogWriter(ward.bootstrap) as writer:
+        for second in range(seconds):
+            await asyncio.sleep(max(0.0, start_us / 1e6 + second - time.time()))
+            for entry in load.second(second):
+                for device in range(devices):
+                    sent += await _send_as(ward, writer, "flood", f"d{device}", entry)
+    return sent
+
+
+async def _send_as(
+    ward: Ward, writer: LogWriter, patient: str, device: str, entry: LogEntry
+) -> int:
+    assert isinstance(entry.record, SignalBundle)
+    chunks = tuple(
+        msgspec.structs.replace(chunk, patient_id=patient, device_id=device)
+        for chunk in entry.record.chunks
+    )
+    where, now_us = partition_of(patient, ward.partitions), time.time_ns() // 1000
+    value = encode(SignalBundle(chunks))
+    await writer.send_all([Message(ward.topic("in"), where, now_us, patient.encode(), value)])
+    return len(chunks)

@@ -1,7 +1,7 @@
 """Faults on real processes, long form: what happens to alerts when things are killed.
 
-    deploy/services run -- python -m benchmarks.faults [failover] [storm] [zombie] [poison] [swap]
-        [outage SECONDS] [database SECONDS]
+    deploy/services run -- python -m benchmarks.faults [failover] [storm] [zombie] [backfill]
+        [flood] [poison] [swap] [outage SECONDS] [database SECONDS]
 
 Each scenario plays simulated waveforms and loose electrodes onto a real broker while real workers
 are killed, added, put to sleep, meet data that break their engine, change the model, or the broker
@@ -21,12 +21,20 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks._common import ROOT, heading
-from benchmarks._fault_scenes import database, own_database, poison, swap, two_versions
+from benchmarks._fault_scenes import (
+    database,
+    own_database,
+    poison,
+    send_backfill,
+    send_flood,
+    swap,
+    two_versions,
+)
 from benchmarks._ward import Ward
 from streams.codec import encode
 from streams.io.kafka_log import LogWriter, Message
@@ -161,12 +169,49 @@ def outage(scene: Scene, away_s: float, act: Callable[[str], None]) -> list[str]
     ]
 
 
-SCENES = {"failover": failover, "storm": storm, "zombie": zombie}
+def backfill(scene: Scene) -> list[str]:
+    """Six hours of the past at a hundred times real time, while others are live."""
+    return _beside(scene, "six hours at 100 x", send_backfill(scene.ward, 6.0, 100.0), 290)
+
+
+def flood(scene: Scene) -> list[str]:
+    """One patient with a hundred times the data of the others."""
+    return _beside(scene, "a patient with 100 devices", send_flood(scene.ward, 90, 100), 160)
+
+
+def _beside(scene: Scene, name: str, sending: Coroutine[Any, Any, int], seconds: int) -> list[str]:
+    """How long live alerts wait before and while that is sent."""
+    scene.ward.start("one")
+    scene.play(seconds)
+    time.sleep(60)
+    from_s = time.time()
+    chunks = asyncio.run(sending)
+    to_s = time.time()
+    scene.end()
+    calm, busy = scene.waits_s(from_s - 40, from_s), scene.waits_s(from_s, to_s)
+    return [
+        f"{name}, {chunks} chunks; alerts of the others waited {_p(calm, 0.5):.2f} s (p99 "
+        f"{_p(calm, 0.99):.2f}) before, {_p(busy, 0.5):.2f} s (p99 {_p(busy, 0.99):.2f}) meanwhile"
+    ]
+
+
+def _p(waits: list[float], share: float) -> float:
+    """A quantile; NaN of nothing."""
+    return sorted(waits)[int(share * (len(waits) - 1))] if waits else float("nan")
+
+
+SCENES = {
+    "failover": failover,
+    "storm": storm,
+    "zombie": zombie,
+    "backfill": backfill,
+    "flood": flood,
+}
 
 
 def main() -> None:
     """Run the scenarios that are named, or those of workers."""
-    wanted = sys.argv[1:] or list(SCENES)
+    wanted = sys.argv[1:] or ["failover", "storm", "zombie"]
     print(heading("Faults, long form"), flush=True)
     failed = False
     for place, name in enumerate(wanted):
