@@ -39,6 +39,7 @@ Act = Callable[[str], object]  # of `deploy/services`: up, stop, start
 def poison(ward: Ward) -> tuple[bool, str]:
     """Fault 24: one patient's data make the engine raise; quarantine, restart, mend, replay."""
     ward.start("one", module="benchmarks._buggy")
+    ward.wait_until_ready("one")
     load = ward.play(20, 90)
     time.sleep(15)
     asyncio.run(_send_saturation(ward, seconds=30, bad_at=15))
@@ -68,6 +69,7 @@ def poison(ward: Ward) -> tuple[bool, str]:
 def swap(ward: Ward) -> tuple[bool, str]:
     """Fault 22: another version of a model by a record of the log, with a kill after it."""
     ward.start("one")
+    ward.wait_until_ready("one")
     load = ward.play(20, 150)
     time.sleep(75)
     digest = read_artifact(Path(ward.config.models[1].artifact)).digest
@@ -111,6 +113,7 @@ def two_versions(folder: Path) -> list[dict[str, Any]]:
 def database(ward: Ward, away_s: float, act: Act) -> tuple[bool, str]:
     """Fault 8: the database is away; alerts go on, the sink catches up, nothing is missing."""
     ward.start("one")
+    ward.wait_until_ready("one")
     init = ward.run(["init", "--config", "vigil.toml"], "init.log").wait(120) == 0
     sink = ward.run(["sink", "--config", "vigil.toml"], "sink.log")
     load = ward.play(20, round(60 + away_s))

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ from streams.io.kafka_log import append_us_of, start_client, stop_client
 from streams.io.kafka_read import lag, open_consumer, read_topic
 from streams.topics import topic_name
 
-DRAIN_S = 240.0
+START_S, DRAIN_S = 180.0, 240.0
 # As the image and the systemd unit set them.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
 
@@ -68,6 +69,7 @@ class Ward:
     settings: Mapping[str, Any] = field(default_factory=dict)
     config: Config = field(init=False)
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)  # where each worker serves its health
 
     def __post_init__(self) -> None:
         prefix = f"ward-{uuid.uuid4().hex[:8]}"
@@ -75,7 +77,7 @@ class Ward:
         kafka = {"bootstrap": self.bootstrap, "prefix": prefix, "group": prefix}
         own: dict[str, dict[str, Any]] = {
             "kafka": {**kafka, "partitions": self.partitions},
-            "worker": {"http_port": -1},
+            "worker": {},
         }
         self._tree: dict[str, Any] = {**own, **self.settings}
         self._tree |= {name: {**own[name], **self.settings.get(name, {})} for name in own}
@@ -88,7 +90,8 @@ class Ward:
 
     def start(self, name: str, *before: str, module: str = "service") -> None:
         """Start a worker of this name; `before` are words before the command, like `taskset`."""
-        worker = {"instance": name, "data_dir": str(self.folder / name)}
+        port = self.ports[name] = free_port()
+        worker = {"instance": name, "data_dir": str(self.folder / name), "http_port": port}
         self._write(name, worker)
         words = ["run", "--config", f"{name}.toml"]
         self.workers[name] = self.run(words, f"{name}.log", *before, module=module)
@@ -109,6 +112,23 @@ class Ward:
                 stderr=file,
                 stdin=subprocess.DEVNULL,
             )
+
+    def is_ready(self, name: str) -> bool:
+        """Whether a worker has restored its partitions and processes."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}/readyz", timeout=5):
+                return True
+        except OSError:  # 503 while it restores, nobody there before
+            return False
+
+    def wait_until_ready(self, name: str) -> None:
+        """The first start on a machine compiles: it may take a minute where others work too."""
+        deadline_s = time.monotonic() + START_S
+        while not self.is_ready(name):
+            if time.monotonic() > deadline_s or self.workers[name].poll() is not None:
+                log = (self.folder / f"{name}.log").read_text(errors="replace")
+                raise SystemExit(f"the worker did not start: {log[-2000:]}")
+            time.sleep(0.2)
 
     def play(self, patients: int, seconds: int, *before: str) -> subprocess.Popen[bytes]:
         """Start the waveforms of so many patients, in real time."""

@@ -25,7 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from psutil import Process
 
 from benchmarks._common import heading
-from benchmarks._ward import Ward, cpu_s, free_port
+from benchmarks._ward import Ward, cpu_s
 from service.load import CHUNK_S, SIGNALS
 
 PARTITIONS = 64
@@ -65,16 +65,16 @@ class Trial(NamedTuple):
 
 def trial(patients: int, options: argparse.Namespace) -> Trial:
     """Run one count from empty topics."""
-    bootstrap, port = os.environ["VIGIL_KAFKA"], free_port()
     cores = sorted(os.sched_getaffinity(0))
     others = ",".join(str(core) for core in cores[:-1] or cores)
-    worker = {"runner": options.runner, "http_port": port}
+    worker = {"runner": options.runner}
     with tempfile.TemporaryDirectory(prefix="vigil-load-") as folder:
-        ward = Ward(bootstrap, Path(folder), PARTITIONS, {"worker": worker})
+        ward = Ward(os.environ["VIGIL_KAFKA"], Path(folder), PARTITIONS, {"worker": worker})
         try:
             ward.stamp_on_arrival("scores")
             ward.start("one", "taskset", "-c", str(cores[-1]))
-            _wait_until_ready(port, Path(folder) / "one.log")
+            ward.wait_until_ready("one")
+            port = ward.ports["one"]
             total_s = round(options.warm + 60 * options.minutes)
             load = ward.play(patients, total_s, "taskset", "-c", others)
             from_s = time.time() + options.warm
@@ -107,17 +107,6 @@ def trial(patients: int, options: argparse.Namespace) -> Trial:
         late_s,
         steps,
     )
-
-
-def _wait_until_ready(port: int, log: Path) -> None:
-    deadline_s = time.monotonic() + 60
-    while time.monotonic() < deadline_s:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
-                return
-        except OSError:  # 503 while it restores, nobody there before
-            time.sleep(0.2)
-    raise SystemExit(f"the worker did not start: {log.read_text(errors='replace')[-2000:]}")
 
 
 def _steps(port: int) -> dict[str, float]:

@@ -27,7 +27,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from psutil import Process
 
 from benchmarks._common import heading
-from benchmarks._ward import Ward, cpu_s, free_port
+from benchmarks._ward import Ward, cpu_s
 from features.ecg.kernels import warm_up
 from service import snapshot
 from service.build import build_engine
@@ -166,15 +166,16 @@ async def _tick(ward: Ward, now_us: int) -> None:
         )
 
 
-def started(ward: Ward, port: int) -> None:
+def started(ward: Ward) -> None:
     """Start the worker and tell when it is ready and when it has done what waited."""
     began_s = time.monotonic()
     ward.start("one")
+    port = ward.ports["one"]
     pid, ready_s, ready_cpu_s = ward.workers["one"].pid, 0.0, 0.0
     while _ticks_done(port) < PARTITIONS:
         if ward.workers["one"].poll() is not None or time.monotonic() - began_s > 300:
             raise SystemExit((ward.folder / "one.log").read_text(errors="replace")[-2000:])
-        if not ready_s and _answers(port):
+        if not ready_s and ward.is_ready("one"):
             ready_s, ready_cpu_s = time.monotonic() - began_s, cpu_s(pid)
         time.sleep(0.1)
     done_s = time.monotonic() - began_s
@@ -186,14 +187,6 @@ def started(ward: Ward, port: int) -> None:
         f"goal: {GOAL_S:.0f} s: {'met' if done_s <= GOAL_S else 'MISSED'}",
         flush=True,
     )
-
-
-def _answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
-            return True
-    except OSError:
-        return False
 
 
 def _ticks_done(port: int) -> float:
@@ -219,9 +212,9 @@ def main() -> None:
     options = parser.parse_args()
     print(heading(f"Restart with {options.patients} patients' state, {options.runner}"), flush=True)
     warm_up()
-    made, port = templates(), free_port()
+    made = templates()
     # Recorded: filling the topics takes longer than a restart, and is no silence of devices.
-    worker = {"runner": options.runner, "http_port": port, "ticks": "recorded"}
+    worker = {"runner": options.runner, "ticks": "recorded"}
     with tempfile.TemporaryDirectory(prefix="vigil-restart-") as folder:
         ward = Ward(
             os.environ["VIGIL_KAFKA"], Path(folder), PARTITIONS, settings={"worker": worker}
@@ -235,7 +228,7 @@ def main() -> None:
                 flush=True,
             )
             asyncio.run(_tick(ward, made.log[-1].append_us + TICK_S * 1_000_000))
-            started(ward, port)
+            started(ward)
         finally:
             ward.close()
 

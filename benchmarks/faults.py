@@ -104,6 +104,7 @@ def failover(scene: Scene) -> list[str]:
     ward = scene.ward
     ward.start("one")
     ward.start("two")
+    ward.wait_until_ready("one")
     scene.play(100)
     time.sleep(55)
     ward.signal("one", signal.SIGKILL)
@@ -119,6 +120,7 @@ def storm(scene: Scene) -> list[str]:
     chance = random.Random(5)
     ward = scene.ward
     ward.start("anchor")
+    ward.wait_until_ready("anchor")
     scene.play(140)
     time.sleep(12)
     running: list[str] = []
@@ -140,6 +142,7 @@ def zombie(scene: Scene) -> list[str]:
     ward = scene.ward
     ward.start("one")
     ward.start("two")
+    ward.wait_until_ready("one")
     scene.play(110)
     time.sleep(35)
     ward.signal("one", signal.SIGSTOP)
@@ -155,6 +158,7 @@ def zombie(scene: Scene) -> list[str]:
 def outage(scene: Scene, away_s: float, act: Callable[[str], None]) -> list[str]:
     """The broker is away; alerts must come within seconds of its return, with nobody's help."""
     scene.ward.start("one")
+    scene.ward.wait_until_ready("one")
     scene.play(60)
     time.sleep(40)
     act("stop")
@@ -182,6 +186,7 @@ def flood(scene: Scene) -> list[str]:
 def _beside(scene: Scene, name: str, sending: Coroutine[Any, Any, int], seconds: int) -> list[str]:
     """How long live alerts wait before and while that is sent."""
     scene.ward.start("one")
+    scene.ward.wait_until_ready("one")
     scene.play(seconds)
     time.sleep(60)
     from_s = time.time()

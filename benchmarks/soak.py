@@ -163,6 +163,7 @@ def main() -> int:
         ward = Ward(os.environ["VIGIL_KAFKA"], Path(folder))
         try:
             ward.start("one")
+            ward.wait_until_ready("one")
             load, electrodes = ward.play(options.patients, seconds), Electrodes(ward)
             looks = watch(ward, seconds, time.monotonic(), 60 * options.tell_minutes)
             electrodes.end()
