@@ -21,7 +21,7 @@ from service.training.operating import cautious_threshold, conformal, watched_of
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-REPLICATES: Final = 500
+REPLICATES: Final = 200
 
 
 class Contender(NamedTuple):
@@ -29,7 +29,7 @@ class Contender(NamedTuple):
 
     score: Floats  # [N] comparable across splits
     alarm: Bools  # [N]
-    quiet: Floats  # [N] score above the threshold of 0.2 alarms per patient-day
+    quiet: Floats  # [N] score above the threshold of 0.2 alarms per patient-day; of RINGING
 
 
 class Pooled(NamedTuple):
@@ -42,10 +42,13 @@ class Pooled(NamedTuple):
     sets: Floats  # [N] labels in the set
 
 
-def pool(stays: Stays, every: list[Scores], *, cautious: bool = True) -> Pooled:
-    """Judge every split by its own tuning stays, and put the tested hours together."""
+def pool(stays: Stays, every: list[Scores]) -> Pooled:
+    """Judge every split by its own tuning stays, and put the tested hours together.
+
+    The default takes the cautious threshold; "best" is the same scores at the best one.
+    """
     n = len(stays.label)
-    names = [*ABSENT, *_ALONE, "default", "late", "hour", *every[0].peer]
+    names = [*ABSENT, *_ALONE, "default", BEST, "late", "hour", *every[0].peer]
     of = {
         name: Contender(np.full(n, np.nan), np.zeros(n, bool), np.full(n, np.nan)) for name in names
     }
@@ -59,16 +62,18 @@ def pool(stays: Stays, every: list[Scores], *, cautious: bool = True) -> Pooled:
         watched = watched_of(stays, scores.split.tune)
         chosen = {}
         for name, logit in table.items():
-            ours = name == "default" and cautious
-            choose = cautious_threshold if ours else best_threshold
+            choose = cautious_threshold if name == "default" else best_threshold
             chosen[name] = choose(logit[tune], inner)
         for name in ABSENT:
             chosen[name] = chosen["default"]  # one artifact, one threshold
+        table[BEST] = table["default"]
+        chosen[BEST] = best_threshold(table["default"][tune], inner)
         for name, logit in table.items():
             of[name].score[test] = logit[test]
             of[name].alarm[test] = logit[test] >= chosen[name]
-            at = threshold_at(logit[tune], watched, artifact.PER_DAY)
-            of[name].quiet[test] = logit[test] - at
+            if name in RINGING:
+                at = threshold_at(logit[tune], watched, artifact.PER_DAY)
+                of[name].quiet[test] = logit[test] - at
         prob[test] = sigmoid(table["default"][test])
         bounds = conformal(stays.label[tune], sigmoid(table["default"][tune]))
         no = prob[test] <= bounds["no_up_to"][0]
@@ -78,6 +83,8 @@ def pool(stays: Stays, every: list[Scores], *, cautious: bool = True) -> Pooled:
     return Pooled(stays, of, prob, covered, sets)
 
 
+BEST: Final = "best"
+RINGING: Final = ("default", "vitals", "same", "recipe")  # whose alarms are counted
 ABSENT: Final = ("labs absent", "vitals absent", "worn alone")
 _ALONE: Final = ("vitals", "labs")
 

@@ -24,6 +24,7 @@ from service.train import Job, Stages
 DEFAULT: Final = "default"
 ROWS: Final = {
     "default": "default: committee of forests",
+    "best": "the same at its best threshold",
     "late": "late fusion: mean of vitals and labs",
     "vitals": "vitals and static alone",
     "labs": "labs and static alone",
@@ -45,20 +46,12 @@ def _row(name: str, values: list[Interval]) -> None:
 
 def _nested(stays: Stays, job: Job, stages: Stages) -> None:
     print("\n## Five folds, strictly nested: no forest that tunes a fold has seen its labels\n")
-    every = sets.nested(stays, job, stages)
-    _compared(judge.pool(stays, every), stays)
-    _row(
-        "default, best threshold", judge.figures(judge.pool(stays, every, cautious=False), DEFAULT)
-    )
+    _compared(judge.pool(stays, sets.nested(stays, job, stages)), stays)
 
 
 def _folds(stays: Stays, job: Job, stages: Stages, peers: tuple[str, ...]) -> None:
     print("\n## Five folds, as `vigil train` tunes: forests of other folds have seen the label\n")
-    every = sets.folds(stays, job, stages, peers)
-    _compared(judge.pool(stays, every), stays)
-    _row(
-        "default, best threshold", judge.figures(judge.pool(stays, every, cautious=False), DEFAULT)
-    )
+    _compared(judge.pool(stays, sets.folds(stays, job, stages, peers)), stays)
 
 
 def _compared(pooled: judge.Pooled, stays: Stays) -> None:
@@ -68,12 +61,13 @@ def _compared(pooled: judge.Pooled, stays: Stays) -> None:
     for name in names:
         _row(ROWS[name], judge.figures(pooled, name))
     print("\n| difference, same draws of patients | utility | AUROC | AUPRC |\n|---|---|---|---|")
-    for other in (name for name in names if name not in (DEFAULT, "hour")):
+    for other in (name for name in names if name not in (DEFAULT, judge.BEST, "hour")):
         _row(f"default less {ROWS[other]}", judge.differences(pooled, DEFAULT, other))
     for absent, alone in (("labs", "vitals"), ("vitals", "labs")):
         title = f"default with {absent} absent less specialist of {alone}"
         _row(title, judge.differences(pooled, f"{absent} absent", alone))
-    _alarms(pooled, [name for name in names if name not in ("late", "hour", "labs")])
+    _row("at the best threshold less vitals alone", judge.differences(pooled, judge.BEST, "vitals"))
+    _alarms(pooled, [name for name in names if name in judge.RINGING])
     _doubts(stays, pooled)
     _lengths(stays)
 
@@ -111,14 +105,9 @@ def _sites(stays: Stays, stages: Stages) -> None:
     print("| trained to tested | model | utility | AUROC | AUPRC |\n|---|---|---|---|---|")
     for split in sets.sites(stays):
         scores = sets.scored(stays, stages, split)
-        for cautious, names in (
-            (True, ("default", "labs absent", "worn alone", "same")),
-            (False, ("default",)),
-        ):
-            pooled = judge.pool(stays, [scores], cautious=cautious)
-            for name in names:
-                title = ROWS[name] + ("" if cautious else ", best threshold of the tuning stays")
-                _row(f"{split.name} | {title}", judge.figures(pooled, name, split.test))
+        pooled = judge.pool(stays, [scores])
+        for name in (DEFAULT, judge.BEST, "labs absent", "worn alone", "same"):
+            _row(f"{split.name} | {ROWS[name]}", judge.figures(pooled, name, split.test))
 
 
 def main() -> None:
