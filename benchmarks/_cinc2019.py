@@ -79,14 +79,14 @@ def folds(
     return [Scores(split, raw, peer) for split in splits]
 
 
-def nested(stays: Stays, job: Job, stages: Stages) -> list[Scores]:
-    """As `folds`, but a fold is tuned by the next one, scored by forests that saw neither."""
+def nested(stays: Stays, job: Job, stages: Stages, count: int) -> list[Scores]:
+    """As the first `folds`, but one is tuned by the next, scored by forests that saw neither."""
     fold = folds_of(stays, job)
     rows = np.repeat(fold, stays.lengths)
     everyone = np.ones(len(fold), bool)
     laid = Once(partial(recipe.prepare, stays, everyone, recipe.HOUSES))  # no label is in it
     out = []
-    for k, scores in enumerate(folds(stays, job, stages)):
+    for k, scores in enumerate(folds(stays, job, stages)[:count]):
         after = (k + 1) % job.folds
         make = partial(_tuning, stays, laid, fold, (k, after))
         found = stages.arrays_of(f"tune{k}.npz", make)
