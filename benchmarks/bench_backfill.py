@@ -14,10 +14,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from benchmarks._common import heading
 from features.ecg.kernels import warm_up
@@ -39,6 +39,9 @@ TICK_S = 5
 AWAY = "away-1"
 PARTITIONS = Config().kafka.partitions
 MOST_FACTOR = 10.0  # p99 of a poll with the backfill, over p99 without
+
+
+Arriving = Callable[[int], list[SignalBundle]]  # at a second
 
 
 class Figures(NamedTuple):
@@ -68,7 +71,7 @@ def kept_back(hours: float) -> list[SignalBundle]:
     spec = LoadSpec(1, START_US - steps * CHUNK_S * 1_000_000)
     sent = Load(spec)
     chunks = [
-        msgspec.structs.replace(chunk, patient_id=AWAY, device_id=AWAY)
+        replace(chunk, patient_id=AWAY, device_id=AWAY)
         for step in range(1, steps + 1)
         for entry in sent.second(step * CHUNK_S)
         if isinstance(entry.record, SignalBundle)
@@ -85,24 +88,45 @@ def shed() -> AlertCommand:
     return AlertCommand(*words, -1, 0, at_us)
 
 
-def measure(
-    patients: int, waiting: list[SignalBundle], poll_bytes: int, *, left_out: bool
-) -> Figures:
+def polled(waiting: list[SignalBundle], poll_bytes: int) -> Arriving:
+    """What was kept back, so many bytes a poll."""
+    queue = list(waiting)
+
+    def arriving(second: int) -> list[SignalBundle]:
+        found, size = [], 0
+        while queue and size < poll_bytes:
+            found.append(queue.pop(0))
+            size += sum(len(chunk.data) for chunk in found[-1].chunks)
+        return found
+
+    return arriving
+
+
+def hundredfold(second: int) -> list[SignalBundle]:
+    """A hundred times a patient's data: sixteen devices, every chunk sent six times."""
+    (*entries,) = Load(LoadSpec(1, START_US)).second(second)
+    chunks = [c for e in entries if isinstance(e.record, SignalBundle) for c in e.record.chunks]
+    return [
+        SignalBundle(
+            tuple(replace(c, patient_id=AWAY, device_id=f"{AWAY}-{device}") for c in chunks)
+        )
+        for device in range(16)
+        for _ in range(6 if chunks else 0)
+    ]
+
+
+def measure(patients: int, arriving: Arriving, *, left_out: bool = False) -> Figures:
     """Feed it; figures of the polls from the moment the other one comes back."""
     engine, offsets = build_engine(Config()), [0] * PARTITIONS
     where, rows, polls = partition_of(AWAY, PARTITIONS), 0, 0
     spent: list[float] = []
     whole_s = 0.0
-    queue = list(waiting)
     for second, sent in enumerate(live(patients, WARM_S + AFTER_S)):
         if left_out and second == WARM_S - 1:
             sent += [(partition, shed()) for partition in range(PARTITIONS)]
-        if second >= WARM_S and queue:
-            polls += 1
-            size = 0
-            while queue and size < poll_bytes:
-                sent.append((where, queue[0]))
-                size += sum(len(chunk.data) for chunk in queue.pop(0).chunks)
+        others = arriving(second) if second >= WARM_S else []
+        polls += bool(others)
+        sent += [(where, bundle) for bundle in others]
         times_s, own = fed(engine, sent, offsets, START_US + second * 1_000_000)
         rows += own
         if second >= WARM_S:
@@ -142,25 +166,25 @@ def main() -> int:
     print(heading(f"{options.live} live patients, one back after {options.hours:g} h"))
     print("| run | median | p99 | longest poll, all of it | polls with backfill | rows of it |")
     print("|---|---|---|---|---|---|")
-    waiting = kept_back(options.hours)
+    waiting, poll_bytes = kept_back(options.hours), round(options.poll_mb * 1e6)
+    runs: tuple[tuple[str, Arriving, bool], ...] = (
+        ("live alone", polled([], 0), False),
+        ("with the backfill", polled(waiting, poll_bytes), False),
+        ("... left out", polled(waiting, poll_bytes), True),
+        ("one sends a hundred times as much", hundredfold, False),
+    )
     found = {}
-    for name, queue, left_out in (
-        ("live alone", [], False),
-        ("with the backfill", waiting, False),
-        ("... left out", waiting, True),
-    ):
-        f = found[name] = measure(
-            options.live, queue, round(options.poll_mb * 1e6), left_out=left_out
-        )
+    for name, arriving, left_out in runs:
+        f = found[name] = measure(options.live, arriving, left_out=left_out)
         print(
             f"| {name} | {1e3 * f.median_s:.0f} ms | {1e3 * f.p99_s:.0f} ms "
             f"| {1e3 * f.whole_s:.0f} ms | {f.polls} | {f.rows} |",
             flush=True,
         )
-    factor = found["with the backfill"].p99_s / found["live alone"].p99_s
-    good = factor <= MOST_FACTOR
-    print(f"p99 of the live with the backfill: {factor:.1f} times (at most {MOST_FACTOR:g})")
-    return int(not good)
+    worst_s = max(f.p99_s for f in found.values())
+    factor = worst_s / found["live alone"].p99_s
+    print(f"p99 of the live in the worst of them: {factor:.1f} times (at most {MOST_FACTOR:g})")
+    return int(factor > MOST_FACTOR)
 
 
 if __name__ == "__main__":
