@@ -222,14 +222,24 @@ def _summits(x: Any, reach: int, least: Any) -> Any:
 
 
 def _layer(columns: Any, weight: Any, bias: Any, out: Any) -> None:
-    """Weighted sums, a few hundred places at a time so that they stay in the cache."""
+    """Weighted sums, a few hundred places at a time so that they stay in the cache.
+
+    Four inputs are added in one pass, one after the other: the same order with fewer stores.
+    """
     n_in, n = columns.shape
+    by_four = n_in - n_in % 4
     for first in range(0, n, _PLACES):
         last = min(first + _PLACES, n)
         for j in range(weight.shape[1]):
             mine = out[j, first:last]
             mine[:] = bias[j]
-            for k in range(n_in):
+            for k in range(0, by_four, 4):
+                w0, w1, w2, w3 = weight[k, j], weight[k + 1, j], weight[k + 2, j], weight[k + 3, j]
+                a, b = columns[k, first:last], columns[k + 1, first:last]
+                c, d = columns[k + 2, first:last], columns[k + 3, first:last]
+                for i in range(last - first):
+                    mine[i] = mine[i] + w0 * a[i] + w1 * b[i] + w2 * c[i] + w3 * d[i]
+            for k in range(by_four, n_in):
                 w = weight[k, j]
                 theirs = columns[k, first:last]
                 for i in range(last - first):
