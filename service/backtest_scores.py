@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from models.score import Evidence, RuleScore, Score
+from service.results import SOMETIMES
 from streams.errors import SourceError
 
 Ints = NDArray[np.int64]
@@ -31,7 +32,8 @@ class ScoreTable(NamedTuple):
     """Scores of many patients; a patient's rows are together and in the order they were made.
 
     `patients[patient[i]]` and `scorers[scorer[i]]` are the names of row i. Absent numbers are
-    NaN. `texts` holds the JSON columns that are there: news2, evidence, share, present.
+    NaN. `texts` holds the columns that are there of news2, evidence, share, present (JSON) and of
+    `SOMETIMES`.
     """
 
     patients: tuple[str, ...]
@@ -105,17 +107,21 @@ class ScoreTable(NamedTuple):
             present=_MAP.decode(self._text("present", row) or "{}"),
             news2=self.rule(row),
             evidence=self.evidence(row),
-            cold=self._cold(row),
+            **self._sometimes(row),
             value=numbers["value"],
             lower=numbers["lower"],
             upper=numbers["upper"],
             std=numbers["std"],
         )
 
-    def _cold(self, row: int) -> bool | msgspec.UnsetType:
-        column = self.texts.get("cold")
-        found = None if column is None else column[row].as_py()
-        return msgspec.UNSET if found is None else bool(found)
+    def _sometimes(self, row: int) -> dict[str, Any]:
+        """What only some scorers say."""
+        cells = {name: self.texts[name][row].as_py() for name in SOMETIMES if name in self.texts}
+        return {
+            name: tuple(cell) if isinstance(cell, list) else cell
+            for name, cell in cells.items()
+            if cell is not None
+        }
 
     def _text(self, name: str, row: int) -> str | None:
         column = self.texts.get(name)
@@ -193,7 +199,7 @@ def from_arrow(table: pa.Table) -> ScoreTable:
         models,
         {
             name: table.column(name)
-            for name in ("news2", "evidence", "share", "present", "cold")
+            for name in ("news2", "evidence", "share", "present", *SOMETIMES)
             if name in table.column_names
         },
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -162,6 +162,16 @@ def feature_table(rows: list[FeatureRow]) -> pa.Table:
     return pa.table(columns)
 
 
+SOMETIMES: Final = {  # columns of `Score` that only some scorers fill; null: not said
+    "cold": pa.bool_(),
+    "outcomes": pa.list_(pa.string()),
+    "abstains": pa.bool_(),
+    "disagreement": pa.float64(),
+    "contradicts": pa.bool_(),
+    "backfill": pa.bool_(),
+}
+
+
 def score_table(scores: list[Score]) -> pa.Table:
     """One row per patient, window and scorer; nested parts as JSON text."""
     plain = {
@@ -184,8 +194,10 @@ def score_table(scores: list[Score]) -> pa.Table:
         name: pa.array([getattr(score, name) for score in scores], kind)
         for name, kind in plain.items()
     }
-    cold = [None if score.cold is msgspec.UNSET else score.cold for score in scores]
-    columns["cold"] = pa.array(cold, pa.bool_())  # null: a score without state
+    for name, kind in SOMETIMES.items():
+        cells = [getattr(score, name) for score in scores]
+        unset = [None if cell is msgspec.UNSET else cell for cell in cells]
+        columns[name] = pa.array(unset, kind)
     for name in ("share", "present", "news2", "evidence"):
         texts = [_JSON.encode(getattr(score, name)).decode() for score in scores]
         columns[name] = pa.array(texts, pa.string())

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -86,6 +87,18 @@ def test_the_live_policy_on_stored_scores_gives_the_replay_s_bytes(tmp_path: Pat
 def test_stored_scores_come_back_as_the_engine_made_them(tmp_path: Path) -> None:
     inputs = load([live_kit.recording(tmp_path, "p1", 300)], None)
     scores = replay_embedded(inputs, Config()).results.scores
+    table = from_arrow(score_table(scores))
+    assert [table.score(row) for row in range(table.size)] == scores
+
+
+def test_what_only_some_scorers_say_comes_back_too(tmp_path: Path) -> None:
+    inputs = load([live_kit.recording(tmp_path, "p1", 300)], None)
+    score = replay_embedded(inputs, Config()).results.scores[0]
+    said = {"cold": False, "outcomes": ("event",), "abstains": False, "disagreement": 0.25}
+    said |= {"contradicts": True, "backfill": True}
+    scores = [msgspec.structs.replace(score, **said), msgspec.structs.replace(score, outcomes=())]
+    optional = {f.name for f in msgspec.structs.fields(score) if f.default is msgspec.UNSET}
+    assert optional == set(said), "a new field of scores needs a column"
     table = from_arrow(score_table(scores))
     assert [table.score(row) for row in range(table.size)] == scores
 
