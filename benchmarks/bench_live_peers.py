@@ -120,22 +120,26 @@ def main() -> None:
         log = list(entries(patients))
         asyncio.run(_write(log, bootstrap, prefix))
         chunks = sum(len(e.record.chunks) for e in log if isinstance(e.record, SignalBundle))
+        print(heading(f"{patients} patients, {chunks} chunks of ECG; start-up of Vigil is counted"))
+        print(
+            "| consumer | windows | CPU s | ms per window | ratio | MiB |\n|---|---|---|---|---|---|"
+        )
         ours = vigil(bootstrap, prefix)
-        found = [
-            peer(script, bootstrap, f"{prefix}.in.v1", chunks)._replace(name=name)
-            for name, script in PEERS.items()
-        ]
+        _told(ours, ours)
+        for name, script in PEERS.items():
+            _told(peer(script, bootstrap, f"{prefix}.in.v1", chunks)._replace(name=name), ours)
     finally:
         delete_topics(bootstrap, prefix)
-    print(heading(f"{patients} patients, {chunks} chunks of ECG; start-up of Vigil is counted"))
-    print("| consumer | windows | CPU s | ms per window | ratio | MiB |\n|---|---|---|---|---|---|")
-    own_ms = 1000 * ours.cpu_s / ours.windows
-    for row in (ours, *found):
-        each_ms = 1000 * row.cpu_s / max(row.windows, 1)
-        print(
-            f"| {row.name} | {row.windows} | {row.cpu_s:.1f} | {each_ms:.1f} | "
-            f"{each_ms / own_ms:.0f} | {row.mib} |"
-        )
+
+
+def _told(row: Row, ours: Row) -> None:
+    """Print a row of the table."""
+    each_ms, own_ms = (1000 * one.cpu_s / max(one.windows, 1) for one in (row, ours))
+    print(
+        f"| {row.name} | {row.windows} | {row.cpu_s:.1f} | {each_ms:.1f} | "
+        f"{each_ms / own_ms:.0f} | {row.mib} |",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -15,13 +15,17 @@ async def main(bootstrap: str, topic: str, group: str, expected: int) -> None:
     held: dict[str, pd.Series] = {}
     seen = windows = 0
     consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest"
+        topic,
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        auto_offset_reset="earliest",
+        session_timeout_ms=120_000,  # a batch of windows keeps it from beating
     )
     await consumer.start()
     began_s = spent_s()
     try:
         while seen < expected:
-            for records in (await consumer.getmany(timeout_ms=1000)).values():
+            for records in (await consumer.getmany(timeout_ms=1000, max_records=16)).values():
                 for record in records:
                     for chunk in chunks(record.value):
                         seen += 1
