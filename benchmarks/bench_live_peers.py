@@ -120,10 +120,10 @@ def main() -> None:
         log = list(entries(patients))
         asyncio.run(_write(log, bootstrap, prefix))
         chunks = sum(len(e.record.chunks) for e in log if isinstance(e.record, SignalBundle))
-        print(heading(f"{patients} patients, {chunks} chunks of ECG; start-up of Vigil is counted"))
-        print(
-            "| consumer | windows | CPU s | ms per window | ratio | MiB |\n|---|---|---|---|---|---|"
-        )
+        title = f"{patients} patients, {chunks} chunks of ECG; start-up of Vigil is counted"
+        print(heading(title))
+        print("| consumer | windows | CPU s | ms per window | ratio | MiB |")
+        print("|---|---|---|---|---|---|", flush=True)
         ours = vigil(bootstrap, prefix)
         _told(ours, ours)
         for name, script in PEERS.items():
