@@ -13,13 +13,14 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from streams.codec import decode, encode, kind_of
 from streams.errors import SnapshotMismatch, VigilError
 from streams.io.host_metrics import HostMetrics, SilentMetrics
 from streams.io.kafka_log import LogWriter, Message
-from streams.io.state_store import PatientState, StateStore
+from streams.io.state_store import PatientState, StateStore, read_ahead
 from streams.portions import portions
 from streams.processor import Fault, Output, Processor
 from streams.quarantine import quarantine_order
@@ -158,17 +159,21 @@ class Host:
 
     async def _restore_states(self, starts: Mapping[int, int]) -> None:
         """Load every patient of these partitions, whole."""
-        restored = await self._states.read(sorted(starts))
-        self._epoch = max(self._epoch, time.time_ns(), restored.epoch + 1)
+        async with aclosing(read_ahead(self._states, sorted(starts))) as groups:
+            async for restored in groups:
+                self._epoch = max(self._epoch, time.time_ns(), restored.epoch + 1)
+                await self._load_group(restored.states)
+
+    async def _load_group(self, states: Mapping[int, Sequence[PatientState]]) -> None:
         wanted: dict[int, tuple[int, int]] = {}
-        for partition in starts:
-            replay = await self._run(self._load, partition, restored.states[partition])
+        for partition, rows in states.items():
+            replay = await self._run(self._load, partition, rows)
             if replay is not None:
                 wanted[partition] = replay
         if wanted:
             async for records in self._source.read(wanted):
                 await self._run(self._refill, records)
-        for partition in starts:
+        for partition in states:
             await self._run(self._processor.complete, partition)
 
     async def process(self, records: Iterable[RawRecord]) -> None:

@@ -13,7 +13,8 @@ record, then from there (docs/adr/0076).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -37,6 +38,7 @@ SINCE_HEADER = "vigil-since"  # offset from which on every patient's newest stat
 # A patient whose state has not changed for so many rounds of all others is written again as it is,
 # so that `vigil-since` moves on; so many at once.
 ROUNDS, LEAST, AT_ONCE = 8, 200, 16
+TOGETHER = 8  # partitions read in one go at a restore
 
 
 class PatientState(NamedTuple):
@@ -151,6 +153,22 @@ class StateStore:
             await stop_client(consumer)
         rows = [(offset, row[part]) for offset, row in zip(old, found, strict=True) if part in row]
         return [_parse(row) for offset, row in rows if row.offset == offset]
+
+
+async def read_ahead(states: StateStore, partitions: Sequence[int]) -> AsyncGenerator[Restored]:
+    """What these partitions hold, a few at a time; the next ones are read meanwhile."""
+    groups = [partitions[at : at + TOGETHER] for at in range(0, len(partitions), TOGETHER)]
+    reading: asyncio.Task[Restored] | None = None
+    try:
+        for place, group in enumerate(groups):
+            found = await (reading or states.read(group))
+            later = groups[place + 1 : place + 2]
+            reading = asyncio.create_task(states.read(later[0])) if later else None
+            yield found
+    finally:
+        if reading is not None:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
 
 def keep_newest(best: dict[str, PatientState], row: PatientState) -> bool:
