@@ -323,3 +323,34 @@ def test_numbers_of_every_five_minutes_are_not_late_whenever_within_them_they_ar
     done = played(log)
     assert not done.refused
     assert not done.moved_us
+
+
+def wild(seed: int) -> list[Sent]:
+    """A device that restarts, is set, keeps back, repeats and comes out of order, at random."""
+    rng = random.Random(seed)
+    off_us, counter, sent = 0, 0, list[Sent]()
+    for number in range(150):
+        true_us = START_US + number * CHUNK_S * S
+        if rng.random() < 0.04:
+            off_us = rng.choice((0, 0, -HOUR_US, 90 * S, -90 * S, 3 * DAY_US, 50_000))
+        if rng.random() < 0.03:
+            counter = 0 if rng.random() < 0.5 else counter + rng.randrange(10_000)
+        delay_us = round(rng.choice((0.5, 0.5, 0.5, 8.0, 40.0, 900.0)) * S)
+        row = Sent(true_us + CHUNK_S * S + delay_us, counted(number, counter, true_us + off_us))
+        sent += [row] * rng.choice((1, 1, 1, 1, 2))
+        counter += round(CHUNK_S * FS_HZ)
+    return sorted(sent, key=lambda row: row.append_us)
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 2**32), places=st.lists(st.integers(1, 140), max_size=4))
+def test_whatever_a_device_says_time_stays_bounded_and_a_restart_changes_nothing(
+    seed: int, places: list[int]
+) -> None:
+    log = wild(seed)
+    found = played(log)
+    assert same(played(log, places).segments, found.segments)
+    starts = [s.start_us for s in found.segments]
+    assert starts == sorted(set(starts)), "each once, in order"
+    latest_us = log[-1].append_us + TimingSpec().waits.future_us
+    assert found.machine.max_event_us <= latest_us + S
