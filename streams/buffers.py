@@ -14,7 +14,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.epochs import Epoch, begin, epoch_at, index_at, known_in, turn, turned
+from streams.epochs import (
+    EPOCH_TOLERANCE_US,
+    Epoch,
+    begin,
+    epoch_at,
+    index_at,
+    known_in,
+    turn,
+    turned,
+)
 from streams.errors import SnapshotMismatch
 from streams.ranges import Ranges, add, overlap
 from streams.records import Chunk, Reason
@@ -279,9 +288,14 @@ class SignalBuffer:
         low = self._low(start)
         if max(stop, self.top if self._begun() else stop) - low > self._capacity or start < low:
             return False
-        self._samples.reserve(low, start, stop, self._capacity)
+        kept = low - self._margin() if self.cut_us is not None else low
+        self._samples.reserve(kept, start, stop, self._capacity + self._margin())
         self._sources.forget(self.base)
         return True
+
+    def _margin(self) -> int:
+        """Samples kept below what is needed: an epoch that moves by its jitter may need them."""
+        return math.ceil(EPOCH_TOLERANCE_US * self.fs_hz / 1e6) + 1
 
     def _begun(self) -> bool:
         return self.top > self.base
@@ -298,7 +312,8 @@ class SignalBuffer:
 
     def state(self, *, keep: bool) -> BufferState:
         """What the snapshot keeps; with `keep` the samples themselves, not where they are."""
-        base = max(self._low(self.top), self.base) if self._begun() else self.top
+        low = self._low(self.top) - (self._margin() if self.cut_us is not None else 0)
+        base = max(low, self.base) if self._begun() else self.top
         base = min(base, self.top)
         own = self.top if keep else min(max(self._own, base), self.top)
         stretch = self._samples.stretch(base, own) if own > base else None
