@@ -112,7 +112,11 @@ def checksum(dsn: str) -> tuple[object, ...] | None:
 
 
 class Source:
-    """A thread that inserts events of many patients, a few at a time, through every trouble."""
+    """A thread that inserts events of many patients, a few at a time, through every trouble.
+
+    Two thousand take it ten seconds at least: longer than the troubles of a test, so that whoever
+    was started last has to carry some.
+    """
 
     def __init__(self, dsn: str, count: int) -> None:
         self.rows = [event(n, f"p{n % 31}") for n in range(count)]
@@ -123,7 +127,7 @@ class Source:
         with Store(dsn, SHORT) as store:
             for at in range(0, len(self.rows), 10):
                 until_in(store, self.rows[at : at + 10])
-                time.sleep(0.03)
+                time.sleep(0.05)
 
     def join(self) -> None:
         self._thread.join()
