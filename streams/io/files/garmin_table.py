@@ -12,7 +12,6 @@ it jumps between the day's counts of several activities; the activity table
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Final, TextIO
 import numpy as np
 
 from streams.io.files.recording import Floats, Recording, Request, Signal, check_some, fault
+from streams.io.files.t1d_names import column_names, person_of
 
 PERIOD_S: Final = 300
 MAX_ROWS: Final = 2_000_000  # 19 years
@@ -30,21 +30,12 @@ _COLUMNS: Final = {  # column -> signal, unit, lowest value that says something
     "stress_level_value": ("stress", "1", 0.0),
 }
 _TIME: Final = "sleep_ts"
-_PERSON: Final = re.compile(r"(\d+)$")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def claims(path: Path) -> bool:
     """Whether a file has the header of such a series."""
-    if not path.name.lower().endswith(".csv") or not path.is_file():
-        return False
-    try:
-        with path.open("rb") as handle:
-            first = handle.readline(1_000)
-    except OSError:
-        return False
-    names = first.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").strip().split(",")
-    return _TIME in names and "heart_rate" in names
+    return {_TIME, "heart_rate"} <= set(column_names(path))
 
 
 def read(request: Request) -> Iterator[Recording]:
@@ -80,9 +71,7 @@ def read(request: Request) -> Iterator[Recording]:
             samples[index] = np.where(values >= least, values, np.nan)
             signals.append(Signal(name, 1 / PERIOD_S, unit, int(times_us[0]), samples))
     check_some(path, signals, [name for name, _, _ in _COLUMNS.values()])
-    found = _PERSON.search(path.stem)
-    patient = f"t1d_{found[1]}" if found else request.record_id
-    yield Recording(patient, f"garmin:{request.record_id}", path.name, tuple(signals))
+    yield Recording(person_of(request), f"garmin:{request.record_id}", path.name, tuple(signals))
 
 
 def _rows(path: Path, handle: TextIO) -> tuple[np.ndarray, dict[str, Floats]]:

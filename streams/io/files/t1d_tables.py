@@ -13,7 +13,6 @@ Rows that one file holds twice count once. The number at the end of a file's nam
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,11 +23,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from streams.io.files.recording import Recording, Request, Signal, check_some, fault
+from streams.io.files.t1d_names import column_names, person_of
 
 MINUTE_US: Final = 60_000_000
 MAX_MINUTES: Final = 20 * 366 * 24 * 60  # of one file, first to last
 LONDON: Final = ZoneInfo("Europe/London")
-_PERSON: Final = re.compile(r"(\d+)$")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNMONITORED: Final = "UNMONITORED"
 
@@ -54,15 +53,7 @@ class _Table(NamedTuple):
 
 def claims(path: Path) -> bool:
     """Whether a file has the header of one of the tables."""
-    if not path.name.lower().endswith(".csv") or not path.is_file():
-        return False
-    try:
-        with path.open("rb") as handle:
-            first = handle.readline(1_000)
-    except OSError:
-        return False
-    names = first.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").strip().split(",")
-    return _kind(names) is not None
+    return _kind(column_names(path)) is not None
 
 
 def read(request: Request) -> Iterator[Recording]:
@@ -97,10 +88,8 @@ def read(request: Request) -> Iterator[Recording]:
         raise fault(path, "rows", "must have one")
     signals = [_signal(path, table, values)] if request.wants(table.signal) else []
     check_some(path, signals, [table.signal])
-    found = _PERSON.search(path.stem)
-    patient = f"t1d_{found[1]}" if found else request.record_id
     device = f"{table.device}:{request.record_id}"
-    yield Recording(patient, device, path.name, tuple(signals))
+    yield Recording(person_of(request), device, path.name, tuple(signals))
 
 
 def _signal(path: Path, table: _Table, values: Minutes) -> Signal:
