@@ -16,11 +16,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 
-from streams.errors import BrokerError, ConfigError
+from streams.errors import BrokerError
 from streams.io.broker import client_options
 from streams.io.host import RawRecord
-from streams.io.host_metrics import HostMetrics, SilentMetrics
-from streams.io.kafka_admin import check_topics
+from streams.io.host_metrics import HostMetrics
 from streams.io.kafka_log import append_us_of, start_client, stop_client
 from streams.io.worker import (
     BEAT_S,
@@ -29,6 +28,7 @@ from streams.io.worker import (
     SESSION_S,
     Worker,
     WorkerSettings,
+    run,
 )
 from streams.portions import portions
 from streams.processor import Processor
@@ -47,21 +47,8 @@ def run_direct(
     processor_factory: Callable[[], Processor],
     metrics: HostMetrics | None = None,
 ) -> int:
-    """Run one worker until SIGTERM or SIGINT; parameters and errors as `faust_worker.run_worker`.
-
-    Returns
-    -------
-    int
-        Exit status: 0 after a drain, `worker.FATAL_EXIT` when a restart is needed.
-    """
-    faults = check_topics(settings.bootstrap, settings.prefix)
-    if faults:
-        raise ConfigError("; ".join(faults))
-
-    async def live() -> int:
-        return await _DirectWorker(settings, metrics or SilentMetrics()).run(processor_factory)
-
-    return asyncio.run(live())
+    """Run one worker on aiokafka; parameters, exit status and errors as `worker.run`."""
+    return run(_DirectWorker, settings, processor_factory, metrics)
 
 
 class _DirectWorker(Worker):

@@ -17,11 +17,9 @@ import faust
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.errors import ConfigError
 from streams.io.broker import security_of
 from streams.io.host import RawRecord
-from streams.io.host_metrics import HostMetrics, SilentMetrics
-from streams.io.kafka_admin import check_topics
+from streams.io.host_metrics import HostMetrics
 from streams.io.kafka_log import append_us_of
 from streams.io.worker import (
     BEAT_S,
@@ -30,6 +28,7 @@ from streams.io.worker import (
     SESSION_S,
     Worker,
     WorkerSettings,
+    run,
 )
 from streams.processor import Processor
 
@@ -43,38 +42,8 @@ def run_worker(
     processor_factory: Callable[[], Processor],
     metrics: HostMetrics | None = None,
 ) -> int:
-    """Run one worker until SIGTERM or SIGINT; the process's main thread.
-
-    Parameters
-    ----------
-    settings : WorkerSettings
-        Where and how to join.
-    processor_factory : callable
-        Makes the engine; called once.
-    metrics : HostMetrics, optional
-        Where figures go.
-
-    Returns
-    -------
-    int
-        Exit status: 0 after a drain, `FATAL_EXIT` when Faust or the engine failed and a restart
-        is needed. Nothing acknowledged is lost in either case.
-
-    Raises
-    ------
-    ConfigError
-        If a topic is missing or wrong.
-    BrokerError
-        If Kafka does not answer at the start.
-    """
-    faults = check_topics(settings.bootstrap, settings.prefix)
-    if faults:
-        raise ConfigError("; ".join(faults))
-
-    async def live() -> int:
-        return await _FaustWorker(settings, metrics or SilentMetrics()).run(processor_factory)
-
-    return asyncio.run(live())
+    """Run one worker on Faust; parameters, exit status and errors as `worker.run`."""
+    return run(_FaustWorker, settings, processor_factory, metrics)
 
 
 class _FaustWorker(Worker):

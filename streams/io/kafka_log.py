@@ -14,10 +14,13 @@ from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
     InvalidTopicError,
     KafkaError,
     MessageSizeTooLargeError,
     RecordTooLargeError,
+    TopicAuthorizationFailedError,
 )
 
 from streams.errors import BrokerError
@@ -28,6 +31,11 @@ APPEND_HEADER = "vigil-append-us"  # eight little-endian bytes
 # In digits on a CloudEvent: its clients read every header as UTF-8, and eight bytes are not.
 APPEND_TEXT_HEADER = "vigil-append-us-text"
 _HOPELESS = (MessageSizeTooLargeError, RecordTooLargeError, InvalidTopicError)
+_NOT_ALLOWED = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+)
 _FIRST_DELAY_S, _LAST_DELAY_S = 0.1, 5.0
 REQUEST_TIMEOUT_MS = 15_000
 _MAX_MS = 2**53  # beyond it the broker's own arithmetic is not ours to test
@@ -249,10 +257,16 @@ async def start_client(client: Any, bootstrap: str, timeout_s: float = 10.0) -> 
     Raises
     ------
     BrokerError
-        If the broker does not answer within `timeout_s`.
+        If the broker does not answer within `timeout_s`, or refuses this user.
     """
     try:
         await asyncio.wait_for(client.start(), timeout_s)
+    except _NOT_ALLOWED as error:
+        await stop_client(client, timeout_s=1.0)
+        raise BrokerError(
+            f"Kafka at {bootstrap} refuses this user ({type(error).__name__}): "
+            "has it the rights of its role (vigil grant)?"
+        ) from error
     except (KafkaError, OSError, TimeoutError) as error:
         await stop_client(client, timeout_s=1.0)
         raise BrokerError(

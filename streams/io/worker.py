@@ -22,8 +22,9 @@ from typing import Any, Literal
 from streams.codec import encode
 from streams.errors import BrokerError, ConfigError, VigilError
 from streams.io.host import Connections, Host
-from streams.io.host_metrics import HostMetrics
+from streams.io.host_metrics import HostMetrics, SilentMetrics
 from streams.io.input_log import KafkaInput
+from streams.io.kafka_admin import check_topics
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.kafka_read import spans
 from streams.io.published import PublishedAlerts
@@ -90,6 +91,52 @@ class WorkerSettings:
         return max(16, self.buffer_bytes // self.record_bytes)
 
 
+def run(
+    carrier: Callable[[WorkerSettings, HostMetrics], Worker],
+    settings: WorkerSettings,
+    processor_factory: Callable[[], Processor],
+    metrics: HostMetrics | None = None,
+) -> int:
+    """Run one worker until SIGTERM or SIGINT; the process's main thread.
+
+    Parameters
+    ----------
+    carrier : callable
+        Makes the worker; called once, in its event loop.
+    settings : WorkerSettings
+        Where and how to join.
+    processor_factory : callable
+        Makes the engine; called once.
+    metrics : HostMetrics, optional
+        Where figures go.
+
+    Returns
+    -------
+    int
+        Exit status: 0 after a drain, `FATAL_EXIT` when the carrier or the engine failed and a
+        restart is needed. Nothing acknowledged is lost in either case.
+
+    Raises
+    ------
+    ConfigError
+        If a topic is missing or wrong.
+    BrokerError
+        If Kafka does not answer at the start, or lets this user not into the group.
+    """
+    faults = check_topics(settings.bootstrap, settings.prefix)
+    if faults:
+        raise ConfigError("; ".join(faults))
+
+    async def live() -> int:
+        # Faust asks for ever, in silence, to be let into a group that is not its user's.
+        await spans(settings.bootstrap, settings.group, topic_name("in", settings.prefix), [0])
+        writer = LogWriter(settings.bootstrap)
+        await writer.start()
+        return await carrier(settings, metrics or SilentMetrics()).run(writer, processor_factory)
+
+    return asyncio.run(live())
+
+
 class Worker(ABC):
     """One worker. Every step that touches the host holds `turn`.
 
@@ -137,18 +184,11 @@ class Worker(ABC):
     async def leave(self) -> None:
         """Commit what waits and stop carrying."""
 
-    async def run(self, processor_factory: Callable[[], Processor]) -> int:
-        """Live until SIGTERM, SIGINT or a failure; the exit status."""
+    async def run(self, writer: LogWriter, processor_factory: Callable[[], Processor]) -> int:
+        """Live until SIGTERM, SIGINT or a failure; the exit status. `writer` is started."""
         settings = self.settings
-        self.writer = LogWriter(settings.bootstrap)
-        await self.writer.start()
-        states = StateStore(settings.bootstrap, topic_name("state", settings.prefix), self.writer)
-        source = KafkaInput(settings.bootstrap, self.topic)
-        alerts = PublishedAlerts(
-            settings.bootstrap, self.topic, topic_name("alerts", settings.prefix)
-        )
-        connected = Connections(self.writer, states, source, settings.sign, alerts)
-        self.host = Host(processor_factory(), connected, settings.prefix, self.metrics)
+        self.writer = writer
+        self.host = Host(processor_factory(), self._connections(), settings.prefix, self.metrics)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
