@@ -26,6 +26,7 @@ class FeatureReason(IntEnum):
     OTHER_WINDOW = 11  # this feature is computed over another window length
     QUANTISED = 12  # there is a value: the device's coarse clock was allowed for
     ALIAS = 13  # the heart is too slow for this band
+    NO_QRS = 14  # only waves that are no QRS complexes, or far below the patient's usual ones
 
 
 VALUED: Final = (FeatureReason.OK, FeatureReason.QUANTISED)

@@ -17,8 +17,10 @@ from features.history import (
     N_HOURS,
 )
 from features.personal import Personal
+from features.primitives import Primitives
 from features.rings import Rings
 from features.steps import Steps
+from features.usual_beats import UsualBeats
 from streams.errors import SnapshotMismatch
 
 
@@ -28,7 +30,7 @@ class Memory:
     Invariant: every part is bounded, and what each holds depends on the patient's log only.
     """
 
-    __slots__ = ("axes", "calibrations", "day", "five", "hours", "personal", "rings")
+    __slots__ = ("axes", "calibrations", "day", "five", "hours", "personal", "rings", "usual")
 
     def __init__(self) -> None:
         self.rings = Rings()
@@ -38,6 +40,11 @@ class Memory:
         self.hours = Steps(N_HOURS, DAY_ROW.n, HOUR_US)
         self.personal = Personal()
         self.calibrations = Calibrations()
+        self.usual = UsualBeats()
+
+    def keep(self, p: Primitives) -> None:
+        """Keep an analysed segment, as far as what is usual for the patient lets believe it."""
+        self.rings.insert(self.usual.judged(p))
 
     def to_state(self) -> list[Any]:
         """Everything, as values MessagePack can hold."""
@@ -49,6 +56,7 @@ class Memory:
             self.hours.to_state(),
             self.personal.to_state(),
             self.calibrations.to_state(),
+            self.usual.to_state(),
         ]
 
     @classmethod
@@ -62,7 +70,7 @@ class Memory:
         """
         memory = cls()
         try:
-            rings, axes, five, day, hours, personal, calibrations = state
+            rings, axes, five, day, hours, personal, calibrations, usual = state
             memory.rings = Rings.from_state(rings)
             memory.axes = AxisJoiner.from_state(axes)
             memory.five.load(five)
@@ -70,6 +78,7 @@ class Memory:
             memory.hours.load(hours)
             memory.personal = Personal.from_state(personal)
             memory.calibrations = Calibrations.from_state(calibrations)
+            memory.usual = UsualBeats.from_state(usual)
         except (TypeError, ValueError, KeyError) as error:
             raise SnapshotMismatch(f"a patient's memory cannot be read: {error}") from error
         return memory

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from features import runs
 from features.ecg.quality import GATE as ECG_GATE
 from features.ecg.segment import analyse_ecg
+from features.feature import FeatureReason
 from features.ppg.quality import GATE as PPG_GATE
 from features.ppg.segment import analyse_ppg
 from features.runs import Bools, Floats
@@ -50,6 +51,7 @@ class _Judged(NamedTuple):
     clip: float
     noisy: bool
     few: bool  # beats
+    p_alone: bool = False  # the beats are P waves
 
 
 def signal_quality(
@@ -71,7 +73,8 @@ def signal_quality(
     score : float
         0-1; below 0.5 (`GATE`) the stretch is better not used.
     reasons : tuple of str
-        What is wrong: `gap`, `flat`, `clip`, `noise`, `too_few_beats`. Empty if nothing is.
+        What is wrong: `gap`, `flat`, `clip`, `noise`, `too_few_beats`, `no_qrs`. Empty if nothing
+        is.
 
     Raises
     ------
@@ -104,6 +107,8 @@ def signal_quality(
         reasons.append("noise")
     if judged.few:
         return 0.0, (*reasons, "too_few_beats")
+    if judged.p_alone:
+        reasons.append("no_qrs")
     return usable * judged.score, tuple(reasons)
 
 
@@ -163,7 +168,9 @@ def _judged(x: Floats, fs_hz: float, kind: SignalKind) -> _Judged:
         ecg = analyse_ecg(x, fs_hz)
         gap, flat, clip = (float(p[0]) / 100.0 for p in (ecg.gap_pct, ecg.flat_pct, ecg.clip_pct))
         score, few = float(ecg.quality[0]), ecg.beats.row.size < _FEWEST_BEATS
-        return _Judged(score, gap, flat, clip, score < ECG_GATE, few)
+        p_alone = bool(ecg.reason[0] == FeatureReason.NO_QRS)
+        noisy = score < ECG_GATE and not p_alone
+        return _Judged(score, gap, flat, clip, noisy, few, p_alone)
     if kind is SignalKind.PPG:
         ppg = analyse_ppg(x, fs_hz)
         gap, flat, clip = (float(part[0]) for part in (ppg.gap, ppg.flat, ppg.clip))

@@ -190,7 +190,7 @@ def _run_to_window(own: _Own, out: Settled) -> WindowOp | None:
         if not isinstance(op, SegmentOp):
             _tell(patient, op, _events(patient, op, out), own.partition, out)
         elif op.segment.signal not in AXES:
-            patient.memory.rings.insert(own.primitives[id(op.segment)])
+            patient.memory.keep(own.primitives[id(op.segment)])
         elif triple := patient.memory.axes.add(op.segment):
             own.moved.append((patient, triple))
     return None

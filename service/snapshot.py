@@ -24,7 +24,7 @@ from streams.clock import TimingSpec
 from streams.device import Device, DeviceState
 from streams.errors import SnapshotMismatch
 
-SNAPSHOT_VERSION = 9
+SNAPSHOT_VERSION = 10
 _MAGIC = b"vigil-state"  # then the version, one byte, then zlib; until version 4 plain MessagePack
 _LEVEL = 2  # of zlib: higher ones take twice the time for a twentieth of the bytes
 _MOST_BYTES = 64 * 1024 * 1024  # unpacked: a snapshot is a few hundred kB at most

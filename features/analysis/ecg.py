@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from features import runs
@@ -23,10 +25,14 @@ from features.rounding import WAVE_BITS, rounded
 from features.spectrum_specs import SPECTRA
 from features.waveform_spectra import segment_bins
 
+# As devices write them; of any other unit nothing is known of the size of a wave.
+_MV_PER_UNIT: Final = {"mV": 1.0, "V": 1e3, "uV": 1e-3, "µV": 1e-3}
+
 
 def analysed(block: Block) -> Analysed:
     """Beats with their numbers; quality and spectrum of each core."""
-    found = analyse_ecg(block.x, block.fs_hz, _core(block))
+    mv_per_unit = _MV_PER_UNIT.get(block.segments[0].unit)
+    found = analyse_ecg(block.x, block.fs_hz, _core(block), mv_per_unit=mv_per_unit)
     beats = found.beats
     offset_us = np.rint(block.first_us[beats.row, 0] + beats.position * (1e6 / block.fs_hz))
     length_us = block.segments[0].end_us - block.segments[0].start_us

@@ -10,10 +10,12 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.ecg import detector, quality, second, usable
+from features.ecg import detector, quality, second, standstill, usable, working
+from features.ecg.company import row_totals
 from features.ecg.decision import Looks
 from features.ecg.detector import RunBlock
 from features.ecg.morphology import Shapes, shapes
+from features.ecg.standstill import MeanBeats
 from features.runs import Bools, Floats, Ints, is_rate
 from features.unheard import RunBeats, joined, run_beats, unheard
 
@@ -65,10 +67,15 @@ class _Look(NamedTuple):
     found: Ints  # beats
     peaked: Floats
     steady: Floats
+    mean: MeanBeats
 
 
 def analyse_ecg(
-    x: Floats, fs_hz: float, core: tuple[int, int] | None = None, networks: Looks | None = None
+    x: Floats,
+    fs_hz: float,
+    core: tuple[int, int] | None = None,
+    networks: Looks | None = None,
+    mv_per_unit: float | None = None,
 ) -> EcgSegments:
     """Beats and quality of ECG segments.
 
@@ -83,6 +90,8 @@ def analyse_ecg(
         by default.
     networks : two Network, optional
         Others than those that were trained.
+    mv_per_unit : float, optional
+        What one of `x` is in mV; None: not known, and P waves alone are told by shape only.
 
     Returns
     -------
@@ -99,6 +108,8 @@ def analyse_ecg(
     view = usable.look(x, fs_hz) if is_rate(fs_hz) else None
     found = [_look(block, n) for block in detector.run_blocks(x, fs_hz, networks, view)]
     indices = _indices(found, n_rows)
+    if found:
+        indices = indices._replace(p_alone=_p_alone(found, n_rows, fs_hz, mv_per_unit))
     inside = np.zeros(n, np.bool_)
     inside[slice(*(core or (0, n)))] = True
     fault = _all_gap(n_rows)
@@ -149,7 +160,21 @@ def _look(run: RunBlock, n_samples: int) -> _Look:
         found=np.bincount(row, minlength=n_runs),
         peaked=quality.peakedness(block),
         steady=quality.steadiness(block),
+        mean=standstill.mean_beats(block, row, run.place.peak),
     )
+
+
+def _p_alone(found: list[_Look], n_rows: int, fs_hz: float, mv_per_unit: float | None) -> Bools:
+    """Rows whose mean beat, over all their runs, is a P wave alone."""
+    row = np.concatenate([look.row for look in found])
+    order = np.argsort(row, kind="stable")
+    total = np.concatenate([look.mean.total for look in found])[order]
+    count = np.concatenate([look.mean.n_beats for look in found])[order]
+    mean = MeanBeats(
+        row_totals(total, row[order], n_rows),
+        np.bincount(row[order], count, n_rows).astype(np.intp),
+    )
+    return standstill.p_waves_alone(mean, working.rate(fs_hz), mv_per_unit)
 
 
 def _heard(run: RunBlock, n_samples: int) -> RunBeats:
@@ -208,7 +233,7 @@ def _indices(found: list[_Look], n_rows: int) -> quality.Indices:
         nothing = np.full(n_rows, np.nan)
         none = np.zeros(n_rows, np.intp)
         unknown = nothing, nothing, nothing, nothing, nothing, nothing
-        return quality.Indices(*unknown, none, none > 0)
+        return quality.Indices(*unknown, none, none > 0, none > 0)
     row = np.concatenate([look.row for look in found])
     order = np.argsort(row, kind="stable")
 
@@ -228,6 +253,7 @@ def _indices(found: list[_Look], n_rows: int) -> quality.Indices:
         bassqi=_ratio(total([k.steady * k.seconds for k in found]), seconds),
         n_beats=n_beats.astype(np.intp),
         unheard=unheard(joined([look.heard for look in found]), n_rows),
+        p_alone=np.zeros(n_rows, np.bool_),
     )
 
 

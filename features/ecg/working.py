@@ -23,6 +23,12 @@ def factor(fs_hz: float) -> int:
     return max(1, round(fs_hz / _TARGET_HZ))
 
 
+def rate(fs_hz: float) -> float:
+    """The working rate at this sampling rate, Hz."""
+    by = factor(fs_hz)
+    return fs_hz * -by if by < 0 else fs_hz / by
+
+
 def at_working_rate(x: Floats, fs_hz: float) -> tuple[Floats, float]:
     """Rows at 83 to 188 Hz, and that rate.
 

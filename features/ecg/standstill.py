@@ -1,0 +1,119 @@
+"""Whether what was found are P waves alone: slow for their height, and no T wave follows.
+
+Where the ventricles stand still and the atria go on, P waves are regular, alike and peaked, as
+beats are. Their mean tells: a QRS complex is steeper, and a heart that has contracted recovers.
+Not here: what is usual for a patient (`features.usual_beats`).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from features.ecg.candidates import Block
+from features.ecg.company import row_totals
+from features.runs import Bools, Floats, Ints
+
+FEWEST: Final = 3  # beats whose mean says anything
+_REACH_S: Final = 0.45  # on either side of a beat
+_QRS_S: Final = 0.08
+_T_S: Final = (0.13, 0.42)  # after a beat
+_REST_SHARE: Final = 4  # of a side, its outer quarter: the line there is no wave
+_TINY: Final = 1e-9
+# Log-odds of P waves against beats, of logarithms to the base 2: slope over height per second,
+# height of what follows over height, and height in mV where the unit is known. Logistic regression
+# of segments that pass the gate, by `benchmarks.train_ecg_standstill`; at the bars 0.05 % of 15,162
+# segments of beats are refused. Records left out: 0.05 and 0.02 % of those, and 67 and 95 % of
+# simulated P waves and of the records' own.
+_BY_SHAPE: Final = (18.81, -5.98, -3.71)
+_BY_SIZE: Final = (21.25, -8.83, -5.72, -4.15)
+_SHAPE_BAR: Final = 4.81
+_SIZE_BAR: Final = 4.34
+_LEAST_T: Final = -5.0  # below it only noise is measured
+_SIZES: Final = (-4.0, 1.0)  # 0.06 to 2 mV
+
+
+class MeanBeats(NamedTuple):
+    """Sums a mean beat is made of; one per run or row."""
+
+    total: Floats  # (n, points)
+    n_beats: Ints  # (n,) in it
+
+
+def mean_beats(block: Block, row: Ints, peak: Ints) -> MeanBeats:
+    """Sums over each run's beats that lie far enough from its ends.
+
+    Parameters
+    ----------
+    block : Block
+    row, peak : (n,) int
+        Run and working sample of each beat, by run.
+    """
+    reach = round(_REACH_S * block.fs_hz)
+    n_runs, n = block.slow.shape
+    whole = (peak >= reach) & (peak < n - reach)
+    row, peak = row[whole], peak[whole]
+    cut = block.slow[row[:, None], peak[:, None] + np.arange(-reach, reach + 1)]
+    return MeanBeats(row_totals(cut, row, n_runs), np.bincount(row, minlength=n_runs))
+
+
+class Measures(NamedTuple):
+    """What tells a mean beat from a P wave, logarithms to the base 2; (n,) each."""
+
+    known: Bools  # whether there is a mean beat
+    steepness: Floats  # slope over height, per second
+    t_wave: Floats  # height of what follows over height
+    size: Floats  # height, in mV if the unit is known
+
+
+def p_waves_alone(mean: MeanBeats, fs_hz: float, mv_per_unit: float | None) -> Bools:
+    """Rows whose mean beat is a P wave and nothing else.
+
+    Parameters
+    ----------
+    mean : MeanBeats
+        Of rows.
+    fs_hz : float
+        Working rate.
+    mv_per_unit : float or None
+        None: the unit is not known, and the size says nothing.
+
+    Returns
+    -------
+    (n,) bool
+        False with fewer than three beats.
+
+    Notes
+    -----
+    Checked against: ``tests/features/ecg/test_standstill.py``, ``benchmarks/bench_standstill.py``.
+    """
+    known, steep, t_wave, size = measures(mean, fs_hz, mv_per_unit or 1.0)
+    if mv_per_unit is None:
+        odds = _BY_SHAPE[0] + _BY_SHAPE[1] * steep + _BY_SHAPE[2] * t_wave
+        return np.asarray(known & (odds > _SHAPE_BAR), np.bool_)
+    odds = _BY_SIZE[0] + _BY_SIZE[1] * steep + _BY_SIZE[2] * t_wave + _BY_SIZE[3] * size
+    return np.asarray(known & (odds > _SIZE_BAR), np.bool_)
+
+
+def measures(mean: MeanBeats, fs_hz: float, mv_per_unit: float) -> Measures:
+    """Steepness, T wave and size of the mean beats of rows."""
+    known = mean.n_beats >= FEWEST
+    beat = mean.total / np.maximum(mean.n_beats, 1)[:, None]
+    reach = beat.shape[1] // 2
+    rest = max(1, reach // _REST_SHARE)
+    first, last = beat[:, :rest].mean(axis=1), beat[:, -rest:].mean(axis=1)
+    beat = beat - first[:, None] - (last - first)[:, None] * np.linspace(0.0, 1.0, beat.shape[1])
+    side, begin, end = (round(s * fs_hz) for s in (_QRS_S, *_T_S))
+    qrs = beat[:, reach - side : reach + side + 1]
+    height = np.ptp(qrs, axis=1)
+    slope = np.abs(qrs[:, 2:] - qrs[:, :-2]).max(axis=1) * (0.5 * fs_hz)
+    known &= height > 0
+    height = np.where(known, height, 1.0)
+    follows = np.ptp(beat[:, reach + begin : reach + end], axis=1)
+    return Measures(
+        known,
+        np.log2(slope / height + _TINY),
+        np.log2(follows / height + _TINY).clip(_LEAST_T, 0.0),
+        np.log2(height * mv_per_unit + _TINY).clip(*_SIZES),
+    )

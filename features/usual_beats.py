@@ -1,0 +1,144 @@
+"""How high a patient's QRS complexes usually are in each lead; beats far below are not believed.
+
+P waves go on where the ventricles stand still, and nothing in them alone need tell so: what tells
+is that the same lead showed beats several times as high a moment ago. So the usual height is kept
+per device and lead, learnt from segments that passed the gate, and a segment whose highest beats
+are far below it counts as a gap with the reason `NO_QRS`.
+Not here: P waves told by their shape (`features.ecg.standstill`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from features.feature import FeatureReason
+from features.layout import EVENT_NUMBERS
+from features.primitives import Primitives
+from features.signals import ECG, SignalKind, is_lead
+
+MOST_LEADS: Final = 32  # per patient; of more, the one heard longest ago goes
+ANEW_US: Final = 30_000_000  # without the lead: an electrode may have been moved
+ADOPTED_US: Final = 300_000_000  # of beats that far below: then they are the usual ones
+# Of the highest beats' height below the usual one, as a logarithm to the base 2: a factor of 2.3.
+# Of 7,687 segments of MIT-BIH that pass, three lie lower; P waves have 0.05 to 0.3 of the height.
+FAR_BELOW: Final = 1.2
+_HIGH_SHARE: Final = 0.9  # of a segment's beats: which counts as its highest
+_FEWEST_BEATS: Final = 3  # fewer tell no height
+_FEWEST_LEARNT: Final = 3  # segments
+# Of the distance to a segment's median beat, that the usual height moves: slow upwards, so that
+# minutes of ventricular tachycardia do not make the beats after it seem small.
+_DOWN: Final = 0.1
+_UP: Final = 0.02
+_FARTHEST: Final = 1.0
+_LIKELY: Final = 0.5
+_ECTOPIC: Final = EVENT_NUMBERS[SignalKind.ECG].index("ectopic")
+
+
+class Usual(NamedTuple):
+    """What is known of one lead of one device."""
+
+    log2_height: float  # of its beats, in the signal's unit
+    n_learnt: int  # segments, counted up to 1 / `_UP`
+    heard_us: int  # end of the last segment in which anything was recorded
+    low_us: int  # start of the first of the segments refused of late; 0: none
+
+
+_FRESH: Final = Usual(0.0, 0, 0, 0)
+
+
+class UsualBeats:
+    """The usual height of beats in every lead of one patient.
+
+    Invariant: what it says of a segment depends on the earlier segments of that lead and device
+    only, in the order they were cut.
+    """
+
+    __slots__ = ("_leads",)
+
+    def __init__(self) -> None:
+        self._leads: dict[tuple[str, str], Usual] = {}
+
+    def judged(self, p: Primitives) -> Primitives:
+        """The segment, refused if its beats are far below the usual height; learns from others.
+
+        Parameters
+        ----------
+        p : Primitives
+            Of any signal; only an ECG's are looked at. Those of one lead and device in the order
+            of their time: one from before the last is judged, and nothing is learnt from it.
+
+        Returns
+        -------
+        Primitives
+            `p` itself, or with quality 0 and reason `NO_QRS`.
+
+        Notes
+        -----
+        After 30 s without a recorded sample the lead is learnt anew; beats that stay far below
+        for five minutes and pass every other gate become the usual ones.
+        Checked against: ``tests/features/test_usual_beats.py``, ``benchmarks/bench_standstill.py``.
+        """
+        if p.signal != ECG and not is_lead(p.signal):
+            return p
+        key = p.signal, p.device_id
+        usual = self._leads.get(key, _FRESH)
+        late = p.start_us < usual.heard_us
+        if p.start_us - usual.heard_us >= ANEW_US:
+            usual = _FRESH
+        low, usual = _looked_at(p, usual)
+        if p.coverage > 0 and not late:
+            self._put(key, usual._replace(heard_us=p.end_us))
+        return p._replace(quality=0.0, reason=FeatureReason.NO_QRS) if low else p
+
+    def _put(self, key: tuple[str, str], usual: Usual) -> None:
+        self._leads[key] = usual
+        if len(self._leads) > MOST_LEADS:
+            del self._leads[min(self._leads, key=lambda k: (self._leads[k].heard_us, k))]
+
+    def to_state(self) -> list[Any]:
+        """Everything, as values MessagePack can hold."""
+        return [[*key, *usual] for key, usual in sorted(self._leads.items())]
+
+    @classmethod
+    def from_state(cls, state: Any) -> UsualBeats:
+        """What gave the state; ValueError or TypeError if it is none."""
+        made = cls()
+        for signal, device_id, height, n, heard_us, low_us in state:
+            made._leads[str(signal), str(device_id)] = Usual(
+                float(height), int(n), int(heard_us), int(low_us)
+            )
+        return made
+
+
+def _looked_at(p: Primitives, usual: Usual) -> tuple[bool, Usual]:
+    """Whether a segment's beats are far below the usual height, and what is usual after it."""
+    heights = np.sort(p.values[np.isfinite(p.values) & (p.values > 0)])
+    if p.reason != FeatureReason.OK or heights.size < _FEWEST_BEATS:
+        return False, usual
+    highest = math.log2(heights[int(_HIGH_SHARE * (heights.size - 1))])
+    if usual.n_learnt >= _FEWEST_LEARNT and highest < usual.log2_height - FAR_BELOW:
+        since_us = usual.low_us or p.start_us
+        if p.start_us - since_us < ADOPTED_US:
+            return True, usual._replace(low_us=since_us)
+        usual = _FRESH
+    return False, _learnt(p, usual._replace(low_us=0))
+
+
+def _learnt(p: Primitives, usual: Usual) -> Usual:
+    """The usual height after a segment of beats most of which began above the ventricles."""
+    known = np.isfinite(p.values) & (p.values > 0)
+    if p.extra.shape[1] > _ECTOPIC:
+        known &= ~(p.extra[:, _ECTOPIC] > _LIKELY)
+    heights = np.sort(p.values[known])
+    if heights.size < _FEWEST_BEATS:
+        return usual
+    off = math.log2(heights[heights.size // 2]) - usual.log2_height
+    n = usual.n_learnt
+    share = max(1.0 / (n + 1), _UP if off > 0 else _DOWN)
+    step = off if n == 0 else share * max(-_FARTHEST, min(off, _FARTHEST))
+    return usual._replace(
+        log2_height=usual.log2_height + step, n_learnt=min(n + 1, round(1.0 / _UP))
+    )

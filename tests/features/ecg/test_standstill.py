@@ -1,0 +1,81 @@
+"""P waves alone are no beats, whatever their unit and polarity; beats with T waves are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from features.analyse import analyse
+from features.ecg.segment import analyse_ecg
+from features.feature import FeatureReason
+from features.quality import signal_quality
+from streams.segments import SEGMENT_US, Segment
+
+Floats = NDArray[np.float64]
+FS = 250.0
+N = 3500
+AT_S = np.arange(0.3, 13.8, 0.8)
+
+
+def waves(shape: tuple[tuple[float, float, float], ...], at_s: Floats = AT_S) -> Floats:
+    """Bumps (height, delay s, width s) at every time, with a little noise."""
+    t = np.arange(N) / FS
+    x = np.random.default_rng(1).normal(0, 0.002, N)
+    for height, delay, width in shape:
+        x += height * np.exp(-0.5 * ((t[:, None] - at_s - delay) / width) ** 2).sum(axis=1)
+    return x
+
+
+P_WAVES = waves(((0.15, 0.0, 0.022),))
+BEATS = waves(((0.15, -0.17, 0.022), (1.0, 0.0, 0.012), (0.25, 0.27, 0.045)))
+
+
+def reason_of(x: Floats, mv_per_unit: float | None = None) -> FeatureReason:
+    return FeatureReason(analyse_ecg(x[None, :], FS, mv_per_unit=mv_per_unit).reason[0])
+
+
+@pytest.mark.parametrize("gain", [1.0, -1.0, 1e-5, 1e5])
+def test_p_waves_alone_are_refused_by_their_shape(gain: float) -> None:
+    found = analyse_ecg(P_WAVES[None, :] * gain, FS)
+    assert found.reason[0] == FeatureReason.NO_QRS
+    assert found.quality[0] == 0.0
+
+
+@pytest.mark.parametrize("gain", [1.0, -1.0, 1e-5, 1e5])
+def test_beats_with_t_waves_are_not(gain: float) -> None:
+    assert reason_of(BEATS * gain) == FeatureReason.OK
+
+
+def test_where_the_unit_is_known_their_size_tells_too() -> None:
+    doubtful = waves(((0.15, 0.0, 0.017), (0.016, 0.3, 0.04)))
+    assert reason_of(doubtful) == FeatureReason.OK
+    assert reason_of(doubtful, 1.0) == FeatureReason.NO_QRS
+    assert reason_of(doubtful * 1000, 1e-3) == FeatureReason.NO_QRS
+    assert reason_of(doubtful * 10, 1.0) == FeatureReason.OK
+
+
+@pytest.mark.parametrize("lost", [(1500, 1700), (700, 701)])
+def test_a_gap_does_not_hide_them(lost: tuple[int, int]) -> None:
+    x = P_WAVES.copy()
+    x[slice(*lost)] = np.nan
+    assert reason_of(x) != FeatureReason.OK
+
+
+@pytest.mark.parametrize("size", [1, 7, 40])
+def test_a_row_does_not_depend_on_its_neighbours(size: int) -> None:
+    rows = np.stack([BEATS if k % 3 else P_WAVES for k in range(size)])
+    said = analyse_ecg(rows, FS).reason
+    assert said.tolist() == [analyse_ecg(row[None, :], FS).reason[0] for row in rows]
+
+
+def test_what_is_wrong_is_said_in_words() -> None:
+    assert signal_quality(P_WAVES, FS, "ecg") == (0.0, ("no_qrs",))
+
+
+@pytest.mark.parametrize("unit", ["mV", "1"])
+def test_a_segment_of_the_engine_says_so(unit: str) -> None:
+    first_us = -2_000_000.0
+    samples = P_WAVES.astype(np.float32)
+    found = analyse([Segment("p", "d", "ecg", 0, SEGMENT_US, FS, unit, first_us, samples)])[0]
+    assert (found.reason, found.quality) == (FeatureReason.NO_QRS, 0.0)
