@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
+from numpy.typing import NDArray
 
 from alerts.alert import AlertEvent
 from alerts.envelope import alert_value, cloud_event_headers, state_value
@@ -21,10 +22,9 @@ from streams.records import LogRecord, Rejected
 
 _JSON = msgspec.json.Encoder(order="deterministic")
 _OTHER, _NO_SIGNAL = FeatureReason.OTHER_WINDOW, FeatureReason.NO_SIGNAL
-_SORTED = np.array(sorted(range(len(CATALOG)), key=lambda j: CATALOG[j].name), np.intp)
-_NAMES = [CATALOG[j].name for j in _SORTED.tolist()]  # in order: encoding needs to sort nothing
-_ROWS = msgspec.json.Encoder()
-_REASONS = [reason.name.lower() for reason in sorted(FeatureReason)]
+SORTED = np.array(sorted(range(len(CATALOG)), key=lambda j: CATALOG[j].name), np.intp)
+NAMES = [CATALOG[j].name for j in SORTED.tolist()]  # in order: encoding needs to sort nothing
+REASONS = [reason.name.lower() for reason in sorted(FeatureReason)]
 
 
 class FeatureRow(msgspec.Struct, frozen=True):
@@ -62,44 +62,50 @@ class Caused(NamedTuple):
     clock_us: int
 
 
+def told_of(batch: FeatureBatch) -> NDArray[np.bool_]:
+    """What is told of each row, [B, F], columns in the order of their names."""
+    code = batch.reason[:, SORTED]
+    told: NDArray[np.bool_] = (code != _OTHER) & (code != _NO_SIGNAL)
+    return told
+
+
 def feature_rows(batch: FeatureBatch) -> list[FeatureRow]:
     """Rows of a batch as records.
 
     Columns of other windows, and of signals the patient does not have, are left out: a ward with
     two sensors a patient would otherwise send mostly absences.
     """
-    code = batch.reason[:, _SORTED]
-    told = (code != _OTHER) & (code != _NO_SIGNAL)
+    told = told_of(batch)
     row, column = np.nonzero(told)
-    at = row, _SORTED[column]
-    names = [_NAMES[j] for j in column.tolist()]
+    at = row, SORTED[column]
+    names = [NAMES[j] for j in column.tolist()]
     value = [None if math.isnan(v) else v for v in batch.value[at].tolist()]
     quality, coverage = (
         part[at].astype(np.float64).round(4).tolist() for part in (batch.quality, batch.coverage)
     )
-    reason = [_REASONS[number] for number in code[told].tolist()]
+    reason = [REASONS[number] for number in batch.reason[at].tolist()]
     n = batch.n[at].tolist()
     stops = np.cumsum(told.sum(axis=1)).tolist()
     rows, start = [], 0
     for window, stop in zip(batch.windows, stops, strict=True):
         own, start = slice(start, stop), stop
-        told_of = names[own]
+        own_names = names[own]
         rows.append(
             FeatureRow(
                 *window,
-                values=dict(zip(told_of, value[own], strict=True)),
-                quality=dict(zip(told_of, quality[own], strict=True)),
-                coverage=dict(zip(told_of, coverage[own], strict=True)),
-                n=dict(zip(told_of, n[own], strict=True)),
-                reason=dict(zip(told_of, reason[own], strict=True)),
+                values=dict(zip(own_names, value[own], strict=True)),
+                quality=dict(zip(own_names, quality[own], strict=True)),
+                coverage=dict(zip(own_names, coverage[own], strict=True)),
+                n=dict(zip(own_names, n[own], strict=True)),
+                reason=dict(zip(own_names, reason[own], strict=True)),
             )
         )
     return rows
 
 
-def feature_output(row: FeatureRow, caused: Caused) -> Output:
-    """A feature row as a message."""
-    return Output("features", row.patient_id, *caused, _ROWS.encode(row))
+def feature_output(patient_id: str, caused: Caused, text: bytes) -> Output:
+    """A feature row, encoded already (`service.row_texts`), as a message."""
+    return Output("features", patient_id, *caused, text)
 
 
 def score_output(score: Score, caused: Caused) -> Output:

@@ -49,11 +49,11 @@ from service.outputs import (
     Caused,
     alert_outputs,
     feature_output,
-    feature_rows,
     score_output,
 )
 from service.patient import Patient
 from service.recent import columns_of
+from service.row_texts import feature_texts
 from streams.processor import Output
 from streams.records import AlertCommand
 from streams.windows import LONGEST_US
@@ -269,11 +269,11 @@ def _windows(
         facts = _facts(due)
         alerted = [patient.machine.alerted() for patient, _ in owners]
         follow(rows, batch, [Care(a, *known) for a, *known in zip(alerted, *facts, strict=True)])
-    for row, (patient, op) in zip(feature_rows(batch), owners, strict=True):
+    texts = feature_texts(batch, [not op.pages for _, op in owners])
+    for text, (patient, op) in zip(texts, owners, strict=True):
         caused = Caused(partition[patient.patient_id], op.cause.clock_us)
-        told = row if op.pages else msgspec.structs.replace(row, backfill=True)
-        emit = Emitted(op.cause.at, patient.patient_id, feature_output(told, caused))
-        out.emitted.append(emit)
+        told = feature_output(patient.patient_id, caused, text)
+        out.emitted.append(Emitted(op.cause.at, patient.patient_id, told))
     scored = [i for i, (_, window) in enumerate(rows) if window.name == SCORED_WINDOW]
     chosen = [owners[i] for i in scored]
     taken, columns = _take(batch, scored), judges.columns

@@ -11,7 +11,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from features.ecg.kernels import warm_up
-from service import collector, logs
+from service import collector, logs, row_texts
 from service.artifacts import open_seats
 from service.build import build_engine, load_policy, model_names, scorers
 from service.config import Config
@@ -82,6 +82,7 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
             f"topics {settings.prefix}.*; {served}"
         )
         warm_up()  # seconds, once on a machine: no patient's first minute waits for it
+        row_texts.warm_up()
         if settings.ticks == "wall":
             stack.enter_context(Beating(config, settings.instance, metrics))
         logs.hear_clients()
