@@ -72,12 +72,12 @@ def of_lead(x: Floats, fs_hz: float) -> Floats:
         seen.append(told.measures(mean, hz, 1.0))
         return np.zeros(mean.n_beats.size, np.bool_)
 
-    with patch.object(told, "p_waves_alone", noted):
+    with patch.object(told, "no_qrs", noted):
         found = analyse_ecg(rows, fs_hz)
     if not seen:
         return np.empty((0, 3))
     kept = (found.quality >= GATE) & seen[0].known
-    return np.stack(seen[0][1:], axis=1)[kept]
+    return np.stack(seen[0][1:4], axis=1)[kept]
 
 
 def simulated(rng: np.random.Generator) -> Iterator[tuple[str, Floats]]:

@@ -30,8 +30,8 @@ _REASONS: Final = {
     FeatureReason.OTHER_WINDOW: "the feature is computed over another window length",
     FeatureReason.QUANTISED: "there is a value; the device's coarse clock was allowed for",
     FeatureReason.ALIAS: "the heart is too slow for this band",
-    FeatureReason.NO_QRS: "P waves alone, or beats far below the patient's usual height: "
-    "ventricles may stand still",
+    FeatureReason.NO_QRS: "P waves or pacing spikes alone, or beats far below the patient's usual "
+    "height: ventricles may stand still",
 }
 
 

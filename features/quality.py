@@ -51,7 +51,7 @@ class _Judged(NamedTuple):
     clip: float
     noisy: bool
     few: bool  # beats
-    p_alone: bool = False  # the beats are P waves
+    no_qrs: bool = False  # the beats are P waves, or pacing spikes
 
 
 def signal_quality(
@@ -107,7 +107,7 @@ def signal_quality(
         reasons.append("noise")
     if judged.few:
         return 0.0, (*reasons, "too_few_beats")
-    if judged.p_alone:
+    if judged.no_qrs:
         reasons.append("no_qrs")
     return usable * judged.score, tuple(reasons)
 
@@ -168,9 +168,9 @@ def _judged(x: Floats, fs_hz: float, kind: SignalKind) -> _Judged:
         ecg = analyse_ecg(x, fs_hz)
         gap, flat, clip = (float(p[0]) / 100.0 for p in (ecg.gap_pct, ecg.flat_pct, ecg.clip_pct))
         score, few = float(ecg.quality[0]), ecg.beats.row.size < _FEWEST_BEATS
-        p_alone = bool(ecg.reason[0] == FeatureReason.NO_QRS)
-        noisy = score < ECG_GATE and not p_alone
-        return _Judged(score, gap, flat, clip, noisy, few, p_alone)
+        no_qrs = bool(ecg.reason[0] == FeatureReason.NO_QRS)
+        noisy = score < ECG_GATE and not no_qrs
+        return _Judged(score, gap, flat, clip, noisy, few, no_qrs)
     if kind is SignalKind.PPG:
         ppg = analyse_ppg(x, fs_hz)
         gap, flat, clip = (float(part[0]) for part in (ppg.gap, ppg.flat, ppg.clip))

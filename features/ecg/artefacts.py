@@ -28,7 +28,8 @@ _LEAST_CREST: Final = 2.3  # summits over mean of an envelope; of noise it is 1.
 _WITNESS_SHARE: Final = 0.4  # of what is usual
 _PT_S: Final = (0.1, 0.35)  # before and after what is blanked, where these are no witnesses
 _WITNESS_S: Final = 0.25
-_WITNESSES: Final = 2
+_WITNESSES: Final = 2.0
+_WITNESSES_OF_SPIKES: Final = 1.5  # no QRS complex is as narrow
 
 
 def suspected(envelope: Floats, fs_hz: float) -> Bools:
@@ -84,8 +85,11 @@ def too_large(envelope: Floats, spikes: Bools, fs_hz: float) -> tuple[Bools, Boo
     reach = 2 * round(_BLANKED_S * fs_hz) + 1
     blank = _near_large(envelope, fs_hz)
     near = blank | ndimage.maximum_filter1d(spikes, reach, axis=1)
-    each = zip(envelope, near, usual, strict=True)
-    heart = [bool(level > 0) and _is_heart(row, own, level, fs_hz) for row, own, level in each]
+    asked = np.where(blank.any(axis=1), _WITNESSES, _WITNESSES_OF_SPIKES)
+    each = zip(envelope, near, usual, asked, strict=True)
+    heart = [
+        bool(level > 0) and _is_heart(row, own, (level, n), fs_hz) for row, own, level, n in each
+    ]
     return blank, np.array(heart, np.bool_)
 
 
@@ -95,15 +99,19 @@ def _near_large(envelope: Floats, fs_hz: float) -> Bools:
     return np.greater(top, _TOO_LARGE * _usual(envelope, fs_hz)[:, None])
 
 
-def _is_heart(envelope: Floats, near: Bools, usual: float, fs_hz: float) -> bool:
-    """Whether a row without what is too large still has beats enough."""
+def _is_heart(envelope: Floats, near: Bools, asked: tuple[float, float], fs_hz: float) -> bool:
+    """Whether a row without what is too large still has beats enough.
+
+    `asked` are the usual maximum of its seconds, and beats for each that was too large.
+    """
+    usual, witnesses = asked
     n_events = np.count_nonzero(near[1:] > near[:-1]) + int(near[0])
     rest = np.where(near, 0.0, envelope)
     mean = rest.sum() / max(np.count_nonzero(~near), 1)
     rest[_of_one_beat(near, fs_hz)] = 0.0
     top = ndimage.maximum_filter1d(rest, 2 * round(_WITNESS_S * fs_hz) + 1)
     height = rest[(rest == top) & (rest > _WITNESS_SHARE * usual)]
-    many = height.size >= _WITNESSES * n_events
+    many = height.size >= witnesses * n_events
     return bool(many and height.size and np.median(height) > _LEAST_CREST * mean)
 
 

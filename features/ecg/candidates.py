@@ -54,6 +54,7 @@ class Block(NamedTuple):
     slow: Floats  # (B, n) as it came
     levels: Floats  # (B, 5) of the envelope: maxima's quantiles, median minimum, mean
     blanked: Floats  # (B,) share of a row that was too large to be looked at
+    spikes: Floats  # (B,) spikes left in rows that are no hearts without them
     fs_hz: float  # working rate
 
 
@@ -94,7 +95,7 @@ def find(x: Floats, fs_hz: float) -> tuple[Block, Candidates] | None:
         return None
     by = loops(len(x))
     view = _view(by, x, fs_hz)
-    view, blanked = _without_artefacts(by, view, fs_hz)
+    view, blanked, spikes = _without_artefacts(by, view, fs_hz)
     levels = _levels(view.envelope, fs_hz)
     least = np.maximum(view.floor, _LEAST * levels[:, 1])
     row, summit = by.summits(view.envelope, round(_APART_S * fs_hz), least)
@@ -105,7 +106,7 @@ def find(x: Floats, fs_hz: float) -> tuple[Block, Candidates] | None:
         height=view.envelope[row, summit],
         margin=_margin(by, (view.energy, levels), (row, summit), fs_hz),
     )
-    return Block(view.wave, view.slow, levels, blanked, fs_hz), found
+    return Block(view.wave, view.slow, levels, blanked, spikes, fs_hz), found
 
 
 def _view(by: Loops, x: Floats, fs_hz: float) -> Envelope:
@@ -119,22 +120,24 @@ def _view(by: Loops, x: Floats, fs_hz: float) -> Envelope:
     return Envelope(x, *by.view(x, shape, beat, spec), floor)
 
 
-def _without_artefacts(by: Loops, view: Envelope, fs_hz: float) -> tuple[Envelope, Floats]:
-    """Rows without what is too large for a heart, and the share of each that was blanked."""
-    blanked = np.zeros(len(view.slow))
+def _without_artefacts(by: Loops, view: Envelope, fs_hz: float) -> tuple[Envelope, Floats, Floats]:
+    """Rows without what is too large for a heart; the share blanked and the spikes left in each."""
+    blanked, left = np.zeros((2, len(view.slow)))
     odd = np.flatnonzero(artefacts.suspected(view.envelope, fs_hz))
     if not odd.size:
-        return view, blanked
+        return view, blanked, left
     slow, spikes = artefacts.bridged(view.slow[odd], view.envelope[odd], fs_hz)
     own = _view(by, slow, fs_hz)
     blank, heart = artefacts.too_large(own.envelope, spikes, fs_hz)
     own.wave[blank] = own.energy[blank] = 0.0
     own = own._replace(envelope=_average(own.energy, round(_ENVELOPE_S * fs_hz) | 1))
     blanked[odd[heart]] = blank[heart].sum(axis=1) / blank.shape[1]
+    begins = spikes[:, 1:] & ~spikes[:, :-1]
+    left[odd[~heart]] = (begins.sum(axis=1) + spikes[:, 0])[~heart]
     whole = Envelope(*(values.copy() for values in view))
     for values, new in zip(whole, own, strict=True):
         values[odd[heart]] = new[heart]
-    return whole, blanked
+    return whole, blanked, left
 
 
 def loops(n_rows: int) -> Loops:

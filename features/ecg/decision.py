@@ -74,7 +74,8 @@ def decide(block: Block, found: Candidates, networks: Looks | None = None) -> De
     kept = select(kept, apart)
     # A blank hides as many beats as its share of the row holds.
     hidden = block.blanked * np.bincount(kept.row, minlength=len(block.wave))
-    return Decided(kept, logit[apart], risk + hidden)
+    # A spike that stays in a row may be taken for a beat, and hide those around it.
+    return Decided(kept, logit[apart], risk + hidden + block.spikes)
 
 
 def _bar(row: Ints, logit: Floats, n_rows: int) -> Floats:

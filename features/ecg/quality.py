@@ -48,7 +48,7 @@ class Indices(NamedTuple):
     bassqi: Floats  # 0-1, 1 less the share of power below 1 Hz
     n_beats: Ints
     unheard: Bools  # a stretch between gaps has hardly a beat where there must be some
-    p_alone: Bools  # the beats are P waves, no QRS complexes
+    no_qrs: Bools  # the beats are P waves or pacing spikes
 
 
 class Verdict(NamedTuple):
@@ -120,7 +120,7 @@ def judged(indices: Indices, fault: Faults, fs_hz: float, n_samples: int) -> Ver
         The score is the chance that no beat of the core is wrong, learnt from MIT-BIH records
         under noise; 0 where less than a fifth is usable, the wave has no isolated peaks or a
         stretch between gaps is unheard, at most 0.5 where a rest is too short to be judged. What
-        would pass but is P waves alone gets 0 too, and says `NO_QRS`.
+        would pass but is no QRS complexes gets 0 too, and says `NO_QRS`.
     """
     chance = 1.0 / (1.0 + np.exp(-logits(_score(), inputs(indices)).clip(-40, 40)))
     few = (indices.n_beats < FEWEST_BEATS) | indices.unheard
@@ -130,7 +130,7 @@ def judged(indices: Indices, fault: Faults, fs_hz: float, n_samples: int) -> Ver
     score = np.where(indices.ksqi < _FLUTTER_KURTOSIS, 0.0, score)
     absent = fault.usable < _LEAST_COVERAGE
     score = np.where(absent, 0.0, score)
-    standstill = indices.p_alone & (score >= GATE)
+    standstill = indices.no_qrs & (score >= GATE)
     score = np.where(standstill, 0.0, score)
     reason = np.full(score.size, FeatureReason.NOISE, np.uint8)
     reason[few & ~(indices.ksqi < _NOISE_KURTOSIS)] = FeatureReason.TOO_FEW_BEATS

@@ -109,7 +109,7 @@ def analyse_ecg(
     found = [_look(block, n) for block in detector.run_blocks(x, fs_hz, networks, view)]
     indices = _indices(found, n_rows)
     if found:
-        indices = indices._replace(p_alone=_p_alone(found, n_rows, fs_hz, mv_per_unit))
+        indices = indices._replace(no_qrs=_no_qrs(found, n_rows, fs_hz, mv_per_unit))
     inside = np.zeros(n, np.bool_)
     inside[slice(*(core or (0, n)))] = True
     fault = _all_gap(n_rows)
@@ -164,8 +164,8 @@ def _look(run: RunBlock, n_samples: int) -> _Look:
     )
 
 
-def _p_alone(found: list[_Look], n_rows: int, fs_hz: float, mv_per_unit: float | None) -> Bools:
-    """Rows whose mean beat, over all their runs, is a P wave alone."""
+def _no_qrs(found: list[_Look], n_rows: int, fs_hz: float, mv_per_unit: float | None) -> Bools:
+    """Rows whose mean beat, over all their runs, is no QRS complex."""
     row = np.concatenate([look.row for look in found])
     order = np.argsort(row, kind="stable")
     total = np.concatenate([look.mean.total for look in found])[order]
@@ -174,7 +174,7 @@ def _p_alone(found: list[_Look], n_rows: int, fs_hz: float, mv_per_unit: float |
         row_totals(total, row[order], n_rows),
         np.bincount(row[order], count, n_rows).astype(np.intp),
     )
-    return standstill.p_waves_alone(mean, working.rate(fs_hz), mv_per_unit)
+    return standstill.no_qrs(mean, working.rate(fs_hz), mv_per_unit)
 
 
 def _heard(run: RunBlock, n_samples: int) -> RunBeats:
@@ -253,7 +253,7 @@ def _indices(found: list[_Look], n_rows: int) -> quality.Indices:
         bassqi=_ratio(total([k.steady * k.seconds for k in found]), seconds),
         n_beats=n_beats.astype(np.intp),
         unheard=unheard(joined([look.heard for look in found]), n_rows),
-        p_alone=np.zeros(n_rows, np.bool_),
+        no_qrs=np.zeros(n_rows, np.bool_),
     )
 
 

@@ -21,10 +21,12 @@ REFRACTORY_S: Final = 0.22
 # Log-odds found by random search on BIDMC and the 2015 challenge's pulse waves. Searched on one
 # half of the records and tested on the other, F1 on BIDMC is 99.22 %, as with these.
 _LEAST_HEIGHT: Final = 0.06  # of the usual height: below it nothing is a pulse
-_LEAST_UNSEEN: Final = 0.1  # for one that neither detector sees
+_LEAST_UNSEEN: Final = 0.1  # for one that not both detectors see
 # The swing of a breath, or of the filter in a pause: slow, small, and not seen by both detectors.
 _LEAST_SWING: Final = 0.15
 _SWING_PER_S: Final = 9.0  # heights; a pulse climbs 8 to 15
+_LEAST_CREEP: Final = 0.3  # one that climbs as slowly as this is none, whoever sees it
+_CREEP_PER_S: Final = 5.0
 _ABOVE_NOISE: Final = 3.5  # deviations of white noise: its rises in the band stay below,
 _MOST_FOR_NOISE: Final = 0.3  # but no more than this share of the usual height is asked
 _FOR_A_RISE: Final = 2.0
@@ -99,9 +101,11 @@ def choose(rises: Rises, position_s: Floats, noise: Floats) -> Ints:
 
 def _doubt(rises: Rises) -> Floats:
     """Share of the usual height that each rise must have for want of votes."""
-    unseen = np.where(rises.by_slope | rises.by_area, 0.0, _LEAST_UNSEEN)
-    swing = (rises.climb < _SWING_PER_S) & ~(rises.by_slope & rises.by_area)
-    return np.where(swing, _LEAST_SWING, unseen)
+    both = rises.by_slope & rises.by_area
+    least = np.where(both, 0.0, _LEAST_UNSEEN)
+    least[(rises.climb < _SWING_PER_S) & ~both] = _LEAST_SWING
+    least[rises.climb < _CREEP_PER_S] = _LEAST_CREEP
+    return least
 
 
 def _usual(rises: Rises, position_s: Floats, n_rows: int) -> tuple[Floats, Floats]:

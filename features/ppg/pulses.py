@@ -156,13 +156,15 @@ def find(x: Floats, fs_hz: float) -> Found:
     for run in gap_free(bridged, usable, fs_hz):
         n, start = run.x.shape[1], run.start
         own, seen = _of_run(run.x, fs_hz)
-        if n < x.shape[1]:
-            of_own = own.row, own.position / fs_hz, own.amplitude
-            heard.append(run_beats(run.row, n / fs_hz, of_own))
         cut_left, cut_right = start[own.row] > 0, start[own.row] + n < x.shape[1]
         kept = ~(cut_left & (own.position < edge)) & ~(cut_right & (own.position > n - 1 - edge))
         moved = _moved(own, run.row[own.row], start[own.row])
-        found.append(moved if kept.all() else taken(moved, kept))
+        if not kept.all():
+            own, moved = taken(own, kept), taken(moved, kept)
+        found.append(moved)
+        if n < x.shape[1]:
+            of_own = own.row, own.position / fs_hz, own.amplitude
+            heard.append(run_beats(run.row, n / fs_hz, of_own))
         for k, mask in enumerate((seen.by_slope, seen.by_area, seen.by_slope & seen.by_area)):
             votes[k] = votes[k] + np.bincount(run.row[seen.row[mask]], minlength=len(x))
     silent = unheard(stretches(heard), len(x))

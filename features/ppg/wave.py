@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from features import filters, runs
 from features.runs import Bools, Floats, Ints, Runs
@@ -21,6 +22,12 @@ BAND_HZ: Final = (0.5, 8.0)  # Elgendi et al. (2013), PLoS One 8:e76585
 _ORDER: Final = 2
 _LOWEST_INNER_HZ: Final = 40.0  # enough to place a wave of 8 Hz by a parabola
 _PAD_S: Final = 1.0
+# An electric spike or step leaves the high-pass swinging for a second. A pulse climbs at most 15
+# times its height in a second, and goes up and down again in more than 0.03 s.
+_JUMP: Final = 0.8  # of the usual height, from one sample to the next
+_SPIKE_S: Final = 0.06  # the median over it keeps edges and removes what is half as long
+_FLANK: Final = 0.15  # of a spike's height
+_USUAL_SHARE: Final = 0.7  # of the heights of a row's seconds: at 25/min most rise nowhere
 # Median of |white noise| is 0.6745 of its deviation; a third difference has sqrt(20) times it.
 _PER_MEDIAN: Final = 1.0 / (0.6745 * 20**0.5)
 _ROUNDING: Final = 1e-9  # of the largest sample: below it a filter's output is its own error
@@ -125,13 +132,48 @@ def _raw_and_band(x: Floats, fs_hz: float) -> tuple[Floats, Floats]:
     """The first two fields of a `Wave`."""
     factor = _factor(fs_hz)
     inner_hz = fs_hz / factor
-    raw = _averaged(x, factor)
+    raw = _averaged(_without_jumps(x, fs_hz), factor)
     sos = filters.band_pass(_ORDER, *BAND_HZ, inner_hz)
     assert sos is not None, "every rate from 20 Hz has the band"
     band = filters.zero_phase(sos, raw, round(_PAD_S * inner_hz))
     floor = _ROUNDING * np.maximum(raw.max(axis=1), -raw.min(axis=1))[:, None]
     only_rounding = np.maximum(band.max(axis=1), -band.min(axis=1))[:, None] <= floor
     return raw, np.where(only_rounding, 0.0, band) if only_rounding.any() else band
+
+
+def _without_jumps(x: Floats, fs_hz: float) -> Floats:
+    """Rows with straight lines for spikes of up to 0.03 s, and without the steps that remain."""
+    width = max(1, round(fs_hz))
+    whole = max(1, x.shape[1] // width)
+    seconds = x[:, : whole * width].reshape(len(x), whole, -1)
+    heights = np.sort(seconds.max(axis=2) - seconds.min(axis=2), axis=1)
+    most = _JUMP * heights[:, int(_USUAL_SHARE * (whole - 1))]
+    odd = np.flatnonzero((most > 0) & (np.abs(np.diff(x, axis=1)).max(axis=1) > most))
+    if not odd.size:
+        return x
+    out = x.copy()
+    out[odd] = _level(_bridged(x[odd], most[odd], fs_hz), most[odd])
+    return out
+
+
+def _bridged(x: Floats, most: Floats, fs_hz: float) -> Floats:
+    """Rows with straight lines for what goes up and down again at once."""
+    out, longest, last = x.copy(), round(_SPIKE_S * fs_hz) // 2, x.shape[1] - 1
+    off = np.abs(x - ndimage.median_filter(x, (1, 2 * longest + 1), mode="mirror"))
+    for r, start, stop in zip(*runs.spans(off > most[:, None]), strict=True):
+        ends = [at for at in (start - 1, stop) if 0 <= at <= last]
+        if stop - start > longest or not ends:
+            continue
+        if max(off[r, at] for at in ends) < _FLANK * off[r, start:stop].max():
+            out[r, start:stop] = np.interp(np.arange(start, stop), ends, x[r, ends])
+    return out
+
+
+def _level(x: Floats, most: Floats) -> Floats:
+    """Rows that go on after each step where they were before it."""
+    step = np.diff(x, axis=1, prepend=x[:, :1])
+    step[np.abs(step) <= most[:, None]] = 0.0
+    return np.asarray(x - np.cumsum(step, axis=1), np.float64)
 
 
 def _averaged(x: Floats, factor: int) -> Floats:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from features.beats import detect_r_peaks
 from features.ecg import candidates
+from features.ecg.quality import GATE
 from features.ecg.segment import analyse_ecg
 
 Floats = NDArray[np.float64]
@@ -125,3 +126,34 @@ def test_what_may_hide_a_beat_lowers_the_quality_and_a_bridged_spike_does_not(
     clean, one, wide = analyse_ecg(np.stack([x, spiked, pulsed]), 125.0).quality
     assert one > 0.9 * clean
     assert wide < one
+
+
+def _coupled(fs_hz: float, spikes_s: tuple[float, ...]) -> Floats:
+    """Ten seconds of seven beats in pairs, and spikes of three samples."""
+    t = np.arange(round(10 * fs_hz)) / fs_hz
+    x = np.random.default_rng(4).normal(0, 0.005, t.size)
+    for beat in (0.77, 2.38, 3.34, 4.95, 5.91, 7.52, 8.48):
+        for height, delay, width in ((1.0, 0.0, 0.012), (0.2, 0.27, 0.045)):
+            x += height * np.exp(-0.5 * ((t - beat - delay) / width) ** 2)
+    for at_s in spikes_s:
+        x[round(at_s * fs_hz) :][:3] += 25.0
+    return x
+
+
+@pytest.mark.parametrize("fs_hz", [125.0, 200.0, 360.0])
+def test_three_spikes_among_seven_beats_are_not_taken_for_the_heart(fs_hz: float) -> None:
+    spikes_s = (4.17, 6.05, 7.88)
+    found = np.asarray(detect_r_peaks(_coupled(fs_hz, spikes_s), fs_hz)) / fs_hz
+    for beat in (0.77, 2.38, 3.34):
+        assert np.abs(found - beat).min() < 0.06
+    assert np.abs(found[:, None] - np.array(spikes_s)).min() > _SAME_S
+
+
+def test_spikes_that_stay_in_a_row_make_it_doubtful() -> None:
+    """What is left without the spikes is noise: no heart, and nothing to be sure of."""
+    x = np.random.default_rng(5).normal(0, 0.05, 1750)
+    x[[250, 800, 1350]] += 5.0
+    found = candidates.find(x[None], 125.0)
+    assert found is not None
+    assert found[0].spikes.tolist() == [3.0]
+    assert analyse_ecg(x[None], 125.0).quality[0] < GATE

@@ -1,4 +1,4 @@
-"""P waves alone are no beats, whatever their unit and polarity; beats with T waves are."""
+"""P waves or spikes alone are no beats, in any unit and polarity; QRS with T waves are beats."""
 
 from __future__ import annotations
 
@@ -53,6 +53,19 @@ def test_where_the_unit_is_known_their_size_tells_too() -> None:
     assert reason_of(doubtful, 1.0) == FeatureReason.NO_QRS
     assert reason_of(doubtful * 1000, 1e-3) == FeatureReason.NO_QRS
     assert reason_of(doubtful * 10, 1.0) == FeatureReason.OK
+
+
+@pytest.mark.parametrize("gain", [1.0, -1.0, 1e-5, 1e5])
+def test_spikes_of_a_pacemaker_that_nothing_answers_are_refused(gain: float) -> None:
+    spikes = np.random.default_rng(2).normal(0, 0.003, N)
+    spikes[(AT_S * FS).astype(int)] += 2.0
+    assert reason_of(spikes * gain) == FeatureReason.NO_QRS
+
+
+def test_spikes_that_a_wide_beat_answers_are_not() -> None:
+    paced = waves(((0.9, 0.05, 0.035), (-0.3, 0.3, 0.05)))
+    paced[(AT_S * FS).astype(int)] += 2.0
+    assert reason_of(paced) == FeatureReason.OK
 
 
 @pytest.mark.parametrize("lost", [(1500, 1700), (700, 701)])

@@ -32,10 +32,11 @@ def _random(rng: np.random.Generator, row: int) -> tuple[Rises, Floats]:
 
 def _least(rises: Rises, i: int) -> float:
     """Share of the usual height below which a rise is nothing."""
-    votes = int(rises.by_slope[i]) + int(rises.by_area[i])
-    if votes < 2 and rises.climb[i] < choice._SWING_PER_S:
-        return choice._LEAST_SWING
-    return choice._LEAST_HEIGHT if votes else choice._LEAST_UNSEEN
+    if rises.climb[i] < choice._CREEP_PER_S:
+        return choice._LEAST_CREEP
+    if rises.by_slope[i] and rises.by_area[i]:
+        return choice._LEAST_HEIGHT
+    return choice._LEAST_SWING if rises.climb[i] < choice._SWING_PER_S else choice._LEAST_UNSEEN
 
 
 def _reference(rises: Rises, time_s: Floats) -> list[int]:

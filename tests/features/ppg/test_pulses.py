@@ -355,3 +355,14 @@ def test_a_segment_is_not_cut_again(steady: Callable[..., Any]) -> None:
     """What analyses segments gets the pulses of the whole row, context included."""
     row = steady(14.0).x[None]
     np.testing.assert_array_equal(beats.pulses(row, FS).position, find(row, FS).pulses.position)
+
+
+def test_a_small_creeping_wave_in_a_pause_is_no_pulse() -> None:
+    """A simulated pause of fibrillation: the filter's swing climbs a third as fast as a pulse."""
+    fs_hz, beats = 250.0, (0.5, 1.6, 2.5, 3.7, 4.7, 7.2, 8.3, 9.5)
+    t = np.arange(round(11 * fs_hz)) / fs_hz
+    x = sum(np.exp(-0.5 * ((t - beat - 0.15) / 0.07) ** 2) for beat in beats)
+    x = x + 0.2 * np.exp(-0.5 * ((t - 6.2) / 0.25) ** 2)
+    found = np.asarray(detect_pulses(x, fs_hz)) / fs_hz
+    assert not np.any((found > 5.3) & (found < 7.0))
+    assert found.size == len(beats)

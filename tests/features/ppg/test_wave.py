@@ -57,3 +57,43 @@ def test_a_single_missing_sample_is_bridged() -> None:
     bridged, usable = usable_samples(x, 64.0)
     assert usable.all()
     assert bridged[0, 500] == pytest.approx(0.5 * (x[0, 499] + x[0, 501]))
+
+
+def _pulsing(fs_hz: float, seconds: float = 14.0, per_s: float = 1.2) -> np.ndarray:
+    t = np.arange(round(seconds * fs_hz)) / fs_hz
+    wave: np.ndarray = np.exp(2 * np.sin(2 * np.pi * per_s * t))
+    return wave
+
+
+@pytest.mark.parametrize("fs_hz", [50.0, 64.0, 125.0, 250.0])
+@pytest.mark.parametrize("at_s", [0.0, 6.3, 13.99])
+def test_a_spike_of_one_sample_leaves_the_wave_as_it_was(fs_hz: float, at_s: float) -> None:
+    x = _pulsing(fs_hz)
+    spiked = x.copy()
+    spiked[min(round(at_s * fs_hz), x.size - 1)] += 300.0
+    off = np.abs(pulse_wave(spiked[None], fs_hz).band - pulse_wave(x[None], fs_hz).band)
+    assert off.max() < 0.1 * np.ptp(x)
+
+
+@pytest.mark.parametrize("fs_hz", [50.0, 64.0, 125.0, 250.0])
+@pytest.mark.parametrize("height", [-200.0, 10.0, 200.0])
+def test_a_step_leaves_the_wave_as_it_was(fs_hz: float, height: float) -> None:
+    x = _pulsing(fs_hz)
+    stepped = x.copy()
+    stepped[round(6.3 * fs_hz) :] += height
+    off = np.abs(pulse_wave(stepped[None], fs_hz).band - pulse_wave(x[None], fs_hz).band)
+    assert off.max() < 0.1 * np.ptp(x)
+
+
+@pytest.mark.parametrize("fs_hz", [20.0, 25.0, 64.0])
+@pytest.mark.parametrize("per_s", [25 / 60, 1.0, 4.0])
+def test_the_rise_of_a_pulse_is_no_step(fs_hz: float, per_s: float) -> None:
+    since = np.arange(round(14 * fs_hz)) / fs_hz % (1 / per_s)
+    x = np.exp(-0.5 * ((since - 0.12) / 0.04) ** 2)
+    assert pulse_wave(x[None], fs_hz).raw.tobytes() == _averaged(x[None], fs_hz).tobytes()
+
+
+def _averaged(x: np.ndarray, fs_hz: float) -> np.ndarray:
+    factor = max(1, int(fs_hz / 40))
+    mean: np.ndarray = x[:, : x.shape[1] // factor * factor].reshape(1, -1, factor).mean(axis=2)
+    return mean
