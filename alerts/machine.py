@@ -32,6 +32,7 @@ from alerts.technical import (
     device_moment,
     fault_loss,
     model_loss,
+    no_qrs_loss,
     silence_loss,
     worn_codes,
 )
@@ -285,9 +286,7 @@ class AlertMachine:
 
     def on_fault_over(self, now_us: int) -> Events:
         """Report that the patient is watched again."""
-        loss = fault_loss("", now_us)
-        moment, words = device_moment(now_us), "Monitoring runs again"
-        return self._settled(self._technical.regain(loss.code, loss.source, moment, words), now_us)
+        return self._regain(fault_loss("", now_us), "Monitoring runs again", now_us)
 
     def on_model(self, name: str, why: str, since_us: int, now_us: int) -> Events:
         """Report whether a model had a word; saying the same again is free.
@@ -307,28 +306,45 @@ class AlertMachine:
         known = loss.source in self._technical.lost.get(loss.code, ())
         if known == bool(why):
             return ()
-        moment = device_moment(now_us)
-        if why:
-            return self._settled(self._technical.lose(loss, moment), now_us)
-        words = f"{name} gives scores again"
-        return self._settled(self._technical.regain(loss.code, loss.source, moment, words), now_us)
+        if not why:
+            return self._regain(loss, f"{name} gives scores again", now_us)
+        return self._settled(self._technical.lose(loss, device_moment(now_us)), now_us)
+
+    def on_standstill(self, since_us: int | None, now_us: int) -> Events:
+        """Report whether an ECG shows heart beats; saying the same again is free.
+
+        Parameters
+        ----------
+        since_us : int or None
+            Since when it shows waves and no QRS complexes; 0: beats are there; None: nothing tells.
+        now_us : int
+            When it was noticed.
+        """
+        loss = no_qrs_loss(since_us or 0)
+        if since_us is None or (loss.code in self._technical.lost) == bool(since_us):
+            return ()
+        again = "The ECG shows QRS complexes again"
+        return self._lose(loss, now_us) if since_us else self._regain(loss, again, now_us)
 
     def on_clock(self, device_id: str, ahead_us: int, now_us: int) -> Events:
         """Report by how much a device's clock is wrong; 0: it is right again."""
-        loss, moment = clock_fault(device_id, ahead_us, now_us), device_moment(now_us)
+        loss = clock_fault(device_id, ahead_us, now_us)
         if ahead_us:
-            return self._settled(self._technical.lose(loss, moment), now_us)
-        words = f"The clock of {device_id} is right again"
-        return self._settled(self._technical.regain(loss.code, device_id, moment, words), now_us)
+            return self._settled(self._technical.lose(loss, device_moment(now_us)), now_us)
+        return self._regain(loss, f"The clock of {device_id} is right again", now_us)
 
     def _lose(self, loss: Loss, now_us: int) -> Events:
         """Raise a technical condition, then mark stale what rests on what was lost."""
         known = loss.source in self._technical.lost.get(loss.code, ())
-        moment = device_moment(now_us)
-        events = self._technical.lose(loss, moment)
+        events = self._technical.lose(loss, moment := device_moment(now_us))
         if not known:
             events += self._clinical.lose_signal(loss.signal, moment, loss.finding)
         return self._settled(events, now_us)
+
+    def _regain(self, loss: Loss, words: str, now_us: int) -> Events:
+        """End a loss for its source."""
+        moment = device_moment(now_us)
+        return self._settled(self._technical.regain(loss.code, loss.source, moment, words), now_us)
 
     def _settle(self, now_us: int) -> Events:
         """Hold back and let go what the present state says; nothing is open: nothing to do."""

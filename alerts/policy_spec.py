@@ -21,6 +21,7 @@ TECHNICAL = (
     "delivery_lost",
     "device_fleet_outage",
     "device_clock",
+    "no_qrs",
     "degraded",
 )
 LABELS = ("subject", "ward", "kind", "condition", "modality")

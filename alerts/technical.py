@@ -21,6 +21,7 @@ LEAD_OFF: Final = "lead_off"
 MONITORING_LOST: Final = "monitoring_lost"
 MODEL_LOST: Final = "model_lost"
 DEVICE_CLOCK: Final = "device_clock"
+NO_QRS: Final = "no_qrs"
 LOOSE: Final = {"lead_off": "is off the skin", "not_worn": "is not worn"}
 SWITCHED_OFF: Final = ("off", "unlinked")
 WORN: Final = "worn"
@@ -179,6 +180,19 @@ def clock_fault(device_id: str, ahead_us: int, since_us: int) -> Loss:
         f"{clock(since_us)}; its data are placed right"
     )
     return Loss(DEVICE_CLOCK, DEVICE_CLOCK, device_id, since_us, finding, "", takes=False)
+
+
+def no_qrs_loss(since_us: int) -> Loss:
+    """Return the loss of the heart beats in an ECG that is there.
+
+    Examples
+    --------
+    >>> no_qrs_loss(0).finding
+    'No QRS complexes in the ECG since 1970-01-01 00:00:00 UTC: see the patient first'
+    """
+    when = clock(since_us)
+    finding = f"No QRS complexes in the ECG since {when}: see the patient first"
+    return Loss(NO_QRS, NO_QRS, "ecg", since_us, finding, "ecg")
 
 
 def told_loss(code: str, service: str, since_us: int, words: str) -> Loss:

@@ -28,6 +28,7 @@ FAR_BELOW: Final = 1.2
 _HIGH_SHARE: Final = 0.9  # of a segment's beats: which counts as its highest
 _FEWEST_BEATS: Final = 3  # fewer tell no height
 _FEWEST_LEARNT: Final = 3  # segments
+STILL_FROM: Final = 2  # segments refused one after the other, before a heart is said to stand still
 # Of the distance to a segment's median beat, that the usual height moves: slow upwards, so that
 # minutes of ventricular tachycardia do not make the beats after it seem small.
 _DOWN: Final = 0.1
@@ -43,10 +44,13 @@ class Usual(NamedTuple):
     log2_height: float  # of its beats, in the signal's unit
     n_learnt: int  # segments, counted up to 1 / `_UP`
     heard_us: int  # end of the last segment in which anything was recorded
-    low_us: int  # start of the first of the segments refused of late; 0: none
+    low_us: int  # start of the first of the segments refused here of late; 0: none
+    still_us: int  # of the first without QRS complexes since the last with beats; 0: none
+    n_still: int  # how many these are, counted up to `STILL_FROM`
+    beats_us: int  # end of the last segment with beats
 
 
-_FRESH: Final = Usual(0.0, 0, 0, 0)
+_FRESH: Final = Usual(0.0, 0, 0, 0, 0, 0, 0)
 
 
 class UsualBeats:
@@ -87,11 +91,25 @@ class UsualBeats:
         usual = self._leads.get(key, _FRESH)
         late = p.start_us < usual.heard_us
         if p.start_us - usual.heard_us >= ANEW_US:
-            usual = _FRESH
+            usual = usual._replace(log2_height=0.0, n_learnt=0, low_us=0)
         low, usual = _looked_at(p, usual)
+        if low:
+            p = p._replace(quality=0.0, reason=FeatureReason.NO_QRS)
         if p.coverage > 0 and not late:
-            self._put(key, usual._replace(heard_us=p.end_us))
-        return p._replace(quality=0.0, reason=FeatureReason.NO_QRS) if low else p
+            self._put(key, _noted(p, usual))
+        return p
+
+    def standing_still_us(self) -> int | None:
+        """Since when no lead shows QRS complexes where one shows waves; 0: beats are there.
+
+        None: nothing tells. A segment that failed otherwise, or did not come, tells nothing.
+        """
+        leads = self._leads.values()
+        since_us = max((u.still_us for u in leads if u.n_still >= STILL_FROM), default=0)
+        beats_us = max((u.beats_us for u in leads), default=0)
+        if since_us and beats_us <= since_us:
+            return since_us
+        return 0 if beats_us else None
 
     def _put(self, key: tuple[str, str], usual: Usual) -> None:
         self._leads[key] = usual
@@ -106,10 +124,9 @@ class UsualBeats:
     def from_state(cls, state: Any) -> UsualBeats:
         """What gave the state; ValueError or TypeError if it is none."""
         made = cls()
-        for signal, device_id, height, n, heard_us, low_us in state:
-            made._leads[str(signal), str(device_id)] = Usual(
-                float(height), int(n), int(heard_us), int(low_us)
-            )
+        for signal, device_id, height, *rest in state:
+            usual = Usual(float(height), *map(int, rest))
+            made._leads[str(signal), str(device_id)] = usual
         return made
 
 
@@ -123,8 +140,18 @@ def _looked_at(p: Primitives, usual: Usual) -> tuple[bool, Usual]:
         since_us = usual.low_us or p.start_us
         if p.start_us - since_us < ADOPTED_US:
             return True, usual._replace(low_us=since_us)
-        usual = _FRESH
+        usual = usual._replace(log2_height=0.0, n_learnt=0)
     return False, _learnt(p, usual._replace(low_us=0))
+
+
+def _noted(p: Primitives, usual: Usual) -> Usual:
+    """What is remembered of a segment as it is kept."""
+    if p.reason == FeatureReason.OK:
+        usual = usual._replace(still_us=0, n_still=0, beats_us=p.end_us)
+    elif p.reason == FeatureReason.NO_QRS:
+        n = min(usual.n_still + 1, STILL_FROM)
+        usual = usual._replace(still_us=usual.still_us or p.start_us, n_still=n)
+    return usual._replace(heard_us=p.end_us)
 
 
 def _learnt(p: Primitives, usual: Usual) -> Usual:

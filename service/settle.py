@@ -284,12 +284,22 @@ def _windows(
     for own_scores, own_words in zip(scores, words, strict=True):
         own_scores.extend(word.score for word in own_words)
     add_words(judges.panels, scores)
+    for patient, op in due:
+        _look_at_heart(patient, op, partition[patient.patient_id], out)
     for i, ((patient, op), own) in enumerate(zip(chosen, scores, strict=True)):
         _judge(patient, op, own, (partition[patient.patient_id], op.pages), out)
         _watch(patient, op, words[i], partition[patient.patient_id], out)
         patient.recent.keep(taken, i, columns, pages=op.pages)
     for patient, op in due:
         patient.memory.rings.prune(op.windows[0].end_us - LONGEST_US)
+
+
+def _look_at_heart(patient: Patient, op: WindowOp, partition: int, out: Settled) -> None:
+    """Tell the machine whether the ECG shows heart beats: a heart that stands still has no rate."""
+    if op.pages:
+        since_us = patient.memory.usual.standing_still_us()
+        found = patient.machine.on_standstill(since_us, op.windows[0].known_us)
+        _tell(patient, op, found, partition, out)
 
 
 def _facts(due: Sequence[tuple[Patient, WindowOp]]) -> FactsAt:

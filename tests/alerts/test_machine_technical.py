@@ -48,6 +48,18 @@ class TestTechnical:
         assert (again.phase, again.episode_count) == (Phase.RAISED, 2)
         assert again.text.summary.endswith("15:08:10 UTC")
 
+    def test_an_ecg_without_qrs_complexes_is_urgent_until_beats_are_back(
+        self, machine: AlertMachine, at: At
+    ) -> None:
+        (event,) = machine.on_standstill(at(0), at(35))
+        assert (event.kind, event.priority) == (Kind.TECHNICAL, Priority.HIGH)
+        assert (event.condition.code, event.onset_us) == ("no_qrs", at(0))
+        assert event.text.summary.endswith("15:06:40 UTC: see the patient first")
+        assert machine.on_standstill(at(0), at(45)) == ()
+        assert machine.on_standstill(None, at(55)) == ()
+        assert phases(machine.on_standstill(0, at(65))) == ["cleared"]
+        assert machine.on_standstill(0, at(75)) == ()
+
     def test_one_that_a_person_closed_stays_closed_until_the_signal_was_back(
         self, machine: AlertMachine, at: At
     ) -> None:

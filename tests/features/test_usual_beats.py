@@ -162,3 +162,33 @@ def test_a_memory_keeps_what_is_refused_as_a_segment_that_failed() -> None:
     memory.keep(segment(12, 0.2))
     *_, last = Memory.from_state(memory.to_state()).rings.primitives()
     assert last.reason == NO_QRS
+
+
+def test_a_heart_stands_still_from_the_second_refused_segment_until_beats_are_back() -> None:
+    usual = taught()
+    assert usual.standing_still_us() == 0
+    said = []
+    for k, mv in enumerate([0.2, 0.2, 0.2, 1.0]):
+        usual.judged(segment(12 + k, mv))
+        said.append(usual.standing_still_us())
+    since_us = 12 * SEGMENT_US
+    assert said == [0, since_us, since_us, 0]
+
+
+def test_noise_and_gaps_neither_say_that_a_heart_stands_still_nor_that_it_beats() -> None:
+    usual = UsualBeats()
+    assert usual.standing_still_us() is None
+    usual.judged(segment(0, 1.0, reason=FeatureReason.NOISE))
+    assert usual.standing_still_us() is None
+    reasons(usual, [segment(k, 0.2, reason=NO_QRS) for k in (1, 2)])
+    usual.judged(segment(3, 0.2, reason=FeatureReason.NOISE))
+    usual.judged(segment(40, 0.2, reason=FeatureReason.NOISE))
+    assert usual.standing_still_us() == SEGMENT_US
+
+
+def test_beats_in_one_lead_outweigh_waves_without_them_in_another() -> None:
+    usual = UsualBeats()
+    for k in range(4):
+        usual.judged(segment(k, 0.2, reason=NO_QRS))
+        usual.judged(segment(k, 1.0, lead="ecg_v"))
+    assert usual.standing_still_us() == 0
