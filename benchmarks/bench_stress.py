@@ -11,16 +11,23 @@ decides.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._boosting import BoostSpec, fit, importance, probability
 from benchmarks._common import data_folder, heading
-from benchmarks._e4_windows import HOP_S, WINDOW_S, read_session, window_features
-from service.datasets.stress_predict import session, windows
+from service.datasets.e4_people import (
+    MOTION,
+    N_VIEWS,
+    POSTURE,
+    SKIN,
+    People,
+    load,
+    personal,
+)
+from service.datasets.stress_predict import TASKS
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -31,35 +38,8 @@ N_MODELS: Final = 6
 RIDGE: Final = 50.0  # of the logistic regression, in windows
 EVERY: Final = 3  # neighbouring windows share 50 s: one in three trains
 MEMORY: Final = 0.7  # share of the score before that is kept: stress does not flicker in 10 s
-FLOOR: Final = 0.15  # of a feature's spread over people: a person's spread is never believed less
-TRAILS: Final = (12, 18, 30, 60)  # windows: 2, 3, 5 and 10 min
 DOUBTS: Final = (np.inf, 120.0, 60.0, 30.0)  # windows of doubt about a person's own usual score
 INNER_FOLDS: Final = 3
-POSTURE: Final = ("x", "y", "z")
-MOTION: Final = ("mad", "mad_high", "mad_low", "still", "sway", "sway_hz", *POSTURE)
-SKIN: Final = (
-    "eda",
-    "eda_slope",
-    "eda_range",
-    "scr_rate",
-    "scr_sum",
-    "eda_sd",
-    "temp",
-    "temp_slope",
-    "eda_tonic",
-    "eda_responses",
-)
-TASKS: Final = ("Stroop test", "interview", "hyperventilation")
-
-
-class Windows(NamedTuple):
-    """All windows of all people, in time order within a person."""
-
-    names: list[str]
-    person: NDArray[np.int64]
-    stress_share: Floats  # of the window's seconds
-    task: NDArray[np.int64]  # 0, 1, 2: which of the tasks; -1 rest
-    x: Floats
 
 
 def main() -> None:
@@ -108,66 +88,6 @@ def main() -> None:
     )
 
 
-def load(folder: Path) -> Windows:
-    """Windows of everybody with labels."""
-    cut = windows(folder, WINDOW_S, HOP_S)
-    names: list[str] = []
-    rows = []
-    for who in np.unique(cut.person).tolist():
-        recording = read_session(session(folder, who))
-        for start_s in cut.start_s[cut.person == who].tolist():
-            values = window_features(recording, start_s)
-            names = list(values)
-            rows.append(list(values.values()))
-    return Windows(names, cut.person, cut.stress_share, cut.task, np.array(rows))
-
-
-def personal(w: Windows) -> Floats:
-    """Nine views of every feature, from this and earlier windows of the same person only.
-
-    Itself; its distance from the person's median so far, and that of its 2 min mean, in median
-    absolute deviations; its distance from the least, the most (10 min) and the mean (5 min); how
-    far its 3 min mean is above the person's lowest tenth; how much that mean rose within the
-    3 min; the share of the person's windows so far that are lower.
-    """
-    spread = FLOOR * np.nanstd(w.x, axis=0)
-    out = np.empty((len(w.x), N_VIEWS * w.x.shape[1]))
-    for who in np.unique(w.person):
-        at = np.flatnonzero(w.person == who)
-        x = w.x[at].copy()
-        for i in range(1, len(x)):
-            x[i] = np.where(np.isnan(x[i]), x[i - 1], x[i])
-        for i, row in enumerate(at):
-            out[row] = _views(w.x[row], x[: i + 1], spread)
-    return out
-
-
-N_VIEWS: Final = 9
-
-
-def _views(raw: Floats, past: Floats, spread: Floats) -> Floats:
-    """The nine views of the last of `past`; features never seen stay missing."""
-    now = past[-1]
-    known = ~np.isnan(past)
-    safe = np.where(known.any(axis=0), past, 0.0)  # columns that never had a value
-    middle = np.nanmedian(safe, axis=0)
-    scale = 1.4826 * np.nanmedian(np.abs(safe - middle), axis=0) + spread
-    minutes2, minutes3, minutes5, minutes10 = (safe[-k:] for k in TRAILS)
-    half = len(minutes3) // 2
-    rise = minutes3[half:].mean(axis=0) - minutes3[: max(half, 1)].mean(axis=0)
-    views = (
-        (now - middle) / scale,
-        (np.nanmean(minutes2, axis=0) - middle) / scale,
-        now - np.nanmin(minutes10, axis=0),
-        now - np.nanmax(minutes10, axis=0),
-        now - np.nanmean(minutes5, axis=0),
-        (minutes3.mean(axis=0) - np.quantile(safe, 0.1, axis=0)) / scale,
-        rise,
-        (safe < now).mean(axis=0),
-    )
-    return np.concatenate([raw, *(np.where(known.any(axis=0), v, np.nan) for v in views)])
-
-
 def keep(names: list[str], without: tuple[str, ...] | list[str] = ()) -> NDArray[np.intp]:
     """Columns whose feature is not among some."""
     return np.flatnonzero([name not in without for name in names])
@@ -204,7 +124,7 @@ def blended(x: Floats, y: Floats, of: Floats) -> Floats:
     return boosted(x, y, of) + 0.5 * logistic(x, y, of)
 
 
-def judged(x: Floats, w: Windows, pure: Bools, train: Trainer = blended, folds: int = 0) -> Floats:
+def judged(x: Floats, w: People, pure: Bools, train: Trainer = blended, folds: int = 0) -> Floats:
     """Smoothed log-odds of stress of every window, by models trained on other people.
 
     One person is left out at a time, or, with `folds`, every so manieth.
@@ -226,7 +146,7 @@ def judged(x: Floats, w: Windows, pure: Bools, train: Trainer = blended, folds: 
     return out
 
 
-def levelled(score: Floats, w: Windows, doubt: float, prior: float) -> Floats:
+def levelled(score: Floats, w: People, doubt: float, prior: float) -> Floats:
     """Scores less the person's own median so far, which `doubt` windows of the prior hold back."""
     if not np.isfinite(doubt):
         return score - prior
@@ -238,14 +158,14 @@ def levelled(score: Floats, w: Windows, doubt: float, prior: float) -> Floats:
     return out
 
 
-def nested(x: Floats, w: Windows, pure: Bools) -> tuple[Floats, list[float]]:
+def nested(x: Floats, w: People, pure: Bools) -> tuple[Floats, list[float]]:
     """Scores less a person's own level; how much of it is chosen among the other people alone."""
     whole = judged(x, w, pure)
     out, chosen = np.zeros(len(x)), []
     true = w.stress_share >= 1
     for who in np.unique(w.person):
         others = w.person != who
-        inside = Windows(w.names, *(column[others] for column in w[1:]))
+        inside = People(w.names, *(column[others] for column in w[1:]))
         score = judged(x[others], inside, pure[others], folds=INNER_FOLDS)
         rate = true[others & pure].mean()
         prior = float(np.log(rate / (1 - rate))) * 1.5  # both parts of the blended score
@@ -258,7 +178,7 @@ def nested(x: Floats, w: Windows, pure: Bools) -> tuple[Floats, list[float]]:
     return out, chosen
 
 
-def line(score: Floats, w: Windows, judged_windows: Bools) -> str:
+def line(score: Floats, w: People, judged_windows: Bools) -> str:
     """AUROC over all windows, mean over people, and of the worst person."""
     true = w.stress_share >= 1
     pooled = auroc(true[judged_windows], score[judged_windows])

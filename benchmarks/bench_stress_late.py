@@ -18,24 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._common import data_folder, heading
-from benchmarks.bench_stress import (
-    EVERY,
-    MEMORY,
-    MOTION,
-    N_VIEWS,
-    POSTURE,
-    SKIN,
-    Windows,
-    keep,
-    load,
-    logistic,
-    personal,
-)
+from benchmarks.bench_stress import EVERY, MEMORY, keep, logistic
 from models.evaluation.bootstrap import Interval, bootstrap
 from models.evaluation.ranking import Ranking, auroc
 from models.late.mean import MeanLogit
 from models.late.out_of_fold import StackedRows
 from models.late.stack import fit_stack
+from service.datasets.e4_people import MOTION, N_VIEWS, POSTURE, SKIN, People, load, personal
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -74,13 +63,13 @@ def spread_over(columns: NDArray[np.intp], n: int) -> NDArray[np.intp]:
     return np.concatenate([columns + i * n for i in range(N_VIEWS)])
 
 
-def pure_of(w: Windows) -> Bools:
-    """Windows of one label."""
+def pure_of(w: People) -> Bools:
+    """People of one label."""
     found: Bools = (w.stress_share <= 0) | (w.stress_share >= 1)
     return found
 
 
-def alone(w: Windows, x: Floats) -> Floats:
+def alone(w: People, x: Floats) -> Floats:
     """Log-odds of every window by a regression on the other people."""
     pure, stress = pure_of(w), (w.stress_share >= 1).astype(float)
     out = np.zeros(len(x))
@@ -91,7 +80,7 @@ def alone(w: Windows, x: Floats) -> Floats:
     return out
 
 
-def fused(w: Windows, x: dict[str, Floats]) -> dict[str, Floats]:
+def fused(w: People, x: dict[str, Floats]) -> dict[str, Floats]:
     """Mean and stack of the members; the stack's rows are out of fold over people."""
     pure, stress = pure_of(w), (w.stress_share >= 1).astype(float)
     mean, stacked = np.zeros(len(stress)), np.zeros(len(stress))
@@ -121,7 +110,7 @@ def held_out(x: Floats, stress: Floats, fold: Ints) -> Floats:
     return out
 
 
-def smoothed(score: Floats, w: Windows) -> Floats:
+def smoothed(score: Floats, w: People) -> Floats:
     """Scores that keep some of what was before, as `bench_stress` does."""
     out = np.zeros(len(score))
     for who in np.unique(w.person):
@@ -133,7 +122,7 @@ def smoothed(score: Floats, w: Windows) -> Floats:
     return out
 
 
-def line(name: str, score: Floats, w: Windows) -> str:
+def line(name: str, score: Floats, w: People) -> str:
     """One row of the table; intervals by drawing people."""
     pure, stress = pure_of(w), w.stress_share >= 1
     people, number = np.unique(w.person, return_inverse=True)

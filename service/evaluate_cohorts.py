@@ -18,6 +18,7 @@ from models.evaluation.events import EventSpec
 from service.datasets import t1d_uom, yaib_eicu
 from service.datasets.packed import unpacked
 from service.evaluate_data import Cohort, Inputs, people_of, rules_of
+from service.evaluate_stress import of_stress
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -183,4 +184,5 @@ READERS: Final[dict[str, Callable[[Path], Cohort]]] = {
     "yaib_eicu_mortality24": partial(of_yaib, task="mortality24"),
     "t1d_uom": of_t1d,
     "t1d_uom_30": partial(of_t1d, horizon_min=30),
+    "stress_predict_e4": of_stress,
 }

@@ -44,6 +44,9 @@ class Workers:
         self._running = [self._start(i) for i in range(count)]
         self.restarts = 0
 
+    def __len__(self) -> int:
+        return len(self._running)
+
     def tend(self) -> None:
         """Start dead workers again.
 

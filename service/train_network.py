@@ -1,4 +1,4 @@
-"""Training any registered network on CinC 2019: cut and resumed at will, the same bytes every time.
+"""Training any registered network on a data set: stopped and resumed at will, the same bytes.
 
 Ten folds of patients: seven train, one says when to stop, one calibrates and sets the threshold,
 one is only judged. After every epoch a checkpoint lies in `<out>/.stages`. Not here: the default
@@ -30,24 +30,25 @@ from models.spec import ModelSpec, OperatingPoint, Provenance
 from models.training.finish import calibrated, logits_of, started
 from models.training.flat import FlatHistories
 from models.training.loop import Trainer
-from models.training.losses import utility_target
 from models.training.ragged import carried
 from models.training.recipe import Recipe
 from models.weights import files_of
 from service.artifacts import write_artifact
-from service.datasets.cinc2019 import CITATION, LICENCE, Stays, load
 from service.progress import SILENT, Watcher
-from service.training import cinc2019 as sepsis
-from service.training.operating import cautious_threshold
+from service.training.operating import balanced_threshold, cautious_threshold
+from service.training.tasks import TASKS, Task
 from streams.errors import ConfigError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+BALANCED: Final = "balanced"  # name of an operating point
 FOLDS: Final = 10
 STOP, CALIBRATE, JUDGE = 0, 1, 2  # folds; the others train
 RECORD: Final = "run.json"
 _DIGITS: Final = 4
 _INTERVAL: Final = 0.9
+_FEW: Final = 200  # patients: a tenth of them is too few for a free curve
 
 
 class NetworkJob(NamedTuple):
@@ -59,12 +60,13 @@ class NetworkJob(NamedTuple):
     settings: Path | None = None  # TOML: [model] is the family's configuration, [training] a Recipe
     seed: int = 0
     device: str = "cpu"
+    dataset: str = "cinc2019"
 
 
 class Parted(NamedTuple):
-    """Stays as flat rows, and who does what."""
+    """A task as flat rows, and who does what."""
 
-    stays: Stays
+    task: Task
     flat: FlatHistories
     fold: Ints  # [P]
 
@@ -74,7 +76,13 @@ class Parted(NamedTuple):
 
     def hours(self, *folds: int) -> Ints:
         """Their rows."""
-        return np.flatnonzero(np.repeat(np.isin(self.fold, folds), self.stays.lengths))
+        return np.flatnonzero(np.repeat(np.isin(self.fold, folds), self.task.lengths))
+
+    def judged(self, model: FusionModel, fold: int, device: str = "cpu") -> tuple[Floats, Ints]:
+        """Logits [n, 1] of the judged rows of a fold, and which rows these are."""
+        rows = self.hours(fold)
+        asked = self.task.judged[rows]
+        return logits_of(model, self.of(fold), device)[asked], rows[asked]
 
 
 def train_network(job: NetworkJob, watcher: Watcher = SILENT) -> Path:
@@ -98,8 +106,9 @@ def train_network(job: NetworkJob, watcher: Watcher = SILENT) -> Path:
         If data or settings are not there, or say something that cannot be.
     """
     config, recipe = settings_of(job)
-    parted = part(load(job.data), job.seed)
-    spec = spec_of(job.model, config)
+    task = task_of(job)
+    parted = part(task, job.seed)
+    spec = spec_of(job.model, config, task)
     checkpoint = job.out / ".stages" / f"{_key(job, config, recipe)}.safetensors"
     trainer = _trainer(job, spec, parted, recipe)
     _run(trainer, checkpoint, recipe, watcher)
@@ -108,10 +117,10 @@ def train_network(job: NetworkJob, watcher: Watcher = SILENT) -> Path:
         model.spec,
         operating=points,
         training=Provenance(
-            data=CITATION,
-            licence=LICENCE,
-            command=f"vigil train cinc2019 --model {job.model}",
-            split_hash=split_hash(parted.stays.ids, parted.fold),
+            data=task.citation,
+            licence=task.asked.licence,
+            command=f"vigil train {job.dataset} --model {job.model}",
+            split_hash=split_hash(task.ids, parted.fold),
             seed=job.seed,
             metrics=figures,
             notes="trained on 7 of 10 folds; metrics are of patients that were only judged",
@@ -154,36 +163,51 @@ def settings_of(job: NetworkJob) -> tuple[dict[str, Any], Recipe]:
     return found.get("model", {}), recipe
 
 
-def part(stays: Stays, seed: int) -> Parted:
-    """Labels by what an alarm is worth, and folds as septic and of the same units each."""
-    worth = sepsis.worth(stays)
-    label, weight = utility_target(worth.alarm - worth.quiet)
+def task_of(job: NetworkJob) -> Task:
+    """Rows and labels of the job's data set.
+
+    Raises
+    ------
+    ConfigError
+        If the data set is not known, not there, or of fewer patients than there are folds.
+    """
+    if job.dataset not in TASKS:
+        raise ConfigError(f"no data set {job.dataset!r}; valid: {', '.join(TASKS)}")
+    task = TASKS[job.dataset](job.data)
+    if len(task.ids) < FOLDS:
+        raise ConfigError(f"{job.data}: {len(task.ids)} patients; {FOLDS} folds need as many")
+    return task
+
+
+def part(task: Task, seed: int) -> Parted:
+    """Flat rows, and folds of whole patients that are alike."""
     flat = FlatHistories(
-        carried(stays.value, stays.lengths),
-        label[:, None].astype(np.float32),
-        weight[:, None].astype(np.float32),
-        np.arange(len(stays.lengths)),
+        carried(task.value, task.lengths, task.time_s),
+        task.target[:, None].astype(np.float32),
+        task.weight[:, None].astype(np.float32),
+        np.arange(len(task.lengths)),
     )
-    return Parted(stays, flat, patient_folds(stays.septic + 2 * stays.unit, FOLDS, seed))
+    return Parted(task, flat, patient_folds(task.strata, FOLDS, seed))
 
 
-def spec_of(model: str, config: dict[str, Any]) -> ModelSpec:
-    """Spec of a family on the inputs of the default model.
+def spec_of(model: str, config: dict[str, Any], task: Task) -> ModelSpec:
+    """Spec of a family on the inputs of a task.
 
     Raises
     ------
     ConfigError
         If there is no such family, or its configuration cannot be.
     """
+    asked = task.asked
     spec = ModelSpec(
         name=model.replace(".", "-"),
         version="1",
         family=model,
-        task="sepsis",
-        horizons_s=(sepsis.HORIZON_S,),
-        cadence_s=3600.0,
-        warmup_s=2 * 3600.0,
-        modalities=sepsis.modalities(),
+        task=asked.task,
+        horizons_s=(asked.horizon_s,),
+        cadence_s=asked.cadence_s,
+        warmup_s=2 * asked.cadence_s,
+        modalities=task.modalities,
         config=config,
     )
     try:
@@ -197,12 +221,12 @@ def _trainer(job: NetworkJob, spec: ModelSpec, parted: Parted, recipe: Recipe) -
     """The loop, judged on its own fold by average precision."""
     training = tuple(k for k in range(FOLDS) if k not in (STOP, CALIBRATE, JUDGE))
     at = parted.hours(*training)
-    values = {name: x[at].astype(np.float64) for name, x in parted.stays.value.items()}
+    values = {name: x[at].astype(np.float64) for name, x in parted.task.value.items()}
     trainer = started(spec, parted.of(*training), values, recipe, job.device)
-    label = parted.stays.label[parted.hours(STOP)]
 
     def judge(model: FusionModel) -> float:
-        return auprc(label, logits_of(model, parted.of(STOP), job.device)[:, 0])
+        logit, rows = parted.judged(model, STOP, job.device)
+        return auprc(parted.task.label[rows], logit[:, 0])
 
     trainer.judge = judge
     return trainer
@@ -226,34 +250,50 @@ def _finished(
     trainer: Trainer, parted: Parted, device: str
 ) -> tuple[FusionModel, tuple[OperatingPoint, ...], dict[str, tuple[float, ...]]]:
     """The calibrated model, its operating point, and figures of patients only judged."""
-    stays, worth = parted.stays, sepsis.worth(parted.stays)
-    at, held = parted.hours(CALIBRATE), parted.hours(JUDGE)
-    raw = logits_of(trainer.model, parted.of(CALIBRATE), device)
-    label = stays.label[at].astype(np.float64)[:, None]
-    kind = "platt" if trainer.model.spec.family == "ensemble" else "isotonic"
-    calibration = fit_calibration(kind, raw, label)
+    task = parted.task
+    raw, at = parted.judged(trainer.model, CALIBRATE, device)
+    label = task.label[at]
+    smooth = trainer.model.spec.family == "ensemble" or len(task.ids) < _FEW
+    kind = "platt" if smooth else "isotonic"
+    calibration = fit_calibration(kind, raw, label[:, None].astype(np.float64))
     model = calibrated(trainer.model, calibration)
-    logit = logits_of(model, parted.of(CALIBRATE))[:, 0]
-    width = fit_halfwidth(logit, label[:, 0], _INTERVAL)
-    threshold = min(cautious_threshold(np.round(sigmoid(logit), _DIGITS), _rows(worth, at)), 1.0)
+    logit = parted.judged(model, CALIBRATE)[0][:, 0]
+    width = fit_halfwidth(logit, label.astype(np.float64), _INTERVAL)
+    name, threshold = _threshold(task, label, np.round(sigmoid(logit), _DIGITS), at)
     model = calibrated(
         trainer.model,
         msgspec.structs.replace(
             calibration, halfwidth_logit=round(width, _DIGITS), coverage=_INTERVAL
         ),
     )
-    score = logits_of(model, parted.of(JUDGE))[:, 0]
+    found = _figures(model, parted, threshold)
+    point = OperatingPoint(name, model.spec.horizons_s[0], threshold, found)
+    return model, (point,), {name: (x,) for name, x in found.items()}
+
+
+def _threshold(task: Task, label: Bools, score: Floats, at: Ints) -> tuple[str, float]:
+    """An operating point: by utility where it is defined, else as sensitive as precise."""
+    if task.worth is None:
+        return BALANCED, balanced_threshold(score, label)
+    return "utility", min(cautious_threshold(score, _rows(task.worth, at)), 1.0)
+
+
+def _figures(model: FusionModel, parted: Parted, threshold: float) -> dict[str, float]:
+    """Of patients who were only judged."""
+    task = parted.task
+    logit, held = parted.judged(model, JUDGE)
+    score, label = logit[:, 0], task.label[held]
     alarm = np.round(sigmoid(score), _DIGITS) >= threshold
-    lengths = stays.lengths[parted.of(JUDGE).rows]
-    utility = normalised(patient_utility(alarm, _rows(worth, held), lengths))
-    found = {
-        "auroc": auroc(stays.label[held], score),
-        "auprc": auprc(stays.label[held], score),
-        "utility": utility,
-    }
-    rounded = {name: round(float(x), _DIGITS) for name, x in found.items()}
-    point = OperatingPoint("utility", model.spec.horizons_s[0], threshold, rounded)
-    return model, (point,), {name: (x,) for name, x in rounded.items()}
+    found = {"auroc": auroc(label, score), "auprc": auprc(label, score)}
+    if task.worth is not None:
+        lengths = np.bincount(task.row_patient[held], minlength=len(task.lengths))
+        own = lengths[parted.of(JUDGE).rows]
+        found["utility"] = normalised(patient_utility(alarm, _rows(task.worth, held), own))
+    else:
+        hits = float((alarm & label).sum())
+        found["sensitivity"] = hits / max(float(label.sum()), 1.0)
+        found["ppv"] = hits / max(float(alarm.sum()), 1.0)
+    return {name: round(float(x), _DIGITS) for name, x in found.items()}
 
 
 def _rows(worth: RowUtility, at: Ints) -> RowUtility:
@@ -271,5 +311,12 @@ def _graph(model: FusionModel) -> bytes:
 
 def _key(job: NetworkJob, config: dict[str, Any], recipe: Recipe) -> str:
     """What a checkpoint depends on, as a name."""
-    told = [str(job.data.resolve()), job.model, config, msgspec.to_builtins(recipe), job.device]
+    told = [
+        job.dataset,
+        str(job.data.resolve()),
+        job.model,
+        config,
+        msgspec.to_builtins(recipe),
+        job.device,
+    ]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

@@ -6,9 +6,11 @@ that brings far more than the others is cut up: the rest goes first, and is publ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from statistics import median_low
-from typing import Final, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 LEAST_BYTES: Final = 131_072  # of a partition in one portion: two minutes of a patient
 MOST_OVER: Final = 2  # ... or so many times what the partition in the middle brings
@@ -67,3 +69,57 @@ def portions(records: Sequence[T]) -> list[list[T]]:
             out.append([])
         out[place[where]].append(record)
     return out
+
+
+class Waiting(Generic[T]):
+    """Records that were taken off the log and are not fed yet, a portion at a time.
+
+    Parameters
+    ----------
+    most_bytes, most_records : int
+        Of one partition. Who holds more is flooding: no more of it is taken meanwhile.
+    """
+
+    def __init__(self, most_bytes: int, most_records: int) -> None:
+        self._most = most_bytes, most_records
+        self._rows: list[T] = []
+        self._bytes: Counter[int] = Counter()
+        self._count: Counter[int] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def weight(self) -> int:
+        """Bytes of all of them."""
+        return self._bytes.total()
+
+    def flooding(self) -> set[int]:
+        """Partitions of which more waits than one may have."""
+        most_bytes, most_records = self._most
+        return {
+            number
+            for number, count in self._count.items()
+            if count > most_records or self._bytes[number] > most_bytes
+        }
+
+    def add(self, records: Iterable[T]) -> None:
+        """Take these too, after the others."""
+        for record in records:
+            self._rows.append(record)
+            self._bytes[record.partition] += len(record.value)
+            self._count[record.partition] += 1
+
+    def next(self) -> list[T]:
+        """What is to be fed first; none if nothing waits."""
+        parts = portions(self._rows)
+        first = parts[0] if parts else []
+        self.clear()
+        self.add(chain.from_iterable(parts[1:]))
+        return first
+
+    def clear(self) -> None:
+        """Forget all of them: they will come again."""
+        self._rows = []
+        self._bytes.clear()
+        self._count.clear()

@@ -46,9 +46,9 @@ class FlatHistories(NamedTuple):
             return torch.from_numpy(np.ascontiguousarray(taken))
 
         value = {name: padded(x, np.nan) for name, x in self.hourly.value.items()}
-        time_us = _EPOCH_US + _HOUR_US * torch.arange(len(step)).expand(len(which), len(step))
+        time_us = torch.from_numpy(_EPOCH_US + self._since_us(step, at))
         seq = SequenceBatch(
-            time_us.clone(),
+            time_us,
             torch.from_numpy(lengths.copy()),
             value,
             {name: padded(x, 0.0) for name, x in self.hourly.age_s.items()},
@@ -56,3 +56,10 @@ class FlatHistories(NamedTuple):
             {name: torch.isfinite(x).float() for name, x in value.items()},
         )
         return seq, Target(padded(self.label, 0.0), padded(self.weight, 0.0))
+
+    def _since_us(self, step: Ints, at: Ints) -> Ints:
+        """Time of rows [B, T] since their histories began; an hour a step where none is told."""
+        if self.hourly.time_s is None:
+            return np.broadcast_to(_HOUR_US * step, at.shape).copy()
+        since: Ints = np.rint(self.hourly.time_s[at] * 1e6).astype(np.int64)
+        return np.maximum.accumulate(since, axis=1)  # padding stands at the last row's time

@@ -16,6 +16,7 @@ from models.fusion_model import ComposedModel
 from models.parts import Encoder, Inputs
 from models.tensors import SequenceBatch
 
+Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
 HOUR_S = 3600.0
@@ -23,15 +24,19 @@ _HOUR_US = 3_600_000_000
 
 
 class Hourly(NamedTuple):
-    """Histories one after the other, a row an hour; what was measured before is carried on."""
+    """Histories one after the other, a row an hour; what was measured before is carried on.
 
-    lengths: Ints  # [P] hours
+    With `time_s`, seconds since each history began, rows lie where that says.
+    """
+
+    lengths: Ints  # [P] rows
     value: dict[str, Floats32]  # modality -> [N, d], NaN = never measured so far
     age_s: dict[str, Floats32]  # 0 where missing
     fresh: dict[str, Floats32]  # 1 = measured in this hour
+    time_s: Floats | None = None  # [N]
 
 
-def carried(value: dict[str, Floats32], lengths: Ints) -> Hourly:
+def carried(value: dict[str, Floats32], lengths: Ints, time_s: Floats | None = None) -> Hourly:
     """Carry every measurement on until the next one, within its history.
 
     Parameters
@@ -39,7 +44,9 @@ def carried(value: dict[str, Floats32], lengths: Ints) -> Hourly:
     value : dict of (N, d) float32
         NaN = not measured in that hour.
     lengths : (P,) int64
-        Hours of every history; they sum to N.
+        Rows of every history; they sum to N.
+    time_s : (N,) float64, optional
+        Seconds since the history began; left out, a row is an hour.
 
     Examples
     --------
@@ -50,6 +57,7 @@ def carried(value: dict[str, Floats32], lengths: Ints) -> Hourly:
     hours = int(lengths.sum())
     first = np.repeat(np.cumsum(lengths) - lengths, lengths)[:, None]
     row = np.arange(hours)[:, None]
+    at_s = np.arange(hours) * HOUR_S if time_s is None else time_s
     now, age, fresh = {}, {}, {}
     for name, x in value.items():
         seen = np.isfinite(x)
@@ -57,9 +65,10 @@ def carried(value: dict[str, Floats32], lengths: Ints) -> Hourly:
         known = last >= first
         taken = np.take_along_axis(x, np.maximum(last, 0), axis=0)
         now[name] = np.where(known, taken, np.nan).astype(np.float32)
-        age[name] = np.where(known, (row - last) * HOUR_S, 0.0).astype(np.float32)
+        passed_s = at_s[:, None] - at_s[np.maximum(last, 0)]
+        age[name] = np.where(known, passed_s, 0.0).astype(np.float32)
         fresh[name] = seen.astype(np.float32)
-    return Hourly(lengths, now, age, fresh)
+    return Hourly(lengths, now, age, fresh, time_s)
 
 
 def vectors(model: ComposedModel, hourly: Hourly) -> dict[str, Floats32]:

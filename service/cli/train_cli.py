@@ -11,7 +11,17 @@ import typer
 from service.cli.common import progress, tell, writable
 from streams.errors import ConfigError
 
-_PACKED = {"cinc2019": "cinc2019_setA.tar.xz"}  # where VIGIL_DATA keeps each
+_PACKED = {  # where VIGIL_DATA keeps each
+    "cinc2019": "cinc2019_setA.tar.xz",
+    "cinc2012": "cinc2012_seta.tar.xz",
+    "yaib_eicu": "yaib_eicu_demo.tar.xz",
+    "yaib_eicu_aki": "yaib_eicu_demo.tar.xz",
+    "yaib_eicu_mortality24": "yaib_eicu_demo.tar.xz",
+    "t1d_uom": "t1d_uom.tar.xz",
+    "t1d_uom_30": "t1d_uom.tar.xz",
+    "stress_predict_e4": "stress_predict_e4.tar.xz",
+}
+_SEPSIS = "cinc2019"  # the recipe of the default model is made for its hours
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train(  # noqa: PLR0913 - one parameter per option
-    dataset: Annotated[str, typer.Argument(help="What to train on: cinc2019.")],
+    dataset: Annotated[str, typer.Argument(help="What to train on: cinc2019, cinc2012, ...")],
     data: Annotated[
         Path | None,
         typer.Option("--data", help="The file or folder [default: from VIGIL_DATA]."),
@@ -50,6 +60,11 @@ def train(  # noqa: PLR0913 - one parameter per option
         raise ConfigError(f"no data set {dataset!r}; valid: {', '.join(_PACKED)}")
     folder = Path(os.environ.get("VIGIL_DATA", "../shared/data"))
     place = data or folder / _PACKED[dataset]
+    if model == "default" and dataset != _SEPSIS:
+        raise ConfigError(
+            f"the default model is made for {_SEPSIS}; on {dataset} train a network: "
+            "--model fusion.early, fusion.gated, ..."
+        )
     writable(out)
     with progress() as watcher:
         if model == "default":
@@ -59,5 +74,5 @@ def train(  # noqa: PLR0913 - one parameter per option
         else:
             from service.train_network import NetworkJob, train_network
 
-            train_network(NetworkJob(place, out, model, settings, seed, device), watcher)
+            train_network(NetworkJob(place, out, model, settings, seed, device, dataset), watcher)
     tell(f"{out}: model.safetensors, spec.json. Look at it: vigil evaluate {out}")

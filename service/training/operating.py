@@ -55,6 +55,33 @@ def cautious_threshold(score: Floats, worth: RowUtility, slack: float = SLACK) -
     return float(score[order][enough[0]])
 
 
+def balanced_threshold(score: Floats, label: Bools) -> float:
+    """Threshold at which the lesser of sensitivity and positive predictive value is greatest.
+
+    The first event of the CinC challenge of 2012 is judged by that figure (Silva et al. 2012, CinC
+    39:245). Of equals the highest; 1 where nothing happened.
+
+    Parameters
+    ----------
+    score : (N,) float64
+        Higher is more likely.
+    label : (N,) bool
+        What happened.
+
+    Examples
+    --------
+    >>> balanced_threshold(np.array([0.9, 0.8, 0.3, 0.1]), np.array([True, False, True, False]))
+    0.8
+    """
+    if not label.any():
+        return 1.0
+    order = np.argsort(-score, kind="stable")
+    ends = np.flatnonzero(np.append(score[order][1:] != score[order][:-1], True))
+    hits = np.cumsum(label[order])[ends]
+    least = np.minimum(hits / hits[-1], hits / (ends + 1))
+    return float(score[order][ends[int(np.argmax(least))]])
+
+
 def watched_of(stays: Stays, which: Bools, spec: EventSpec = SEPSIS) -> Watched:
     """Rows of some stays laid out for alarms; an event is the onset of sepsis.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -30,7 +29,6 @@ from streams.io.worker import (
     WorkerSettings,
     run,
 )
-from streams.portions import portions
 from streams.processor import Processor
 
 WAIT_MS: Final = 250  # for the first record of a batch
@@ -57,7 +55,6 @@ class _DirectWorker(Worker):
     def __init__(self, settings: WorkerSettings, metrics: HostMetrics) -> None:
         super().__init__(settings, metrics)
         self._committed: dict[int, int] = {}
-        self._rest: list[RawRecord] = []  # of a flood: taken, and fed after what comes meanwhile
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.bootstrap,
             **client_options(settings.bootstrap),
@@ -93,7 +90,7 @@ class _DirectWorker(Worker):
                 delay_s = min(2 * delay_s, _LAST_DELAY_S)
                 continue
             delay_s = _DELAY_S
-            if batch or self._rest:
+            if batch or self.waiting:
                 await self._process(batch)
 
     def failed(self) -> str | None:
@@ -130,7 +127,7 @@ class _DirectWorker(Worker):
     async def place(self) -> None:
         """Seek to what the host expects; records read ahead from elsewhere are forgotten."""
         self._committed.clear()
-        self._rest.clear()
+        self.waiting.clear()
         for partition, offset in self.host.positions.items():
             try:
                 self._consumer.seek(TopicPartition(self.topic, partition), offset)
@@ -143,16 +140,18 @@ class _DirectWorker(Worker):
 
     async def _batch(self) -> list[Any]:
         """Records of all partitions; after the first ones a little later, with their company."""
-        settings = self.settings
-        if sum(len(row.value) for row in self._rest) > settings.buffer_bytes:
+        settings, take = self.settings, self.settings.take_records
+        flooding = self.waiting.flooding() if self.waiting else set()
+        others = [p for p in self._consumer.assignment() if p.partition not in flooding]
+        if self.is_full() or (flooding and not others):
             return []
-        wait_ms = 0 if self._rest else WAIT_MS
-        found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=settings.take_records)
+        wanted = others if flooding else []  # none named: all of them
+        wait_ms = 0 if self.waiting else WAIT_MS
+        found = await self._consumer.getmany(*wanted, timeout_ms=wait_ms, max_records=take)
         rows = [row for records in found.values() for row in records]
-        if rows and not self._rest and len(rows) < settings.take_records:
+        if rows and not self.waiting and len(rows) < take:
             await asyncio.sleep(settings.take_within_s)
-            left = settings.take_records - len(rows)
-            more = await self._consumer.getmany(timeout_ms=0, max_records=left)
+            more = await self._consumer.getmany(timeout_ms=0, max_records=take - len(rows))
             rows += [row for records in more.values() for row in records]
         return rows
 
@@ -160,14 +159,10 @@ class _DirectWorker(Worker):
         async with self.turn:
             # A rebalance in between: `place` seeks once state is there, and these come again.
             if self.draining or not self.restored.is_set():
-                self._rest.clear()
+                self.waiting.clear()
                 return
-            before = self.host.positions
-            parts = portions([*self._rest, *map(_raw, batch)])
-            self._rest = list(chain.from_iterable(parts[1:]))
-            await self.host.process(parts[0] if parts else [])
-            if self.host.positions != before:
-                self.moved()
+            self.waiting.add(map(_raw, batch))
+            await self.feed_next()
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types

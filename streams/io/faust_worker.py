@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import faust
@@ -51,7 +51,10 @@ class _FaustWorker(Worker):
 
     def __init__(self, settings: WorkerSettings, metrics: HostMetrics) -> None:
         super().__init__(settings, metrics)
-        self._held: dict[int, list[Any]] = {}  # events to acknowledge, without their payload
+        self._taken: dict[tuple[int, int], Any] = {}  # events of what waits, without their payload
+        self._held: dict[int, list[Any]] = {}  # events to acknowledge
+        self._came, self._room = asyncio.Event(), asyncio.Event()
+        self._paused: set[int] = set()  # partitions that flood
         self._app = _app(settings)
         source = self._app.topic(self.topic, key_serializer="raw", value_serializer="raw")
         self._app.agent(source, name="vigil")(self._agent)
@@ -104,34 +107,59 @@ class _FaustWorker(Worker):
         await self.guard(lambda: self._consume(stream))
 
     async def _consume(self, stream: Any) -> None:
+        """Take what comes, also while something is fed: a flood is fed in portions between it."""
+        feeding = asyncio.create_task(self.guard(self._feed))
         settings = self.settings
-        batches = stream.noack_take(settings.take_records, within=settings.take_within_s)
-        async for events in batches:
-            await self._process_when_restored(events)
+        try:
+            batches = stream.noack_take(settings.take_records, within=settings.take_within_s)
+            async for events in batches:
+                for event in events:
+                    self._take(event)
+                self._came.set()
+                self._hold_back()
+                while self.is_full():
+                    self._room.clear()
+                    await self._room.wait()
+        finally:
+            feeding.cancel()
 
-    async def _process_when_restored(self, events: Sequence[Any]) -> None:
-        """Hold events back while a rebalance is on: dropping them would be skipping them."""
+    def _take(self, event: Any) -> None:
+        record = _raw(event.message)
+        event.message.value = event.value = None  # kept only for its acknowledgement
+        self._taken[record.partition, record.offset] = event
+        self.waiting.add([record])
+
+    def _hold_back(self) -> None:
+        """Have Faust fetch nothing of partitions that flood."""
+        consumer, flooding = self._app.consumer, self.waiting.flooding()
+        for number in flooding:  # again: Faust resumes those whose own buffer is empty
+            consumer.on_buffer_full(TP(self.topic, number))
+        for number in self._paused - flooding:
+            consumer.on_buffer_drop(TP(self.topic, number))
+        self._paused = flooding
+
+    async def _feed(self) -> None:
+        """Feed portion by portion, not while a rebalance is on; to drop them would be to skip."""
         while True:
+            await self._came.wait()
             await self.restored.wait()
             async with self.turn:
                 if self.draining:
                     return
                 if self.restored.is_set():
-                    await self._process(events)
-                    return
+                    await self._feed_portion()
 
-    async def _process(self, events: Sequence[Any]) -> None:
-        records = [_raw(event.message) for event in events]
-        before = self.host.positions
-        await self.host.process(records)
+    async def _feed_portion(self) -> None:
+        records = await self.feed_next()
         positions = self.host.positions
-        if positions != before:
-            self.moved()
-        for event, record in zip(events, records, strict=True):
-            if record.offset < positions.get(record.partition, 0):
-                event.message.value = None  # held only for its acknowledgement
-                event.value = None
+        for record in records:
+            event = self._taken.pop((record.partition, record.offset), None)
+            if event is not None and record.offset < positions.get(record.partition, 0):
                 self._held.setdefault(record.partition, []).append(event)
+        self._hold_back()
+        self._room.set()
+        if not self.waiting:
+            self._came.clear()
 
     async def _on_assigned(self, app: Any, assigned: Iterable[TP], **_: Any) -> None:
         self.assigned([part.partition for part in assigned if part.topic == self.topic])
@@ -139,6 +167,7 @@ class _FaustWorker(Worker):
     async def _on_revoked(self, app: Any, revoked: Iterable[TP], **_: Any) -> None:
         await self.revoked()
         self._held.clear()  # Faust delivers again what was not committed
+        self._paused.clear()
 
 
 def _raw(message: Any) -> RawRecord:

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from streams.codec import encode
 from streams.errors import BrokerError, ConfigError, VigilError
-from streams.io.host import Connections, Host
+from streams.io.host import Connections, Host, RawRecord
 from streams.io.host_metrics import HostMetrics, SilentMetrics
 from streams.io.input_log import KafkaInput
 from streams.io.kafka_admin import check_topics
@@ -29,6 +29,7 @@ from streams.io.kafka_log import LogWriter, Message
 from streams.io.kafka_read import spans
 from streams.io.published import PublishedAlerts
 from streams.io.state_store import StateStore
+from streams.portions import Waiting
 from streams.processor import Processor
 from streams.records import Tick
 from streams.topics import DEFAULT_PREFIX, topic_name
@@ -45,6 +46,7 @@ LOST_S = 60.0  # for one partition, while others go on
 FATAL_EXIT = 70  # EX_SOFTWARE: the supervisor restarts us from the replay point
 SLICES = 5  # of the partitions, checkpointed one after the other
 FETCH_BYTES = 4 * 1024 * 1024  # of one partition at once
+BATCHES = 16  # taken off the log and waiting to be fed, at most
 
 log = logging.getLogger(__name__)
 
@@ -152,6 +154,7 @@ class Worker(ABC):
         self.settings = settings
         self.metrics = metrics
         self.topic = topic_name("in", settings.prefix)
+        self.waiting: Waiting[RawRecord] = Waiting(FETCH_BYTES, settings.take_records)
         self.turn = asyncio.Lock()
         self.stopping = asyncio.Event()
         self.draining = False
@@ -244,6 +247,20 @@ class Worker(ABC):
         except Exception:
             log.critical("worker stops: a bug outside any patient", exc_info=True)
             os._exit(FATAL_EXIT)
+
+    def is_full(self) -> bool:
+        """Whether as much waits to be fed as may."""
+        most = BATCHES * self.settings.take_records
+        return len(self.waiting) >= most or self.waiting.weight > self.settings.buffer_bytes
+
+    async def feed_next(self) -> list[RawRecord]:
+        """Feed what comes first of what waits; the rest later, after what comes meanwhile."""
+        before = self.host.positions
+        records = self.waiting.next()
+        await self.host.process(records)
+        if self.host.positions != before:
+            self.moved()
+        return records
 
     def moved(self) -> None:
         """The host took a record that was due."""

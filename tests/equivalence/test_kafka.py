@@ -106,7 +106,10 @@ def test_the_embedded_run_leaves_the_same_bytes_twice(
     assert replay_embedded(inputs, config).results.digests == embedded.results.digests
 
 
-@pytest.mark.parametrize(("runner", "workers"), [("faust", 1), ("faust", 2), ("direct", 2)])
+RUNS = [("faust", 1), ("faust", 2), ("direct", 1), ("direct", 2)]
+
+
+@pytest.mark.parametrize(("runner", "workers"), RUNS)
 def test_workers_on_kafka_leave_the_bytes_of_the_embedded_run(
     inputs: Inputs, config: Config, embedded: Replayed, runner: str, workers: int
 ) -> None:
@@ -116,24 +119,37 @@ def test_workers_on_kafka_leave_the_bytes_of_the_embedded_run(
     assert through.run["worker_restarts"] == 0
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_worker_killed_at_random_moments_changes_no_alert(
-    inputs: Inputs, config: Config, embedded: Replayed, kafka_prefix: str, tmp_path: Path, seed: int
-) -> None:
+@pytest.fixture
+def own(config: Config, kafka_prefix: str) -> Callable[[str], Config]:
+    """The configuration on topics of this test, checkpoints often, for a runner."""
     kafka = msgspec.structs.replace(config.kafka, prefix=kafka_prefix, group=kafka_prefix)
-    own = msgspec.structs.replace(
-        config, kafka=kafka, worker=msgspec.structs.replace(config.worker, checkpoint_s=1.0)
-    )
-    results, kills = asyncio.run(_killed(inputs, own, tmp_path, random.Random(seed)))
+
+    def of(runner: str) -> Config:
+        worker = msgspec.structs.replace(config.worker, checkpoint_s=1.0, runner=runner)
+        return msgspec.structs.replace(config, kafka=kafka, worker=worker)
+
+    return of
+
+
+@pytest.mark.parametrize(("runner", "workers"), RUNS)
+def test_workers_killed_at_random_moments_change_no_alert(
+    inputs: Inputs,
+    own: Callable[[str], Config],
+    embedded: Replayed,
+    tmp_path: Path,
+    runner: str,
+    workers: int,
+) -> None:
+    running = Workers(own(runner), tmp_path, workers)
+    results, kills = asyncio.run(_killed(inputs, own(runner), running, random.Random(workers)))
     assert kills >= KILLS
     assert results.digests == embedded.results.digests
 
 
 async def _killed(
-    inputs: Inputs, config: Config, folder: Path, chance: random.Random
+    inputs: Inputs, config: Config, workers: Workers, chance: random.Random
 ) -> tuple[Results, int]:
     """Play the log for about 25 s while SIGKILL strikes; the worker is started again each time."""
-    workers = Workers(config, folder, 1)
     kills = 0
     try:
         async with LogWriter(config.kafka.bootstrap) as writer:
@@ -143,7 +159,7 @@ async def _killed(
             )
             while not playing.done() or kills < KILLS:
                 await asyncio.sleep(chance.uniform(1.5, 5.0))
-                workers.kill(0)
+                workers.kill(chance.randrange(len(workers)))
                 kills += 1
                 workers.tend()
             await playing

@@ -11,6 +11,7 @@ import pytest
 from service import train_network as own
 from service.artifacts import read_artifact
 from service.progress import Watcher
+from service.training import tasks
 from streams.errors import ConfigError
 from tests.service.training.made_up import stays
 
@@ -33,7 +34,7 @@ class Stopped(Exception):  # noqa: N818 - a person pressed Ctrl-C
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own, "load", lambda path: stays(200))
+    monkeypatch.setattr(tasks, "load", lambda path: stays(200))
 
 
 def job(folder: Path, text: str = SETTINGS, model: str = "fusion.gated") -> own.NetworkJob:
@@ -79,11 +80,11 @@ def test_the_artifact_is_calibrated_has_a_threshold_and_says_where_it_comes_from
 
 
 def test_no_patient_does_two_things() -> None:
-    parted = own.part(stays(200), seed=0)
+    parted = own.part(tasks.of_stays(stays(200)), seed=0)
     every = [parted.of(k).rows for k in range(own.FOLDS)]
     assert np.array_equal(np.sort(np.concatenate(every)), np.arange(200))
     hours = [set(parted.hours(k).tolist()) for k in range(own.FOLDS)]
-    assert sum(map(len, hours)) == len(set.union(*hours)) == len(parted.stays.label)
+    assert sum(map(len, hours)) == len(set.union(*hours)) == len(parted.task.label)
 
 
 @pytest.mark.parametrize(
