@@ -54,7 +54,8 @@ class PackedModel(nn.Module):
         own: State = {}
         for part in self.layout.state:
             piece = state[:, part.start : part.stop]
-            own[part.name] = piece.reshape(-1, *part.shape)
+            flat = len(part.shape) == 1  # most are: in a graph a reshape is a copy
+            own[part.name] = piece if flat else piece.reshape(-1, *part.shape)
         batch = self._batch(rows, clock)
         if isinstance(self.model, Rowwise):
             after = self.model.advance(own, batch, clock)
@@ -62,7 +63,8 @@ class PackedModel(nn.Module):
         else:
             after = self.model.update(own, batch)
             said = self.model.score(after, batch.slot, batch.time_us, explain=self.explain)
-        kept = [after[part.name].flatten(1) for part in self.layout.state]
+        kept = [after[part.name] for part in self.layout.state]
+        kept = [x if x.dim() == 2 else x.flatten(1) for x in kept]
         present = said.present.to(state.dtype)
         return Packed(torch.cat(kept, dim=1), said.logit, said.prob, said.std, said.share, present)
 

@@ -74,8 +74,9 @@ class GruD(nn.Module):
     def _channels(self, inputs: Inputs, passed_s: Tensor, moving: Tensor | None) -> Tensor:
         """What the network is shown of a row, [..., channels]."""
         age_h = inputs.age_s / _HOUR_S
-        kept = torch.exp(-torch.relu(self.fade * age_h + self.fade_bias))
-        faded = torch.where(inputs.fresh > 0, inputs.value, inputs.value * kept)
+        # What is new keeps exp(0) of itself: in a graph two products are half of a comparison.
+        stale = 1.0 - inputs.fresh
+        faded = inputs.value * torch.exp(-stale * torch.relu(self.fade * age_h + self.fade_bias))
         age = torch.log1p(age_h) / _AGE_SCALE
         passed = torch.log1p(passed_s[..., None] / _HOUR_S)
         shown = [faded, inputs.mask, inputs.fresh, age, passed]
@@ -92,10 +93,11 @@ def gru_step(gru: nn.GRU, x: Tensor, h: Tensor) -> Tensor:
     Source: Cho et al. (2014); gates in the order torch keeps them: reset, update, new.
     """
     weight_x, weight_h, bias_x, bias_h = gru.all_weights[0]
-    from_x = nn.functional.linear(x, weight_x, bias_x)
-    from_h = nn.functional.linear(h, weight_h, bias_h)
-    both = 2 * gru.hidden_size  # reset and update
-    gates = torch.sigmoid(from_x[:, :both] + from_h[:, :both])
-    reset, update = gates[:, : gru.hidden_size], gates[:, gru.hidden_size :]
-    new = torch.tanh(from_x[:, both:] + reset * from_h[:, both:])
+    width = gru.hidden_size
+    both = 2 * width  # reset and update: one product of what is shown and what is remembered
+    weight = torch.cat([weight_x[:both], weight_h[:both]], dim=1)
+    gates = nn.functional.linear(torch.cat([x, h], dim=-1), weight, bias_x[:both] + bias_h[:both])
+    reset, update = torch.sigmoid(gates).split(width, dim=-1)
+    remembered = nn.functional.linear(h, weight_h[both:], bias_h[both:])
+    new = torch.tanh(nn.functional.linear(x, weight_x[both:], bias_x[both:]) + reset * remembered)
     return new + update * (h - new)
