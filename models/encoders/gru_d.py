@@ -97,7 +97,7 @@ def gru_step(gru: nn.GRU, x: Tensor, h: Tensor) -> Tensor:
     both = 2 * width  # reset and update: one product of what is shown and what is remembered
     weight = torch.cat([weight_x[:both], weight_h[:both]], dim=1)
     gates = nn.functional.linear(torch.cat([x, h], dim=-1), weight, bias_x[:both] + bias_h[:both])
-    reset, update = torch.sigmoid(gates).split(width, dim=-1)
+    reset, update = torch.split(torch.sigmoid(gates), width, dim=-1)
     remembered = nn.functional.linear(h, weight_h[both:], bias_h[both:])
     new = torch.tanh(nn.functional.linear(x, weight_x[both:], bias_x[both:]) + reset * remembered)
     return new + update * (h - new)
