@@ -36,7 +36,7 @@ from features.ecg import candidates, decision, working
 from features.ecg.alone import alone
 from features.ecg.candidates import Block, Candidates, select
 from features.ecg.company import together
-from features.ecg.detector import CONTEXT_S, CORE_S
+from features.ecg.detector import CONTEXT_S, CORE_S, END_S
 from features.ecg.localise import localise
 from features.ecg.network import Network, logits
 
@@ -270,6 +270,7 @@ def found_by(looks: Looks, x: Floats) -> Floats:
     beats = decision.decide(block, found, looks).beats
     at = start[beats.row] + working.to_samples(localise(block, beats).position, FS_HZ)
     at = np.sort(at[(at >= own[beats.row]) & (at < own[beats.row] + core)])
+    at = at[(at >= END_S * FS_HZ) & (at <= x.size - 1 - END_S * FS_HZ)]
     return np.asarray(at[np.diff(at, prepend=-core) >= decision.REFRACTORY_S * FS_HZ], np.float64)
 
 

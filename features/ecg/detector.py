@@ -21,6 +21,7 @@ MIN_FS_HZ: Final = 20.0
 MAX_FS_HZ: Final = 5000.0
 SHORTEST_RUN_S: Final = 2.0  # no beat-to-beat interval can be trusted in less
 CUT_EDGE_S: Final = 0.25  # filters ring next to a cut
+END_S: Final = 0.06  # half a QRS complex: nearer to the first or last sample none is seen whole
 CORE_S: Final = 10.0
 CONTEXT_S: Final = 2.0
 _LONGEST_WHOLE_S: Final = 20.0  # a longer row is cut: its ends may be another rhythm
@@ -114,12 +115,12 @@ def run_blocks(
 
 
 def edges(block: RunBlock, n_samples: int) -> Bools:
-    """Which beats of a block lie within 0.25 s of where a gap cut their run."""
+    """Which beats of a block lie within 0.25 s of where a gap cut their run, 0.06 s of its end."""
     start = block.start[block.beats.row]
     inside = block.position() - start
-    edge = CUT_EDGE_S * block.fs_hz
-    at_left = (start > 0) & (inside < edge)
-    at_right = (start + block.length < n_samples) & (inside > block.length - 1 - edge)
+    left = np.where(start > 0, CUT_EDGE_S, END_S) * block.fs_hz
+    right = np.where(start + block.length < n_samples, CUT_EDGE_S, END_S) * block.fs_hz
+    at_left, at_right = inside < left, inside > block.length - 1 - right
     return np.asarray(at_left | at_right, np.bool_)
 
 

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from features import filters
+from features.beats import detect_r_peaks
 from features.ecg import candidates, kernels
 from features.ecg.leads import best_lead, fuse_leads
 from features.ecg.quality import GATE
@@ -299,3 +300,17 @@ def test_the_better_lead_decides_and_a_bad_one_costs_nothing(ecg_wave: Wave) -> 
 def test_the_best_lead_of_equals_is_the_first() -> None:
     best = best_lead(np.array([0.5, 0.9, 0.9]), np.array([1, 1, 1]), 3)
     assert best.tolist() == [-1, 1, -1]
+
+
+@pytest.mark.parametrize("fs_hz", [125.0, 360.0])
+def test_a_beat_that_a_recording_cuts_is_none_and_one_seen_whole_is(
+    ecg_wave: Wave, fs_hz: float
+) -> None:
+    """Half of a QRS complex could as well be a T wave, or the beginning of noise."""
+    at_s = np.array([0.1, *np.arange(1.0, 9.5, 0.8), 9.9])
+    n = round(10 * fs_hz)
+    whole = ecg_wave(n, fs_hz, at_s)
+    for cut_s, n_found in ((0.0, at_s.size), (0.07, at_s.size - 2)):
+        cut = round(cut_s * fs_hz)
+        found = np.asarray(detect_r_peaks(whole[cut : n - cut], fs_hz))
+        assert found.size == n_found
