@@ -10,10 +10,10 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.buffer_state import Awaited, BufferState, raw_of
 from streams.epochs import (
     EPOCH_TOLERANCE_US,
     Epoch,
@@ -24,42 +24,17 @@ from streams.epochs import (
     turn,
     turned,
 )
-from streams.errors import SnapshotMismatch
 from streams.ranges import Ranges, add, overlap
 from streams.records import Chunk, Reason
-from streams.samples import Samples, Stretch
+from streams.samples import Samples
 from streams.segments import SEGMENT_US
 from streams.sources import Source, Sources, from_differences
 
 NEVER_US = 2**62
-_GONE = (
-    "the log no longer holds the samples that stored engine state rests on; restore the log, or "
-    "start from a topic prefix of its own"
-)
 _MOST_REACH_US = 1e6  # a sample of a slow signal says nothing of the minutes until the next
 
 
-class BufferState(msgspec.Struct, array_like=True):
-    """A buffer for the snapshot: where its samples can be read again, and few of them itself."""
-
-    fs_hz: float
-    unit: str
-    epochs: list[Epoch]
-    cut_us: int | None
-    base: int
-    top: int
-    own: Stretch | None  # samples from `base` on that no chunk needs to bring
-    sources: list[int]  # of the rest, as `Sources.since`
-    whole: bool  # how `checksum` is taken
-    checksum: int
-    ranges: Ranges
-
-
-class Place(NamedTuple):
-    """Where on the log a chunk is: offset of its record, place in its bundle."""
-
-    offset: int
-    chunk: int
+Place = tuple[int, int]  # on the log: offset of a chunk's record, place in its bundle
 
 
 class Inserted(NamedTuple):
@@ -70,13 +45,6 @@ class Inserted(NamedTuple):
     late: int
     fault: Reason | None
     end_us: int  # event time the chunk reaches: its last sample and that sample's own stretch
-
-
-class _Awaited(NamedTuple):
-    """What a restored buffer must still be given."""
-
-    state: BufferState
-    sources: dict[int, list[Source]]  # by offset; one that came is taken out
 
 
 class SignalBuffer:
@@ -111,7 +79,7 @@ class SignalBuffer:
         self._samples = Samples()
         self._sources = Sources()
         self._own = 0  # index below which no source is known: those samples are kept by value
-        self._awaited: _Awaited | None = None  # restored, and its samples still to be read
+        self._awaited: Awaited | None = None  # restored, and its samples still to be read
 
     @property
     def base(self) -> int:
@@ -148,7 +116,7 @@ class SignalBuffer:
         Parameters
         ----------
         chunk : Chunk
-        place : Place
+        place : (int, int)
             Where it can be read again.
         span : (first, count)
             Which of its samples.
@@ -175,9 +143,48 @@ class SignalBuffer:
         fault = Reason.CONFLICT if clash else Reason.TOO_LATE if late else None
         return Inserted(count - past - old, old + repeated, late, fault, end_us)
 
+    def append(self, chunk: Chunk, place: Place, start_us: int) -> int:
+        """Store a chunk that simply goes on where all others ended, as nearly every one does.
+
+        Returns
+        -------
+        int
+            What `Inserted.end_us` would be; 0 when it is not that simple: `insert` it, nothing
+            has changed.
+        """
+        samples, ranges, cut_us = self._samples, self.ranges, self.cut_us
+        start, count = samples.top, len(chunk.data) // 2
+        if cut_us is None or not ranges or ranges[-1][1] != start:
+            return 0
+        epoch = self.epochs[-1]
+        expected_us = epoch.start_us + (start - epoch.index) * 1e6 / self.fs_hz
+        if (
+            epoch.ppm
+            or chunk.first_sample + epoch.shift != start
+            or abs(start_us - expected_us) > EPOCH_TOLERANCE_US
+            or expected_us < cut_us
+            or start < epoch.index
+        ):
+            return 0
+        stop, kept, margin = start + count, 0, 0
+        if not samples.fits(start, stop):  # as `_make_room`
+            kept, margin = self._low(start), self._margin()
+            if stop - kept > self._capacity or start < kept:
+                return 0
+        raw = np.frombuffer(chunk.data, "<i2")
+        gain = chunk.scale, chunk.offset
+        if not samples.append(raw, gain, kept - margin, self._capacity + margin):
+            return 0
+        if margin:
+            self._sources.forget(samples.base)
+        self._sources.add((*place, 0, start, count))
+        self.ranges = [*ranges[:-1], (ranges[-1][0], stop)]
+        last_us = epoch.start_us + (stop - 1 - epoch.index) * 1e6 / self.fs_hz
+        return round(last_us + self._reach_us)
+
     def _write(self, chunk: Chunk, source: Source) -> tuple[int, bool]:
         """Fill in what is not there yet; returns how much was, and whether it differed."""
-        raw = np.frombuffer(chunk.data, "<i2", source.size, 2 * source.first)
+        raw = raw_of(chunk, source.first, source.size)
         return self._samples.write(source.start, raw, (chunk.scale, chunk.offset))
 
     def cut(self, until_us: int) -> list[tuple[int, float, NDArray[np.float32]]]:
@@ -195,24 +202,26 @@ class SignalBuffer:
                 return []
             self.cut_us = math.floor(first_us / SEGMENT_US) * SEGMENT_US
         while self.cut_us + SEGMENT_US + self.context_us <= until_us:
-            segment = self._window(self.cut_us)
+            stop = self._index_at(self.cut_us + SEGMENT_US)
+            segment = self._window(self.cut_us, stop)
             if segment is not None:
                 due.append((self.cut_us, *segment))
-            self.cut_us = self._next_cut(until_us)
+            self.cut_us = self._next_cut(until_us, self.cut_us + SEGMENT_US, stop)
         return due
 
-    def _next_cut(self, until_us: int) -> int:
-        """The next grid border with data at or after it, or the last one that is due."""
-        assert self.cut_us is not None
-        following = self.cut_us + SEGMENT_US
-        first = self._samples.next_from(self._index_at(following))
+    def _next_cut(self, until_us: int, following: int, at: int) -> int:
+        """The next grid border with data at or after it, or the last one that is due.
+
+        `at` is the index of `following`, the border after the present one.
+        """
+        first = self._samples.next_from(at)
         if first is not None:
             target = math.floor(self.sample_us(first) / SEGMENT_US) * SEGMENT_US
         else:
             target = (until_us - self.context_us) // SEGMENT_US * SEGMENT_US
         return max(following, target)
 
-    def _window(self, core_us: int) -> tuple[float, NDArray[np.float32]] | None:
+    def _window(self, core_us: int, stop: int) -> tuple[float, NDArray[np.float32]] | None:
         first = self._index_at(core_us - self.context_us)
         count = max(1, round((SEGMENT_US + 2 * self.context_us) * self.fs_hz / 1e6))
         lo, hi = max(first, self.base), min(first + count, self.top)
@@ -220,7 +229,7 @@ class SignalBuffer:
             return None
         core = self._index_at(core_us) if self.context_us else first
         found = self._samples.next_from(core)
-        if found is None or found >= self._index_at(core_us + SEGMENT_US):
+        if found is None or found >= stop:
             return None
         samples = self._samples.read(lo, hi)
         if hi - lo < count:
@@ -347,10 +356,7 @@ class SignalBuffer:
             samples.put(state.base, state.own, buffer._capacity)
             buffer._own = samples.top
         buffer._sources = from_differences(state.sources)
-        awaited: dict[int, list[Source]] = {}
-        for source in buffer._sources:
-            awaited.setdefault(source.offset, []).append(source)
-        buffer._awaited = _Awaited(state, awaited)
+        buffer._awaited = Awaited(state, buffer._sources, buffer._capacity)
         return buffer
 
     def refill(self, offset: int, signal: str, chunks: Mapping[int, Chunk]) -> None:
@@ -361,21 +367,8 @@ class SignalBuffer:
         SnapshotMismatch
             If the log holds something else there.
         """
-        if self._awaited is None:
-            return
-        for source in self._awaited.sources.pop(offset, ()):
-            chunk = chunks.get(source.place)
-            long_enough = chunk is not None and len(chunk.data) >= 2 * (source.first + source.size)
-            if chunk is None or chunk.signal != signal or not long_enough:
-                raise SnapshotMismatch(_GONE)
-            self._refill_from(chunk, source, self._awaited.state.base)
-
-    def _refill_from(self, chunk: Chunk, source: Source, base: int) -> None:
-        low, stop = max(source.start, base), source.start + source.size
-        self._samples.reserve(min(self.base, low), low, stop, self._capacity)
-        skip = low - source.start
-        part = Source(source.offset, source.place, source.first + skip, low, source.size - skip)
-        self._write(chunk, part)
+        if self._awaited is not None:
+            self._awaited.take(offset, signal, chunks, self._samples)
 
     def complete(self) -> None:
         """Go on from the restored state.
@@ -385,11 +378,6 @@ class SignalBuffer:
         SnapshotMismatch
             If what was read again is not what was there.
         """
-        if self._awaited is None:
-            return
-        state, missing = self._awaited
-        samples, self._awaited = self._samples, None
-        if missing or samples.top != state.top or (state.whole and not samples.whole):
-            raise SnapshotMismatch(_GONE)
-        if samples.checksum(state.base, whole=state.whole) != state.checksum:
-            raise SnapshotMismatch(_GONE)
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None:
+            awaited.check(self._samples)

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.buffers import BufferState, Inserted, Place, SignalBuffer
+from streams.buffer_state import BufferState
+from streams.buffers import SignalBuffer
 from streams.clock import TimingSpec
 from streams.codec import MIN_TIME_US
 from streams.device_clock import DeviceClock
@@ -58,7 +59,18 @@ class _Piece(NamedTuple):
     position: int  # of the chunk in its bundle
     chunk: Chunk
     first: int
-    size: int
+    size: int  # 0: the whole chunk
+
+
+class _News:
+    """What a record's chunks have come to so far; see `Ingested`."""
+
+    __slots__ = ("duplicates", "faults", "heard")
+
+    def __init__(self) -> None:
+        self.faults: list[tuple[int, Reason]] = []
+        self.heard: dict[str, int] = {}
+        self.duplicates = 0
 
 
 class Device:
@@ -89,30 +101,22 @@ class Device:
         a chunk of any length gives what its parts would have given.
         """
         segments: list[Segment] = []
-        faults: list[tuple[int, Reason]] = []
-        heard: dict[str, int] = {}
-        duplicates = 0
+        news = _News()
         slab_us = self._waits.slab_us
         jump_us = self.time.clock.jump_us
         starts = self.time.times(chunks, arrival.append_us)
-        for slab in self._slabs(chunks, starts, arrival.append_us, faults):
+        for slab in self._slabs(chunks, starts, arrival.append_us, news.faults):
             # What is due without this slab must leave before a jump forward needs its room.
-            segments += self._cut(min(piece.start_us for piece in slab) - slab_us)
+            segments += self._cut(min([piece.start_us for piece in slab]) - slab_us)
             for piece in slab:
-                done = self._store(piece, arrival.offset)
-                duplicates += done.duplicate
-                if done.fault is not None and (piece.position, done.fault) not in faults:
-                    faults.append((piece.position, done.fault))
-                if done.used:
-                    signal = piece.chunk.signal
-                    heard[signal] = max(heard.get(signal, 0), done.end_us)
-                    self.max_event_us = max(self.max_event_us, done.end_us)
+                self._take(piece, arrival.offset, news)
             segments += self._cut(self.max_event_us - slab_us)
-        if heard:
+        if news.heard:
             self.off = False
             self.last_append_us = max(self.last_append_us, clock_us)
             self._given_up_us = 0
-        return Ingested(segments, faults, heard, duplicates, self.time.clock.jump_us - jump_us)
+        moved_us = self.time.clock.jump_us - jump_us
+        return Ingested(segments, news.faults, news.heard, news.duplicates, moved_us)
 
     def advance(self, clock_us: int) -> list[Segment] | None:
         """Segments that a quiet or switched-off device gives up waiting for; None: nothing new."""
@@ -147,14 +151,26 @@ class Device:
     ) -> list[list[_Piece]]:
         pieces: list[_Piece] = []
         taken: set[str] = set()  # signals of this record: what is not stored yet has a rate too
+        slab_us, latest_us = self._waits.slab_us, append_us + self._waits.future_us
         for (index, chunk), start_us in zip(chunks, starts, strict=True):
-            fault = self._unfit(chunk, start_us, append_us, taken)
-            if fault is not None:
-                faults.append((index, fault))
+            buffer, count = self.signals.get(chunk.signal), len(chunk.data) // 2
+            if (
+                buffer is None
+                or buffer.fs_hz != chunk.fs_hz
+                or buffer.unit != chunk.unit
+                or start_us < MIN_TIME_US
+                or start_us + (count - 1) * 1e6 / chunk.fs_hz > latest_us
+            ):
+                fault = self._unfit(chunk, start_us, append_us, taken)
+                if fault is not None:
+                    faults.append((index, fault))
+                    continue
+            taken.add(chunk.signal)
+            if count <= slab_us * chunk.fs_hz / 1e6:
+                pieces.append(_Piece(start_us // slab_us, start_us, index, chunk, 0, 0))
             else:
-                taken.add(chunk.signal)
                 self._add_pieces(index, chunk, start_us, pieces)
-        if len(pieces) < 2:
+        if len({piece.slab for piece in pieces}) < 2:
             return [pieces] if pieces else []
         slabs: dict[int, list[_Piece]] = {}
         for piece in pieces:
@@ -198,12 +214,24 @@ class Device:
             size = min(step, count - first)
             pieces.append(_Piece(start_us // slab_us, start_us, index, chunk, first, size))
 
-    def _store(self, piece: _Piece, offset: int) -> Inserted:
-        buffer = self.signals[piece.chunk.signal]
-        if buffer.cut_us is None:
-            self._due_us = 0  # its first samples may move back
-        place = Place(offset, piece.position)
-        return buffer.insert(piece.chunk, place, (piece.first, piece.size), piece.start_us)
+    def _take(self, piece: _Piece, offset: int, news: _News) -> None:
+        """Store a piece, the usual way where that will do."""
+        chunk, place = piece.chunk, (offset, piece.position)
+        buffer = self.signals[chunk.signal]
+        end_us = 0 if piece.size else buffer.append(chunk, place, piece.start_us)
+        if not end_us:
+            if buffer.cut_us is None:
+                self._due_us = 0  # its first samples may move back
+            span = piece.first, piece.size or len(chunk.data) // 2
+            done = buffer.insert(chunk, place, span, piece.start_us)
+            news.duplicates += done.duplicate
+            if done.fault is not None and (piece.position, done.fault) not in news.faults:
+                news.faults.append((piece.position, done.fault))
+            if not done.used:
+                return
+            end_us = done.end_us
+        news.heard[chunk.signal] = max(news.heard.get(chunk.signal, 0), end_us)
+        self.max_event_us = max(self.max_event_us, end_us)
 
     def _cut(self, until_us: int) -> list[Segment]:
         """Segments complete at a watermark of `until_us`."""
@@ -211,8 +239,9 @@ class Device:
             return []
         segments: list[Segment] = []
         for signal, buffer in self.signals.items():
-            segments += self._segments(signal, buffer, until_us)
-        self._due_us = min(buffer.due_us() for buffer in self.signals.values())
+            if until_us >= buffer.due_us():
+                segments += self._segments(signal, buffer, until_us)
+        self._due_us = min([buffer.due_us() for buffer in self.signals.values()])
         return segments
 
     def _give_up(self, until_us: int) -> list[Segment]:

@@ -50,6 +50,9 @@ def epoch_at(epochs: Epochs, index: int) -> Epoch:
 
 def index_at(epochs: Epochs, time_us: int, fs_hz: float, top: int) -> int:
     """Internal index of the first sample at or after `time_us`."""
+    if len(epochs) == 1 and not epochs[0].ppm:  # as below, with nothing to look for
+        only = epochs[0]
+        return only.index + math.ceil((time_us - only.start_us) * fs_hz / 1e6 - _GRID_EPS)
     index = following = top
     for epoch in reversed(epochs):
         index = epoch.index + math.ceil(epoch.steps(time_us - epoch.start_us, fs_hz) - _GRID_EPS)

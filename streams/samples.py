@@ -58,8 +58,11 @@ class Samples:
         """Make room for `[start, stop)`, at most `most` in all; forgets what lies below `low`."""
         if not len(self._data):
             self.base = self.top = low
-        if self.fits(start, stop):
-            return
+        if not self.fits(start, stop):
+            self._renew(low, stop, most)
+
+    def _renew(self, low: int, stop: int, most: int) -> None:
+        """Make room from `low` to `stop`, by moving what is there if that will do."""
         needed = max(stop, self.top) - low
         room = min(most, (needed + needed // _SPARE) // _GRAIN * _GRAIN + _GRAIN)
         if self._have is None and needed <= len(self._data) <= room + room // _SPARE:
@@ -74,8 +77,9 @@ class Samples:
         if lo < hi:
             begin, stop = lo - base, hi - base
             data[begin:stop] = data[lo - self.base : hi - self.base]
-            data[:begin] = blank
-            data[stop:] = blank
+            if begin:
+                data[:begin] = blank
+            data[stop : hi - self.base] = blank  # beyond the top nothing ever was
         else:
             data[:] = blank
         self.base, self.top = base, max(self.top, base)
@@ -106,6 +110,26 @@ class Samples:
             self._have = np.zeros(len(self._data), np.bool_)
             self._have[max(self._first, self.base) - self.base : self.top - self.base] = True
         return self._have
+
+    def append(self, raw: Raw, gain: tuple[float, float], low: int, most: int) -> bool:
+        """Write what follows the top, where that is simple; False: it is not, nothing changed.
+
+        Parameters
+        ----------
+        raw : (n,) int16
+        gain : (scale, offset)
+        low, most : int
+            As for `reserve`, should there be no room.
+        """
+        if self._have is not None or gain != self._gain or not len(self._data):
+            return False
+        top = self.top
+        stop = top + len(raw)
+        if stop > self.base + len(self._data):
+            self._renew(low, stop, most)
+        self._data[top - self.base : stop - self.base] = raw
+        self._first, self.top = min(self._first, top), stop
+        return True
 
     def write(self, start: int, raw: Raw, gain: tuple[float, float]) -> tuple[int, bool]:
         """Fill in what is not there yet, within the room; how much was, and whether it differed.
@@ -226,6 +250,6 @@ def values_of(raw: NDArray[Any], gain: tuple[float, float]) -> Values:
     if gain[1] != 0.0 or gain[0] < 1e-30:  # else nothing is added: there is no -0.0
         values += np.float32(gain[1])
     missing = raw == MISSING_SAMPLE
-    if missing.any():
+    if np.count_nonzero(missing):  # a third of the time of `any`
         values[missing] = np.nan
     return values

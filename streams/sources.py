@@ -49,7 +49,7 @@ class Sources:
         for at in range(0, len(flat), _WIDTH):
             yield Source(*flat[at : at + _WIDTH])
 
-    def add(self, source: Source) -> None:
+    def add(self, source: tuple[int, int, int, int, int]) -> None:
         """Note one more."""
         self._flat.extend(source)
 
@@ -59,13 +59,21 @@ class Sources:
 
     def forget(self, below: int) -> None:
         """Drop those whose samples all lie below an index."""
-        flat = self._flat
-        if any(flat[at] + flat[at + 1] <= below for at in range(3, len(flat), _WIDTH)):
-            kept = array("q")
-            for at in range(0, len(flat), _WIDTH):
-                if flat[at + 3] + flat[at + 4] > below:
-                    kept.extend(flat[at : at + _WIDTH])
-            self._flat = kept
+        flat, at = self._flat, 0
+        while at < len(flat) and flat[at + 3] + flat[at + 4] <= below:
+            at += _WIDTH
+        del flat[:at]  # mostly those that came first, and no others
+        for at in range(3, len(flat), _WIDTH):
+            if flat[at] + flat[at + 1] <= below:
+                self._keep_above(below)
+                return
+
+    def _keep_above(self, below: int) -> None:
+        kept = array("q")
+        for source in self:
+            if source.start + source.size > below:
+                kept.extend(source)
+        self._flat = kept
 
     def since(self, below: int) -> list[int]:
         """Those that reach an index, flat, each as its difference to the one before."""

@@ -47,10 +47,13 @@ class Timekeeper:
         """Event time of each chunk's first sample; what they tell of the clock is taken in."""
         clock, offset_us = self.clock, self.offset_us
         starts = [chunk.start_us + offset_us for _, chunk in chunks]
-        ends = [
-            clock.told_us(start, (len(chunk.data) // 2, chunk.fs_hz), append_us)
-            for start, (_, chunk) in zip(starts, chunks, strict=True)
-        ]
+        ends: list[int] = []
+        for start, (_, chunk) in zip(starts, chunks, strict=True):
+            count, fs_hz = len(chunk.data) // 2, chunk.fs_hz
+            if fs_hz >= 1.0:  # as `told_us`, of which this is the usual part
+                ends.append(start + round((count - 1) * (1e6 / fs_hz)))
+            else:
+                ends.append(clock.told_us(start, (count, fs_hz), append_us))
         last_us = max(ends)
         delay_us = append_us - last_us - clock.shift_us(last_us)
         most_us, usual_us = delay_us + last_us - min(ends), clock.usual_us()
@@ -61,6 +64,8 @@ class Timekeeper:
         ):
             return self._odd_times(chunks, starts, ends, append_us)
         self._note(delay_us, last_us, append_us)
+        if not (clock.ppm or clock.slew_us):  # then the shift is the same for all
+            return [start + clock.jump_us for start in starts] if clock.jump_us else starts
         return [start + clock.shift_us(start) for start in starts]
 
     def _keeps_time(self, delay_us: int, chunks: Told) -> bool:
