@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import threading
 import time
+from collections import Counter as Counts
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import version
@@ -133,12 +134,14 @@ class Metrics:
 
     def published(self, outputs: Sequence[Output]) -> None:
         """The broker has these outputs; dead letters and alerts are counted by what they say."""
+        for topic, count in Counts(output.topic for output in outputs).items():
+            self._outputs.labels(topic).inc(count)
+        scored_us = max((o.append_us for o in outputs if o.topic == "scores"), default=0)
+        if scored_us > self._scored_us:
+            self._scored_us = scored_us
+            self._scored.set(scored_us / 1e6)
         for output in outputs:
-            self._outputs.labels(output.topic).inc()
-            if output.topic == "scores":
-                self._scored_us = max(self._scored_us, output.append_us)
-                self._scored.set(self._scored_us / 1e6)
-            elif output.topic == "dlq":
+            if output.topic == "dlq":
                 self._rejects.labels(_reason(output)).inc()
             elif output.topic == "alerts":
                 phase = _phase(output)

@@ -7,18 +7,22 @@ that brings far more than the others is cut up: the rest goes first, and is publ
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from statistics import median_low
 from typing import Final, Generic, Protocol, TypeVar
 
 LEAST_BYTES: Final = 131_072  # of a partition in one portion: two minutes of a patient
 MOST_OVER: Final = 2  # ... or so many times what the partition in the middle brings
+PASS_BYTES: Final = 1_048_576  # a hundred patients' 10 s: more at once is not cheaper, only later
 
 
 class _Sized(Protocol):
     @property
     def partition(self) -> int: ...
+
+    @property
+    def append_us(self) -> int: ...
 
     @property
     def value(self) -> bytes: ...
@@ -69,6 +73,37 @@ def portions(records: Sequence[T]) -> list[list[T]]:
             out.append([])
         out[place[where]].append(record)
     return out
+
+
+def passes(records: Sequence[T]) -> Iterator[list[T]]:
+    """The same records, oldest first, cut after every `PASS_BYTES`.
+
+    What a pass causes can be published while the next one is computed. A partition's records stay
+    in their order.
+
+    Examples
+    --------
+    >>> from streams.records import LogRecord
+    >>> late, early = LogRecord(0, 5, 20, None), LogRecord(1, 8, 10, None)
+    >>> [[record.offset for record in part] for part in passes([late, early])]
+    [[8, 5]]
+    """
+    newest: dict[int, int] = {}  # append times of one partition may go back
+    since: list[int] = []
+    for record in records:
+        now_us = max(newest.get(record.partition, 0), record.append_us)
+        newest[record.partition] = now_us
+        since.append(now_us)
+    part: list[T] = []
+    size = 0
+    for at in sorted(range(len(records)), key=since.__getitem__):
+        part.append(records[at])
+        size += len(records[at].value)
+        if size >= PASS_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 class Waiting(Generic[T]):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from streams.io.worker import (
     WorkerSettings,
     run,
 )
+from streams.portions import PASS_BYTES
 from streams.processor import Processor
 
 WAIT_MS: Final = 250  # for the first record of a batch
@@ -139,21 +141,26 @@ class _DirectWorker(Worker):
         await stop_client(self._consumer)
 
     async def _batch(self) -> list[Any]:
-        """Records of all partitions; after the first ones a little later, with their company."""
+        """Records of all partitions; the first ones wait a little for company, if they are few."""
         settings, take = self.settings, self.settings.take_records
         flooding = self.waiting.flooding() if self.waiting else set()
         others = [p for p in self._consumer.assignment() if p.partition not in flooding]
         if self.is_full() or (flooding and not others):
             return []
         wanted = others if flooding else []  # none named: all of them
-        wait_ms = 0 if self.waiting else WAIT_MS
-        found = await self._consumer.getmany(*wanted, timeout_ms=wait_ms, max_records=take)
-        rows = [row for records in found.values() for row in records]
-        if rows and not self.waiting and len(rows) < take:
-            await asyncio.sleep(settings.take_within_s)
-            more = await self._consumer.getmany(timeout_ms=0, max_records=take - len(rows))
-            rows += [row for records in more.values() for row in records]
+        rows = await self._polled(0 if self.waiting else WAIT_MS, take, wanted)
+        until_s = time.monotonic() + settings.take_within_s
+        while rows and not self.waiting and len(rows) < take:
+            left_ms = round(1000 * (until_s - time.monotonic()))
+            if left_ms <= 0 or sum(len(row.value or b"") for row in rows) >= PASS_BYTES:
+                break
+            rows += await self._polled(left_ms, take - len(rows), wanted)
         return rows
+
+    async def _polled(self, wait_ms: int, most: int, wanted: Sequence[Any]) -> list[Any]:
+        """What has been read by now; if that is nothing, what comes first."""
+        found = await self._consumer.getmany(*wanted, timeout_ms=wait_ms, max_records=most)
+        return [row for records in found.values() for row in records]
 
     async def _process(self, batch: Sequence[Any]) -> None:
         async with self.turn:

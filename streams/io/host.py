@@ -10,18 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from streams.codec import decode, encode, kind_of
+from streams.codec import decode, encode
 from streams.errors import SnapshotMismatch, VigilError
-from streams.io.host_metrics import HostMetrics, SilentMetrics
+from streams.io.host_metrics import HostMetrics, SilentMetrics, counted
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.state_store import PatientState, StateStore, read_ahead
-from streams.portions import portions
+from streams.portions import passes, portions
 from streams.processor import Fault, Output, Processor
 from streams.quarantine import quarantine_order
 from streams.records import LogRecord
@@ -185,17 +184,24 @@ class Host:
             If an output can never be written.
         """
         for portion in portions(list(records)):
-            due = [record for record in portion if self._is_next(record)]
-            if not due:
-                continue
-            self._dirty.update(record.partition for record in due)
-            try:
-                await self._run(self._feed, due)
-            except VigilError:
-                raise
-            except Exception as error:  # noqa: BLE001 - one patient's data must not end the ward
-                await self._isolate(due, error)
-            await self._publish()
+            for part in passes(portion):
+                due = [record for record in part if self._is_next(record)]
+                if due:
+                    self._dirty.update(record.partition for record in due)
+                    await self._feed_and_publish(due)
+        await self._publish()
+
+    async def _feed_and_publish(self, due: Sequence[RawRecord]) -> None:
+        """Feed these records; meanwhile the broker takes what those before them caused."""
+        fed, written = await asyncio.gather(
+            self._run(self._feed, due), self._publish(), return_exceptions=True
+        )
+        if isinstance(written, BaseException):
+            raise written
+        if isinstance(fed, Exception) and not isinstance(fed, VigilError):
+            await self._isolate(due, fed)  # one patient's data must not end the ward
+        elif isinstance(fed, BaseException):
+            raise fed
 
     async def _isolate(self, due: Sequence[RawRecord], error: Exception) -> None:
         """The engine raised: take out whose records do it, and go on with everybody else.
@@ -339,7 +345,7 @@ class Host:
         began_s = time.perf_counter()
         decoded = [_decoded(record) for record in records]
         self._outbox.extend(self._processor.feed(decoded).messages)
-        self._metrics.fed(_count(decoded), time.perf_counter() - began_s)
+        self._metrics.fed(counted(decoded), time.perf_counter() - began_s)
         for record in {record.partition: record for record in decoded}.values():
             self._metrics.frontier(record.partition, record.append_us)
 
@@ -380,16 +386,6 @@ def event_id(headers: Sequence[tuple[str, bytes]]) -> bytes:
 
 def _decoded(record: RawRecord) -> LogRecord:
     return decode(record.value, record.partition, record.offset, record.append_us)
-
-
-def _count(records: Sequence[LogRecord]) -> Counter[tuple[str, str]]:
-    """Records by (kind, result): whole, partly refused, refused."""
-    return Counter(
-        ("unknown", "rejected")
-        if row.record is None
-        else (kind_of(row.record), "partial" if row.rejected else "accepted")
-        for row in records
-    )
 
 
 def _now_us() -> int:

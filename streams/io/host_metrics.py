@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from streams.codec import kind_of
 from streams.processor import Output
+from streams.records import LogRecord
 
 
 class HostMetrics(Protocol):
@@ -70,3 +73,13 @@ class SilentMetrics:
 
     def quarantined(self, count: int) -> None:
         """Ignore."""
+
+
+def counted(records: Sequence[LogRecord]) -> Counter[tuple[str, str]]:
+    """Records by (kind, result): whole, partly refused, refused."""
+    return Counter(
+        ("unknown", "rejected")
+        if row.record is None
+        else (kind_of(row.record), "partial" if row.rejected else "accepted")
+        for row in records
+    )

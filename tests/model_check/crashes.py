@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+from unittest.mock import patch
 
 from streams.io.host import RawRecord
 from streams.io.state_store import newest
@@ -16,6 +17,7 @@ from tests.model_check.world import Choice, KilledError, Worker, World, straight
 KILL = 0.4  # per step of a worker
 ZOMBIE = 0.3  # of the killed are only asleep
 MOST_KILLS = 60
+PASSES = (1, 1, 4_000, 1 << 20)  # bytes of one pass: one record, a few, all of them
 Engine = Callable[[], Processor]
 
 
@@ -49,7 +51,8 @@ def check(
     rules = rules or Rules()
     whole = straight(log, engine)
     crashed = World(log, rules.choose)
-    kills, zombies = asyncio.run(_Storm(crashed, seed, engine, rules).run())
+    with patch("streams.portions.PASS_BYTES", random.Random(seed).choice(PASSES)):
+        kills, zombies = asyncio.run(_Storm(crashed, seed, engine, rules).run())
     lost = extra = repeated = 0
     out_of_order = False
     for number in whole.log:

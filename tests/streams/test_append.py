@@ -37,7 +37,9 @@ def random_chunks(seed: int) -> list[Chunk]:
             start_us += 400_000
         elif odd < 0.08:
             counter += 7
-        made.append(chunk(counter, start_us, samples, 0.25 if odd > 0.98 and len(made) > 40 else 0.5))
+        made.append(
+            chunk(counter, start_us, samples, 0.25 if odd > 0.98 and len(made) > 40 else 0.5)
+        )
         if odd > 0.9 and len(made) > 3:
             made.append(made[int(rng.integers(len(made) - 3, len(made)))])
         counter += n
