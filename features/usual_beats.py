@@ -41,6 +41,8 @@ _ECTOPIC: Final = EVENT_NUMBERS[SignalKind.ECG].index("ectopic")
 class Usual(NamedTuple):
     """What is known of one lead of one device."""
 
+    signal: str
+    device_id: str
     log2_height: float  # of its beats, in the signal's unit
     n_learnt: int  # segments, counted up to 1 / `_UP`
     heard_us: int  # end of the last segment in which anything was recorded
@@ -48,9 +50,6 @@ class Usual(NamedTuple):
     still_us: int  # of the first without QRS complexes since the last with beats; 0: none
     n_still: int  # how many these are, counted up to `STILL_FROM`
     beats_us: int  # end of the last segment with beats
-
-
-_FRESH: Final = Usual(0.0, 0, 0, 0, 0, 0, 0)
 
 
 class UsualBeats:
@@ -63,7 +62,7 @@ class UsualBeats:
     __slots__ = ("_leads",)
 
     def __init__(self) -> None:
-        self._leads: dict[tuple[str, str], Usual] = {}
+        self._leads: tuple[Usual, ...] = ()  # by signal and device; a dict would cost more
 
     def judged(self, p: Primitives) -> Primitives:
         """The segment, refused if its beats are far below the usual height; learns from others.
@@ -87,8 +86,7 @@ class UsualBeats:
         """
         if p.signal != ECG and not is_lead(p.signal):
             return p
-        key = p.signal, p.device_id
-        usual = self._leads.get(key, _FRESH)
+        usual = self._of(p)
         late = p.start_us < usual.heard_us
         if p.start_us - usual.heard_us >= ANEW_US:
             usual = usual._replace(log2_height=0.0, n_learnt=0, low_us=0)
@@ -96,7 +94,7 @@ class UsualBeats:
         if low:
             p = p._replace(quality=0.0, reason=FeatureReason.NO_QRS)
         if p.coverage > 0 and not late:
-            self._put(key, _noted(p, usual))
+            self._put(_noted(p, usual))
         return p
 
     def standing_still_us(self) -> int | None:
@@ -104,29 +102,38 @@ class UsualBeats:
 
         None: nothing tells. A segment that failed otherwise, or did not come, tells nothing.
         """
-        leads = self._leads.values()
+        leads = self._leads
         since_us = max((u.still_us for u in leads if u.n_still >= STILL_FROM), default=0)
         beats_us = max((u.beats_us for u in leads), default=0)
         if since_us and beats_us <= since_us:
             return since_us
         return 0 if beats_us else None
 
-    def _put(self, key: tuple[str, str], usual: Usual) -> None:
-        self._leads[key] = usual
-        if len(self._leads) > MOST_LEADS:
-            del self._leads[min(self._leads, key=lambda k: (self._leads[k].heard_us, k))]
+    def _of(self, p: Primitives) -> Usual:
+        """What is known of a segment's lead."""
+        for usual in self._leads:
+            if (usual.signal, usual.device_id) == (p.signal, p.device_id):
+                return usual
+        return Usual(p.signal, p.device_id, 0.0, 0, 0, 0, 0, 0, 0)
+
+    def _put(self, usual: Usual) -> None:
+        rest = [u for u in self._leads if u[:2] != usual[:2]]
+        if len(rest) >= MOST_LEADS:
+            rest.remove(min(rest, key=lambda u: (u.heard_us, u)))
+        self._leads = tuple(sorted([*rest, usual]))
 
     def to_state(self) -> list[Any]:
         """Everything, as values MessagePack can hold."""
-        return [[*key, *usual] for key, usual in sorted(self._leads.items())]
+        return [list(usual) for usual in self._leads]
 
     @classmethod
     def from_state(cls, state: Any) -> UsualBeats:
         """What gave the state; ValueError or TypeError if it is none."""
         made = cls()
-        for signal, device_id, height, *rest in state:
-            usual = Usual(float(height), *map(int, rest))
-            made._leads[str(signal), str(device_id)] = usual
+        made._leads = tuple(
+            Usual(str(signal), str(device_id), float(height), *map(int, rest))
+            for signal, device_id, height, *rest in state
+        )
         return made
 
 

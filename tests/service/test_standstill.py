@@ -7,7 +7,19 @@ import pytest
 
 from service.results import Results
 from streams.history import Timed
-from tests.service.engine_kit import START_US, S, chunks_of, log_of, run, status
+from streams.processor import Output
+from tests.service.engine_kit import (
+    PARTITIONS,
+    START_US,
+    S,
+    chunks_of,
+    collected,
+    engine,
+    log_of,
+    revived,
+    run,
+    status,
+)
 
 FS_HZ = 125.0
 STILL_S, BACK_S, SECONDS = 120.0, 240.0, 330.0
@@ -59,3 +71,15 @@ def test_how_signals_are_cut_and_batched_changes_nothing(said: Results) -> None:
     alone = run(log_of([heart("still", chunk_s=5.0)]), [1])
     assert alone.features == said.features
     assert [a.occurrence_id for a in alone.alerts] == [a.occurrence_id for a in said.alerts]
+
+
+def test_a_restart_in_the_middle_of_it_changes_nothing(said: Results) -> None:
+    log = log_of([heart("still")])
+    states: dict[tuple[int, str], bytes] = {}
+    machine, told = engine(), list[Output]()
+    for begin in range(0, len(log), 25):
+        told.extend(machine.feed(log[begin : begin + 25]).messages)
+        for number in range(PARTITIONS):
+            states |= {(number, name): state for name, _, state in machine.snapshots(number)}
+        machine = revived(states, log)
+    assert collected(told).digests == said.digests
