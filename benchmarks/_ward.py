@@ -15,10 +15,10 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from aiokafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
@@ -34,6 +34,7 @@ from streams.io.kafka_log import append_us_of, start_client, stop_client
 from streams.io.kafka_read import lag, open_consumer, read_topic
 from streams.topics import topic_name
 
+T = TypeVar("T")
 START_S, DRAIN_S = 180.0, 240.0
 # As the image and the systemd unit set them.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
@@ -186,7 +187,12 @@ class Ward:
         """When the records of such a topic came, of all partitions or the first few."""
         numbers = range(self.partitions if partitions is None else partitions)
         parts = [TopicPartition(self.topic(short), number) for number in numbers]
-        return asyncio.run(_arrivals(self.bootstrap, parts))
+        return asyncio.run(_each(self.bootstrap, parts, _arrived))
+
+    def each(self, short: str, make: Callable[[Any], T]) -> list[T]:
+        """What `make` gives for every record of a topic, as aiokafka has it."""
+        parts = [TopicPartition(self.topic(short), number) for number in range(self.partitions)]
+        return asyncio.run(_each(self.bootstrap, parts, make))
 
     def close(self) -> None:
         """Kill what runs, delete the topics."""
@@ -207,10 +213,15 @@ def cpu_s(pid: int) -> float:
     return float(times.user + times.system)
 
 
-async def _arrivals(bootstrap: str, parts: list[TopicPartition]) -> list[Arrived]:
+def _arrived(row: Any) -> Arrived:
+    sent_s = append_us_of(row.headers, row.timestamp) / 1e6
+    return Arrived((row.key or b"").decode(), sent_s, row.timestamp / 1000)
+
+
+async def _each(bootstrap: str, parts: list[TopicPartition], make: Callable[[Any], T]) -> list[T]:
     consumer = open_consumer(bootstrap)
     await start_client(consumer, bootstrap)
-    found: list[Arrived] = []
+    found: list[T] = []
     try:
         consumer.assign(parts)
         ends = await consumer.end_offsets(parts)
@@ -218,10 +229,7 @@ async def _arrivals(bootstrap: str, parts: list[TopicPartition]) -> list[Arrived
         left = {part for part in parts if ends[part]}
         while left:
             for part, rows in (await consumer.getmany(*left, timeout_ms=500)).items():
-                for row in rows:
-                    sent_s = append_us_of(row.headers, row.timestamp) / 1e6
-                    key = (row.key or b"").decode()
-                    found.append(Arrived(key, sent_s, row.timestamp / 1000))
+                found += map(make, rows)
                 if rows[-1].offset + 1 >= ends[part]:
                     left.discard(part)
     finally:

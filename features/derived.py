@@ -172,10 +172,9 @@ def unexplained(
     limit = _MOST_SURPRISE * np.sqrt(_SCATTER_BPM**2 + doubt)
     surprise = np.clip(np.nan_to_num(rest), -limit, limit)
     sharper = covariance - gain[:, _UPPER[0]] * gain_to[:, _UPPER[1]]
+    better = state.coefficients + gain * surprise[:, None]
     new = new._replace(
-        coefficients=np.where(
-            use[:, None], state.coefficients + gain * surprise[:, None], state.coefficients
-        ),
+        coefficients=np.where(use[:, None], better, state.coefficients),
         covariance=np.where(use[:, None], sharper, state.covariance),
     )
     return new, rest, np.where(known, expected, np.nan)

@@ -70,9 +70,7 @@ def backtest(  # noqa: PLR0913 - one parameter per option
     Example: vigil policy backtest out/ --policy a.toml --policy b.toml
     """
     from service.backtest import backtest as run
-    from service.backtest import write_document
     from service.backtest_labels import read_labels
-    from service.backtest_page import write_page
 
     config = configured(config_file)
     candidates = _candidates(policy or [])
@@ -87,13 +85,7 @@ def backtest(  # noqa: PLR0913 - one parameter per option
         "patients": len(history.stays),
     }
     report = report._replace(run=described)
-    write_document(report, out / "backtest.json")
-    write_page(report, out / "backtest.html")
-    if known is not None:
-        _write_raises(report, known, out)
-    for each in report.tested:
-        for words in each.misfits:
-            warn(f"{each.candidate.name}: {words}")
+    _write(report, known, out)
     for fault in faults:
         warn(f"refused: {fault}")
     _show(report, out, as_json)
@@ -171,6 +163,20 @@ def _stored(sources: list[Path], table: Any) -> History:
         end_us = first_tick_us(int(table.known_us.max())) if table.size else 0
         return stored_history(table, Until(end_us, backfill_us))
     return stored_history(table, Until(None))
+
+
+def _write(report: Report, known: Any, out: Path) -> None:
+    """Document, page and, with labels, every raise; what a policy cannot be judged by is told."""
+    from service.backtest import write_document
+    from service.backtest_page import write_page
+
+    write_document(report, out / "backtest.json")
+    write_page(report, out / "backtest.html")
+    if known is not None:
+        _write_raises(report, known, out)
+    for each in report.tested:
+        for words in each.misfits:
+            warn(f"{each.candidate.name}: {words}")
 
 
 def _write_raises(report: Report, labels: Any, out: Path) -> None:

@@ -60,8 +60,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
 
     Example: vigil evaluate default --data cinc2019:setA.npz --out report/
     """
-    from service.evaluate import Wanted, open_artifact, write_document
-    from service.evaluate_page import write_page
+    from service.evaluate import Wanted, open_artifact
 
     if (data is None) == (labels is None):
         raise ConfigError("give --data DATASET:PATH for a model, or --labels for stored scores")
@@ -74,9 +73,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     else:
         assert labels is not None
         document = _stored(Path(artifact), labels, scorer, horizon_h, wanted)
-    write_document(document, out / "report.json")
-    write_page(document, out / "report.html")
-    _show(document, out, as_json)
+    _report(document, out, as_json)
     return 0
 
 
@@ -106,11 +103,14 @@ def _stored(
     return evaluate_scores(table, read_labels(labels), EventSpec(horizon_h=horizon_h), wanted)
 
 
-def _show(document: dict[str, Any], out: Path, as_json: bool) -> None:
-    from service.evaluate import plain
+def _report(document: dict[str, Any], out: Path, as_json: bool) -> None:
+    """Write it, and say the headlines."""
+    from service.evaluate import plain, write_document
     from service.evaluate_measure import HEADLINES
-    from service.evaluate_page import warnings
+    from service.evaluate_page import warnings, write_page
 
+    write_document(document, out / "report.json")
+    write_page(document, out / "report.html")
     if as_json:
         say({"out": str(out), **plain(document)})
         return

@@ -90,8 +90,6 @@ def replay(  # noqa: PLR0913 - one parameter per option
     Example: vigil replay recordings/ --events events.csv --out results
     """
     from service.build import load_policy, model_names, scorers
-    from service.report import write_report
-    from service.results import write
 
     config = with_models(configured(config_file, policy), model or [])
     scorers(load_policy(config.policy), models=model_names(config))
@@ -99,15 +97,8 @@ def replay(  # noqa: PLR0913 - one parameter per option
     with progress() as watcher:
         inputs, done = _replayed(sources, events, config, (runner, workers), watcher)
         watcher.stage("writing results", None)
-        write(done.results, out, done.run)
-        write_report(done, inputs, out)
-    for fault in inputs.faults:
-        warn(f"refused: {fault}")
-    summary = _summary(done, out)
-    if as_json:
-        say(summary)
-    else:
-        _show(summary)
+        _write(done, inputs, out)
+    _show(_summary(done, out), as_json)
     return EXIT_REFUSED if inputs.faults or done.results.dead else 0
 
 
@@ -152,6 +143,17 @@ def _run(inputs: Inputs, config: Any, runner: Runner, workers: int, watcher: Any
     return replay_kafka(inputs, config, workers, watcher)
 
 
+def _write(done: Replayed, inputs: Inputs, out: Path) -> None:
+    """Results and report; what was left out is told."""
+    from service.report import write_report
+    from service.results import write
+
+    write(done.results, out, done.run)
+    write_report(done, inputs, out)
+    for fault in inputs.faults:
+        warn(f"refused: {fault}")
+
+
 def _summary(done: Replayed, out: Path) -> dict[str, Any]:
     results, run = done.results, done.run
     raised = [event for event in results.alerts if event.phase == "raised"]
@@ -172,7 +174,10 @@ def _summary(done: Replayed, out: Path) -> dict[str, Any]:
     }
 
 
-def _show(summary: dict[str, Any]) -> None:
+def _show(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        say(summary)
+        return
     raised = ", ".join(f"{n} {kind}" for kind, n in summary["alerts_raised"].items()) or "none"
     lines = {
         "patients": summary["patients"],

@@ -158,10 +158,8 @@ def import_source(
     batch = _Batch(store, state, on_error)
     meaning = terms or Terms()
     watcher.stage(f"import {importer.label}", None)
-    seen = told = 0
-    settled = state.items
-    for item in importer.read(job):
-        seen += 1
+    told, settled = 0, state.items
+    for seen, item in enumerate(importer.read(job), 1):
         if seen <= settled:
             continue
         batch.take(item, meaning)

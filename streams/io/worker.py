@@ -160,7 +160,7 @@ class Worker(ABC):
         self.draining = False
         self.restored = asyncio.Event()
         self._restoring: asyncio.Task[None] | None = None
-        self._progress_s = time.monotonic()
+        self._progress_s = self._awake_s = time.monotonic()
         self._rewinds = 0
 
     @abstractmethod
@@ -206,13 +206,10 @@ class Worker(ABC):
 
     def _connections(self) -> Connections:
         bootstrap, prefix = self.settings.bootstrap, self.settings.prefix
-        return Connections(
-            self.writer,
-            StateStore(bootstrap, topic_name("state", prefix), self.writer),
-            KafkaInput(bootstrap, self.topic),
-            self.settings.sign,
-            PublishedAlerts(bootstrap, self.topic, topic_name("alerts", prefix)),
-        )
+        states = StateStore(bootstrap, topic_name("state", prefix), self.writer)
+        alerts = PublishedAlerts(bootstrap, self.topic, topic_name("alerts", prefix))
+        source = KafkaInput(bootstrap, self.topic)
+        return Connections(self.writer, states, source, self.settings.sign, alerts)
 
     async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> int:
         """Drain in bounded time; what is not drained is redelivered to the next owner."""
@@ -255,12 +252,28 @@ class Worker(ABC):
 
     async def feed_next(self) -> list[RawRecord]:
         """Feed what comes first of what waits; the rest later, after what comes meanwhile."""
+        if self.stood_still():
+            return []
         before = self.host.positions
         records = self.waiting.next()
         await self.host.process(records)
         if self.host.positions != before:
             self.moved()
         return records
+
+    def stood_still(self) -> bool:
+        """Whether the process was stopped past its session; then it looks where others are first.
+
+        The group tells it only later that its partitions are gone, and what others said meanwhile
+        would be said again.
+        """
+        now_s = time.monotonic()
+        still_s, self._awake_s = now_s - self._awake_s, now_s
+        if still_s <= SESSION_S or not self.restored.is_set():
+            return False
+        log.warning("stood still for %.0f s; looking how far others are", still_s)
+        self.assigned(sorted(self.host.positions))
+        return True
 
     def moved(self) -> None:
         """The host took a record that was due."""
@@ -349,6 +362,7 @@ class Worker(ABC):
         """
         while True:
             await asyncio.sleep(WATCH_S)
+            self.stood_still()
             if self.turn.locked() or self.draining or not self.restored.is_set():
                 continue
             idle_s = time.monotonic() - self._progress_s

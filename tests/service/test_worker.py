@@ -40,6 +40,15 @@ def topic(config: Config, short: str) -> list[bytes]:
     return [row.value for row in asyncio.run(read_topic(config.kafka.bootstrap, name))]
 
 
+def figures(page: str) -> dict[tuple[str, ...], float]:
+    """Every sample of `/metrics` by its name and the values of its labels."""
+    return {
+        (row.name, *sorted(row.labels.values())): row.value
+        for family in text_string_to_metric_families(page)
+        for row in family.samples
+    }
+
+
 class TestLive:
     pytestmark = live
 
@@ -61,22 +70,23 @@ class TestLive:
 
     def test_metrics_parse_and_hold_what_an_operator_needs(self, live_ward: LiveWard) -> None:
         status, page = live_ward.page("/metrics")
-        families = {family.name: family for family in text_string_to_metric_families(page)}
+        types = {family.name: family.type for family in text_string_to_metric_families(page)}
         assert status == 200
-        assert families["vigil_records"].type == "counter"
-        assert families["vigil_window_features_seconds"].type == "histogram"
-        values = {
-            (row.name, *sorted(row.labels.values())): row.value
-            for family in families.values()
-            for row in family.samples
-        }
+        assert types["vigil_records"] == "counter"
+        assert types["vigil_window_features_seconds"] == "histogram"
+        values = figures(page)
         assert values["vigil_records_total", "accepted", "event"] == 3
         assert values["vigil_rejects_total", "undecodable"] == 1
         assert values["vigil_alerts_total", "raised"] >= 1
         assert values["vigil_score_seconds_count", "news2"] > 0
-        for number in "0123":
-            assert 0 <= values["vigil_frontier_age_seconds", number] < 20
-            assert values["vigil_lag_records", number] >= 0
+        assert all(values["vigil_lag_records", number] >= 0 for number in "0123")
+
+        def ages() -> list[float]:
+            now = figures(live_ward.page("/metrics")[1])
+            return [now["vigil_frontier_age_seconds", number] for number in "0123"]
+
+        # Ticks come every 5 s. On a busy machine one may be late; a stuck partition only ages.
+        wait_until(lambda: all(0 <= age < 20 for age in ages()), 60, "young frontiers")
 
     def test_it_is_alive_and_ready(self, live_ward: LiveWard) -> None:
         assert live_ward.page("/healthz") == (200, "alive\n")

@@ -147,63 +147,65 @@ def test_an_unknown_code_or_unit_waits_with_its_reason(file: Path) -> None:
     assert errors[0].fact.codings == ("http://lab.example|XY1",)
 
 
-def test_medication_condition_encounter_and_note_are_events(file: Path) -> None:
+def stay() -> list[dict[str, Any]]:
+    """What one stay leaves: drugs, a diagnosis, a note, the person; and somebody else."""
     subject = {"subject": {"reference": "http://ehr.example/fhir/Patient/p1"}}
     meta = {"meta": {"lastUpdated": "2024-05-01T12:30:00Z"}}
     note = base64.b64encode("müde, ‘wirr’".encode()).decode()
-    events, errors, job = read(
-        bundle(
-            file,
-            {
-                "resourceType": "MedicationAdministration",
-                "id": "a",
-                "status": "completed",
-                "effectivePeriod": {"start": NOON, "end": "2024-05-01T12:10:00Z"},
-                "medicationCodeableConcept": {"text": "Paracetamol 1 g"},
-                **subject,
-                **meta,
-            },
-            {
-                "resourceType": "MedicationRequest",
-                "id": "r",
-                "status": "active",
-                "authoredOn": NOON,
-                "medicationCodeableConcept": coded("x", "rx", text="Metoprolol"),
-                **subject,
-            },
-            {
-                "resourceType": "Condition",
-                "id": "c",
-                "recordedDate": NOON,
-                "code": {"text": "Pneumonia"},
-                **subject,
-            },
-            {
-                "resourceType": "Encounter",
-                "id": "e",
-                "status": "finished",
-                "class": {"code": "IMP"},
-                "period": {"start": NOON, "end": "2024-05-02T12:00:00Z"},
-                **subject,
-            },
-            {
-                "resourceType": "DocumentReference",
-                "id": "d",
-                "status": "current",
-                "date": NOON,
-                "content": [{"attachment": {"contentType": "text/plain", "data": note}}],
-                **subject,
-            },
-            {
-                "resourceType": "Patient",
-                "id": "p1",
-                "gender": "female",
-                "birthDate": "1950-05-01",
-                **meta,
-            },
-            {"resourceType": "Practitioner", "id": "x"},
-        )
-    )
+    return [
+        {
+            "resourceType": "MedicationAdministration",
+            "id": "a",
+            "status": "completed",
+            "effectivePeriod": {"start": NOON, "end": "2024-05-01T12:10:00Z"},
+            "medicationCodeableConcept": {"text": "Paracetamol 1 g"},
+            **subject,
+            **meta,
+        },
+        {
+            "resourceType": "MedicationRequest",
+            "id": "r",
+            "status": "active",
+            "authoredOn": NOON,
+            "medicationCodeableConcept": coded("x", "rx", text="Metoprolol"),
+            **subject,
+        },
+        {
+            "resourceType": "Condition",
+            "id": "c",
+            "recordedDate": NOON,
+            "code": {"text": "Pneumonia"},
+            **subject,
+        },
+        {
+            "resourceType": "Encounter",
+            "id": "e",
+            "status": "finished",
+            "class": {"code": "IMP"},
+            "period": {"start": NOON, "end": "2024-05-02T12:00:00Z"},
+            **subject,
+        },
+        {
+            "resourceType": "DocumentReference",
+            "id": "d",
+            "status": "current",
+            "date": NOON,
+            "content": [{"attachment": {"contentType": "text/plain", "data": note}}],
+            **subject,
+        },
+        {
+            "resourceType": "Patient",
+            "id": "p1",
+            "gender": "female",
+            "birthDate": "1950-05-01",
+            **meta,
+        },
+        {"resourceType": "Practitioner", "id": "x"},
+    ]
+
+
+def test_medication_condition_encounter_and_note_are_events(file: Path) -> None:
+    events, errors, job = read(bundle(file, *stay()))
     assert errors == []
     assert [(e.code, e.text) for e in events] == [
         ("medication", "Paracetamol 1 g"),
