@@ -136,6 +136,14 @@ def sites(stays: Stays) -> list[Split]:
     ]
 
 
+def two(stays: Stays, job: Job, stages: Stages) -> list[Scores]:
+    """Two folds of patients by forests of the other three; each is tuned by the other."""
+    fold = folds_of(stays, job)
+    found = scored(stays, stages, Split("two folds", fold > 1, fold == 1, fold == 0))
+    turned = found.split._replace(tune=found.split.test, test=found.split.tune)
+    return [found, found._replace(split=turned)]
+
+
 def _apart(name: str, inside: Bools, outside: Bools, seed: int) -> Split:
     draw = np.random.default_rng(seed).random(len(inside)) < 1 / INNER
     return Split(name, inside & ~draw, inside & draw, outside)

@@ -24,7 +24,7 @@ from models.seat import Seat
 from service.config import Config, ModelConfig
 from streams.errors import CheckpointMismatch, ConfigError, SourceError, VigilError
 
-SHIPPED: Final = ("default",)  # names of artifacts that come with Vigil, where the build has them
+SHIPPED: Final = ("default", "steady")  # artifacts that come with Vigil, where a build has them
 
 NOT_LOADED: Final = "it could not be loaded"  # what alerts say: the same on every machine
 

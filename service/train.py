@@ -27,7 +27,7 @@ from service.training.committee import Raw
 from streams.errors import ConfigError
 
 Ints = NDArray[np.int64]
-FOLDS: Final = 5
+FOLDS: Final = artifact.FOLDS
 DATASETS: Final = ("cinc2019",)
 
 
@@ -55,6 +55,7 @@ class Job(NamedTuple):
     out: Path
     folds: int = FOLDS
     seed: int = 0
+    kind: artifact.Kind = "default"  # the stages are the same
 
 
 class Stages:
@@ -119,7 +120,8 @@ def train(job: Job, watcher: Watcher = SILENT) -> Path:
     for member in recipe.MEMBERS:
         make = partial(_grown, rows, stays, member, job.seed)
         forests[member] = stages.bytes_of(f"{member}.txt", make)
-    files = artifact.assemble(stays, forests, recipe.Development(raw, fold), job.seed)
+    held = recipe.Development(raw, fold)
+    files = artifact.assemble(stays, forests, held, job.seed, job.kind)
     job.out.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (job.out / name).write_bytes(content)

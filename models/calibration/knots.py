@@ -88,7 +88,8 @@ def fit(label: Bools, logit: Floats, knots: int) -> Line:
     events = np.bincount(bin_of, weights=label, minlength=len(some))[some]
     middle = np.bincount(bin_of, weights=logit, minlength=len(some))[some] / count
     rate = pool_adjacent((events + _PRIOR_ROWS * base) / (count + _PRIOR_ROWS), count + _PRIOR_ROWS)
-    odds = np.log(rate / (1 - rate))
+    apart = np.append(True, np.diff(middle.astype(np.float32)) > 0)  # as the network keeps them
+    middle, odds = middle[apart], np.log(rate / (1 - rate))[apart]
     place = np.linspace(middle[0], middle[-1], knots) if len(middle) > knots else middle
     line = np.interp(place, middle, odds)
     return _stretched(place, line, knots)

@@ -5,6 +5,9 @@ with the static facts. Where both modalities are there, their logits are average
 weights; where one is absent, the forest that never knew it speaks alone, so that what is absent
 costs nothing beyond its own information. Each of these is calibrated by itself, so that a
 threshold means the same whatever is there. Static facts alone say a constant.
+
+With a clock, what the time somebody has been followed says by itself is taken from every forest's
+logit: for wards whose stays end for other reasons than those that trained it (ADR 0115).
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ class BoostedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pairs: dict[str, tuple[tuple[str, str], ...]] = {}  # see `RollingEncoder`, by modality
     counts: tuple[str, ...] = ()  # modalities of which it is told how often they were measured
     knots: int = 2  # of the calibration
+    clock: int = 0  # knots of what the time followed says alone, taken away; 0: nothing is
 
 
 class Grown(NamedTuple):
@@ -58,6 +62,7 @@ class Grown(NamedTuple):
     whole: Line
     alone: Mapping[str, Line]
     nothing: float  # logit where nothing is known
+    clock: Mapping[str, Line] = {}  # raw logit by hours followed, taken away; see `BoostedConfig`
 
 
 class WideNormalizer(Normalizer):
@@ -84,11 +89,25 @@ class Columns(nn.Module):
         return torch.cat([*known, *there], dim=-1)
 
 
-class Committee(nn.Module):
-    """The forests' logits, mixed by which modalities are there; see the module."""
+class Clock(Knots):
+    """A line over the hours somebody has been followed, level beyond its knots."""
 
-    def __init__(self, config: BoostedConfig, spec: ModelSpec, width: int) -> None:
+    def forward(self, hours: Tensor) -> Tensor:
+        """Logit [...] that the time alone says."""
+        return super().forward(hours.clamp(self.raw[0], self.raw[-1]))
+
+
+class Committee(nn.Module):
+    """The forests' logits, mixed by which modalities are there; see the module.
+
+    `hours` are the places in the vector of how long each modality has been followed.
+    """
+
+    def __init__(
+        self, config: BoostedConfig, spec: ModelSpec, width: int, hours: tuple[int, ...]
+    ) -> None:
         super().__init__()
+        self.hours = list(hours)
         self.names = [m.name for m in spec.modalities]
         self.members = [m.name for m in spec.modalities if m.kind != "static"]
         self.joint = _trees(config.joint, width)
@@ -100,6 +119,8 @@ class Committee(nn.Module):
         self.whole = Knots(config.knots)
         self.alone = nn.ModuleDict({name: Knots(config.knots) for name in self.members})
         self.nothing = nn.Parameter(torch.zeros(1))  # what is said when nothing is known
+        told = ("joint", *self.members) if config.clock else ()
+        self.clock = nn.ModuleDict({name: Clock(config.clock) for name in told})
 
     def forward(self, fused: Tensor) -> Tensor:
         """See `models.parts.Head`; [..., 1], calibrated."""
@@ -109,8 +130,14 @@ class Committee(nn.Module):
         """Raw logits of the joint forest and of each member, and which members are there."""
         vector, flags = fused[..., : -len(self.names)], fused[..., -len(self.names) :]
         each = [self.single[name](vector) for name in self.members]
+        joint = self.joint(vector)
+        if len(self.clock):
+            known = vector[..., self.hours]
+            hours = torch.where(torch.isnan(known), 0.0, known).amax(dim=-1)
+            joint = joint - self.clock["joint"](hours)
+            each = [x - self.clock[n](hours) for n, x in zip(self.members, each, strict=True)]
         there = torch.stack([flags[..., self.names.index(n)] for n in self.members], dim=-1)
-        return self.joint(vector), each, there
+        return joint, each, there
 
     def blended(self, joint: Tensor, each: list[Tensor], there: Tensor) -> Tensor:
         """Calibrated logit [...] when the members of `there` [..., members] are heard."""
@@ -130,14 +157,22 @@ class Committee(nn.Module):
         for name, forest in forests.items():
             assert isinstance(forest, Trees)
             forest.take(grown.forests[name])
+        shares = [grown.shares[name] for name in ("joint", *self.members)]
+        with torch.no_grad():
+            self.weight.copy_(torch.tensor(shares))
+        self.read_as(grown)
+
+    def read_as(self, grown: Grown) -> None:
+        """Take what the forests' logits mean, and leave the forests."""
         self.whole.take(grown.whole)
         for name in self.members:
             own = self.alone[name]
             assert isinstance(own, Knots)
             own.take(grown.alone[name])
-        shares = [grown.shares[name] for name in ("joint", *self.members)]
+        for name, clock in self.clock.items():
+            assert isinstance(clock, Clock)
+            clock.take(grown.clock[name])
         with torch.no_grad():
-            self.weight.copy_(torch.tensor(shares))
             self.nothing.fill_(grown.nothing)
 
     def mixed(self, joint: Tensor, each: list[Tensor]) -> Tensor:
@@ -224,7 +259,7 @@ def build(spec: ModelSpec) -> BoostedModel:
     own = encoders_of(spec)
     encoders: dict[str, Encoder] = dict(own)
     fuser = Columns({name: encoder.width for name, encoder in own.items()})
-    committee = Committee(config, spec, fuser.width - len(own))
+    committee = Committee(config, spec, fuser.width - len(own), _hours(own))
     spec = msgspec.structs.replace(spec, state=state_of(spec, encoders))
     parts = Parts(encoders, fuser, committee, nn.Identity(), WeightedBCE())
     return BoostedModel(spec, parts, committee)
@@ -233,6 +268,16 @@ def build(spec: ModelSpec) -> BoostedModel:
 def example() -> ModelSpec:
     """A small spec, for the contract suite."""
     return example_spec(FAMILY, {"counts": ["vitals"], "pairs": {"vitals": [["hr", "spo2"]]}})
+
+
+def _hours(encoders: Mapping[str, RollingEncoder]) -> tuple[int, ...]:
+    """Places of the hours followed in the vectors one after the other."""
+    found, start = [], 0
+    for encoder in encoders.values():
+        if "hours" in encoder.names:
+            found.append(start + encoder.names.index("hours"))
+        start += encoder.width
+    return tuple(found)
 
 
 def _trees(forest: Forest, width: int) -> Trees:

@@ -43,7 +43,7 @@ def train(  # noqa: PLR0913 - one parameter per option
     ] = 5,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same bytes.")] = 0,
     model: Annotated[
-        str, typer.Option("--model", help="default, or a network: fusion.gated, late.mean, ...")
+        str, typer.Option("--model", help="default, steady, or a network: fusion.gated, ...")
     ] = "default",
     settings: Annotated[
         Path | None,
@@ -67,10 +67,12 @@ def train(  # noqa: PLR0913 - one parameter per option
         )
     writable(out)
     with progress() as watcher:
-        if model == "default":
+        if model in ("default", "steady"):
             from service.train import Job, train
 
-            train(Job(place, out, folds, seed), watcher)
+            train(
+                Job(place, out, folds, seed, "steady" if model == "steady" else "default"), watcher
+            )
         else:
             from service.train_network import NetworkJob, train_network
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from models.calibration.knots import Line
 from models.doubt import DISAGREE_ABOVE, disagreement_limit
 from models.evaluation.events import alarms, threshold_at
 from models.evaluation.ranking import auprc, auroc
@@ -18,7 +19,7 @@ from models.families.boosted import BoostedModel, Forest, Grown
 from models.spec import CalibrationSpec, ModelSpec, OperatingPoint, Provenance
 from models.weights import files_of
 from service.datasets.cinc2019 import CITATION, LICENCE, Stays
-from service.training import boost
+from service.training import boost, steady
 from service.training import cinc2019 as recipe
 from service.training.committee import SHARES, Lines, alone, calibrate, logits, sigmoid
 from service.training.operating import (
@@ -31,7 +32,9 @@ from service.training.operating import (
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Kind = Literal["default", "steady"]
 COMMAND: Final = "vigil train cinc2019"
+FOLDS: Final = 5  # unless another number is asked for
 SELDOM: Final = 0.99  # of development hours in which modalities do not contradict
 PER_DAY: Final = 0.2  # alarms per patient-day of the second operating point
 ROOM: Final = 2 * recipe.GROWN.num_leaves - 1  # nodes of a full tree
@@ -49,7 +52,11 @@ class Judged(NamedTuple):
 
 
 def assemble(
-    stays: Stays, forests: dict[str, bytes], held: recipe.Development, seed: int
+    stays: Stays,
+    forests: dict[str, bytes],
+    held: recipe.Development,
+    seed: int,
+    kind: Kind = "default",
 ) -> dict[str, bytes]:
     """Files of the artifact by name.
 
@@ -63,10 +70,16 @@ def assemble(
         Held-out raw logits, and folds.
     seed : int
         For the record.
+    kind : str
+        "steady" takes away what time alone says, see `service.training.steady`.
     """
-    judged = judge(stays, held)
-    model = network(stays, forests, judged.lines)
-    spec = told(model.spec, stays, held.fold, judged, seed)
+    told_of, clock = stays, {}
+    if kind == "steady":
+        told_of, held, clock = steady.taken(stays, held)
+    judged = judge(told_of, held)
+    model = network(stays, forests, judged.lines, clock)
+    named = msgspec.structs.replace(model.spec, name=kind)
+    spec = told(named, told_of, held.fold, judged, seed)
     return files_of(model, spec, graph(model))
 
 
@@ -87,8 +100,10 @@ def judge(stays: Stays, held: recipe.Development) -> Judged:
     return Judged(lines, logit, np.round(sigmoid(logit), ROUNDED), round(limit, ROUNDED))
 
 
-def network(stays: Stays, forests: dict[str, bytes], lines: Lines) -> BoostedModel:
-    """The network with trees, normalisation and calibration in it."""
+def network(
+    stays: Stays, forests: dict[str, bytes], lines: Lines, clock: dict[str, Line]
+) -> BoostedModel:
+    """The network with trees, normalisation, calibration and perhaps a clock in it."""
     everyone = np.ones(len(stays.lengths), bool)
     names = recipe.column_names()
     laid, sizes = {}, {}
@@ -101,8 +116,8 @@ def network(stays: Stays, forests: dict[str, bytes], lines: Lines) -> BoostedMod
         laid[part] = boost.averaged([arrays for arrays, _ in grown])
         trees, nodes = laid[part]["column"].shape
         sizes[part] = Forest(trees, nodes, max(depth for _, depth in grown))
-    model = recipe.fitted(recipe.blank(sizes), stays, everyone)
-    model.committee.take(Grown(laid, SHARES, lines.whole, lines.alone, lines.nothing))
+    model = recipe.fitted(recipe.blank(sizes, steady.KNOTS if clock else 0), stays, everyone)
+    model.committee.take(Grown(laid, SHARES, lines.whole, lines.alone, lines.nothing, clock))
     return model
 
 
@@ -139,12 +154,21 @@ def told(spec: ModelSpec, stays: Stays, fold: Ints, judged: Judged, seed: int) -
     training = Provenance(
         data=CITATION,
         licence=LICENCE,
-        command=COMMAND,
+        command=_command(spec.name, len(np.unique(fold))),
         split_hash=split_hash(stays.ids, fold),
         seed=seed,
         metrics=areas,
-        notes=f"{len(stays.ids)} stays, {int(stays.septic.sum())} septic; figures are held out",
+        notes=f"{len(stays.ids)} stays, {int(stays.septic.sum())} septic; figures are held out"
+        + (f", of the first {steady.FIRST_H} hours" if spec.name == "steady" else ""),
     )
     return msgspec.structs.replace(
         spec, calibration=calibration, operating=points, training=training
     )
+
+
+def _command(kind: str, folds: int) -> str:
+    """What made it."""
+    words = [COMMAND]
+    words += [f"--model {kind}"] if kind != "default" else []
+    words += [f"--folds {folds}"] if folds != FOLDS else []
+    return " ".join(words)

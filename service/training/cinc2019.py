@@ -98,6 +98,9 @@ def spec_of(config: BoostedConfig) -> ModelSpec:
     """The default model's spec, before anything was trained."""
     import msgspec
 
+    told = msgspec.to_builtins(config)
+    if not config.clock:
+        del told["clock"]  # artifacts from before there was one keep their bytes
     return ModelSpec(
         name="default",
         version=VERSION,
@@ -107,12 +110,12 @@ def spec_of(config: BoostedConfig) -> ModelSpec:
         cadence_s=3600.0,
         warmup_s=2 * 3600.0,
         modalities=modalities(),
-        config=msgspec.to_builtins(config),
+        config=told,
     )
 
 
-def blank(forests: dict[str, Forest] | None = None) -> BoostedModel:
-    """The network with forests of given sizes, nothing trained."""
+def blank(forests: dict[str, Forest] | None = None, clock: int = 0) -> BoostedModel:
+    """The network with forests of given sizes and knots of a clock, nothing trained."""
     sizes = forests or dict.fromkeys(("joint", *SINGLE), Forest(1, 3, 1))
     config = BoostedConfig(
         joint=sizes["joint"],
@@ -120,6 +123,7 @@ def blank(forests: dict[str, Forest] | None = None) -> BoostedModel:
         pairs=PAIRS,
         counts=COUNTED,
         knots=KNOTS,
+        clock=clock,
     )
     return build(spec_of(config))
 

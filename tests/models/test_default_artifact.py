@@ -1,4 +1,4 @@
-"""The shipped model: whole, small, of this build's inputs, and of sense on patients made up."""
+"""The shipped models: whole, small, of this build's inputs, and of sense on patients made up."""
 
 from __future__ import annotations
 
@@ -13,14 +13,23 @@ from models.fusion_model import FusionModel
 from models.training.ragged import carried, padded
 from models.weights import network
 
-FOLDER = Path(__file__).resolve().parents[2] / "models" / "artifacts" / "default"
+FOLDER = Path(__file__).resolve().parents[2] / "models" / "artifacts"
+COMMANDS = {
+    "default": "vigil train cinc2019",
+    "steady": "python -m benchmarks.train_steady",
+}
 MOST_NUMBERS = 300_000
 HOURS = 24
 
 
-@pytest.fixture(scope="module")
-def artifact() -> Artifact:
-    return decode({n: (FOLDER / n).read_bytes() for n in FILES if (FOLDER / n).exists()})
+def _read(name: str) -> Artifact:
+    folder = FOLDER / name
+    return decode({n: (folder / n).read_bytes() for n in FILES if (folder / n).exists()})
+
+
+@pytest.fixture(scope="module", params=sorted(COMMANDS))
+def artifact(request: pytest.FixtureRequest) -> Artifact:
+    return _read(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +37,11 @@ def model(artifact: Artifact) -> FusionModel:
     return network(artifact)
 
 
-def _patient(model: FusionModel, worse: float, *, labs: bool = True) -> np.ndarray:
+def _patient(
+    model: FusionModel, worse: float, *, labs: bool = True, hours: int = HOURS
+) -> np.ndarray:
     """Probability hour by hour of one whose pulse, breath and lactate rise for 12 hours."""
-    hour = np.arange(HOURS)
+    hour = np.arange(hours)
     rise = np.clip(hour - 11, 0, None) / 12 * worse
     usual = {
         "hr": 80 + 40 * rise,
@@ -44,12 +55,12 @@ def _patient(model: FusionModel, worse: float, *, labs: bool = True) -> np.ndarr
         "creatinine": 0.9 + rise,
         "wbc": 8 + 9 * rise,
         "bun": 15 + 15 * rise,
-        "age_years": np.full(HOURS, 64.0),
-        "sex": np.ones(HOURS),
+        "age_years": np.full(hours, 64.0),
+        "sex": np.ones(hours),
     }
     value = {}
     for modality in model.spec.modalities:
-        x = np.full((HOURS, len(modality.features)), np.nan, np.float32)
+        x = np.full((hours, len(modality.features)), np.nan, np.float32)
         for column, feature in enumerate(modality.features):
             if feature.name in usual and (labs or modality.name != "labs"):
                 x[:, column] = usual[feature.name]
@@ -57,7 +68,7 @@ def _patient(model: FusionModel, worse: float, *, labs: bool = True) -> np.ndarr
                     x[hour % 6 != 5, column] = np.nan
         value[modality.name] = x
     with torch.no_grad():
-        score = model.forward(padded(carried(value, np.array([HOURS])), np.array([0])))
+        score = model.forward(padded(carried(value, np.array([hours])), np.array([0])))
     return score.prob[0, :, 0].numpy()
 
 
@@ -69,8 +80,9 @@ def test_it_is_small_and_a_patient_takes_little(artifact: Artifact) -> None:
 def test_it_says_what_it_was_trained_on_and_how(artifact: Artifact) -> None:
     training = artifact.spec.training
     assert training.licence == "CC BY 4.0"
-    assert training.command == "vigil train cinc2019"
-    card = (FOLDER / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert training.command == COMMANDS[artifact.spec.name]
+    card = (FOLDER / artifact.spec.name / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert training.command in card
     assert training.data.split("doi:")[1] in card
     assert "not a medical device" in card
 
@@ -94,3 +106,19 @@ def test_who_gets_worse_scores_higher_with_and_without_laboratory(
 def test_a_stable_patient_is_below_the_threshold(model: FusionModel) -> None:
     threshold = {p.name: p.threshold for p in model.spec.operating}["utility"]
     assert (_patient(model, 0.0) < threshold).all()
+
+
+def test_the_steady_ones_forests_are_those_of_the_default() -> None:
+    plain, steady = (_read(name).weights for name in ("default", "steady"))
+    forests = [n for n in plain if ".joint." in n or ".single." in n]
+    assert forests
+    for name in forests:
+        np.testing.assert_array_equal(plain[name], steady[name])
+
+
+def test_who_stays_long_and_well_is_not_called_ill_by_the_steady_one() -> None:
+    days = 5 * 24
+    steady, plain = (network(_read(name)) for name in ("steady", "default"))
+    late = [_patient(model, 0.0, hours=days)[-1] for model in (steady, plain)]
+    assert late[0] < {p.name: p.threshold for p in steady.spec.operating}["utility"]
+    assert late[0] < late[1] / 3

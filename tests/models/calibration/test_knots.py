@@ -47,3 +47,13 @@ def test_few_scores_are_enough_to_be_fitted() -> None:
     line = fit(label, np.array([0.0, 1.0, 2.0, 3.0]), 24)
     assert len(line.raw) == 24
     assert (np.diff(line.calibrated) > 0).all()
+
+
+def test_scores_that_float32_cannot_tell_apart_are_one_knot() -> None:
+    logit = np.repeat([0.3, 0.3 + 1e-12, 0.7, 1.5], 50)
+    label = np.arange(len(logit)) % 7 == 0
+    line = fit(label, logit, 24)
+    assert (np.diff(line.raw.astype(np.float32)) > 0).all()
+    knots = Knots(24)
+    knots.take(line)
+    assert torch.isfinite(knots(torch.tensor([0.0, 0.3, 0.5, 2.0]))).all()

@@ -70,3 +70,31 @@ def test_static_facts_alone_make_no_committee() -> None:
     static = tuple(m for m in spec.modalities if m.kind == "static")
     with pytest.raises(ValueError, match="not static"):
         boosted.build(msgspec.structs.replace(spec, modalities=static))
+
+
+def test_a_clock_takes_the_same_from_whoever_was_followed_as_long() -> None:
+    torch.manual_seed(0)
+    spec = boosted.example()
+    plain = boosted.build(spec).eval()
+    config = msgspec.to_builtins(spec.config) | {"clock": 3}
+    timed = boosted.build(msgspec.structs.replace(spec, config=config)).eval()
+    own = {name: x for name, x in timed.state_dict().items() if ".clock." in name}
+    timed.load_state_dict({**plain.state_dict(), **own})
+    seq = history(spec)
+    with torch.no_grad():
+        assert own
+        before, after = (
+            model.committee.opinions(
+                model.fuser(
+                    (encoded := model.encode(seq))[0],
+                    {n: encoded[1][..., i].float() for i, n in enumerate(model.names)},
+                )
+            )[0]
+            for model in (plain, timed)
+        )
+    taken = before - after
+    hours = torch.arange(1, taken.shape[1] + 1, dtype=torch.float32).clamp(0, 2)  # knots 0, 1, 2
+    known = taken != 0
+    assert known.any()
+    expected = hours.expand(taken.shape)[known]
+    torch.testing.assert_close(taken[known], expected, atol=1e-5, rtol=0)
