@@ -77,6 +77,7 @@ def only(stays: Stays, which: Bools) -> Stays:
 def timed(grown: Grown) -> BoostedModel:
     """The default's network with a clock, read as told."""
     plain = network(open_artifact("default"))
+    assert isinstance(plain, BoostedModel)
     config = {**msgspec.to_builtins(plain.spec.config), "clock": steady.KNOTS}
     model = build(msgspec.structs.replace(plain.spec, config=config))
     own = {name: x for name, x in model.state_dict().items() if ".clock." in name}

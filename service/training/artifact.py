@@ -73,7 +73,8 @@ def assemble(
     kind : str
         "steady" takes away what time alone says, see `service.training.steady`.
     """
-    told_of, clock = stays, {}
+    told_of = stays
+    clock: dict[str, Line] = {}
     if kind == "steady":
         told_of, held, clock = steady.taken(stays, held)
     judged = judge(told_of, held)
