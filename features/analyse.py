@@ -8,11 +8,13 @@ of an accelerometer (`features.analysis.motion`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from features import runs
 from features.analysis import breaths, ecg, numbers, pulses
 from features.analysis.block import MOST_ROWS, Analysed, Block, block_of, nothing, primitives_of
+from features.analysis.packing import nothing_kept, packed
+from features.kept import Kept
 from features.primitives import Primitives
 from features.signals import CONTEXT_S, ECG, SIGNALS, SignalKind, is_lead
 from streams.segments import Segment
@@ -40,6 +42,23 @@ def analyse(segments: Sequence[Segment]) -> list[Primitives]:
     that both see it exactly one reports it, up to the sub-sample difference the caller merges.
     Checked against: ``tests/features/test_analyse.py``.
     """
+    return _each(segments, primitives_of, nothing)
+
+
+def analyse_kept(segments: Sequence[Segment]) -> list[Kept]:
+    """The same, as the bytes that `features.rings` keeps."""
+    return _each(segments, packed, nothing_kept)
+
+
+_Made = TypeVar("_Made")
+
+
+def _each(
+    segments: Sequence[Segment],
+    many: Callable[[list[Segment], Analysed], list[_Made]],
+    none: Callable[[Segment], _Made],
+) -> list[_Made]:
+    """What `many` makes of blocks that could be analysed, and `none` of other segments."""
     groups: dict[tuple[str, str, float, int, int], list[int]] = {}
     for i, segment in enumerate(segments):
         length_us = segment.end_us - segment.start_us
@@ -51,21 +70,24 @@ def analyse(segments: Sequence[Segment]) -> list[Primitives]:
             length_us,
         )
         groups.setdefault(key, []).append(i)
-    out: dict[int, Primitives] = {}
+    out: dict[int, _Made] = {}
     for group in groups.values():
         for first in range(0, len(group), MOST_ROWS):
             some = group[first : first + MOST_ROWS]
-            out.update(zip(some, _analyse_block([segments[i] for i in some]), strict=True))
+            own = [segments[i] for i in some]
+            found = _analysed(own)
+            made = [none(segment) for segment in own] if found is None else many(own, found)
+            out.update(zip(some, made, strict=True))
     return [out[i] for i in range(len(segments))]
 
 
-def _analyse_block(segments: list[Segment]) -> list[Primitives]:
-    """Primitives of segments that share kind, unit, rate and length."""
+def _analysed(segments: list[Segment]) -> Analysed | None:
+    """What segments that share kind, unit, rate and length hold; None if nothing is sought."""
     block = block_of(segments)
     handler = _BY_KIND.get(block.signal.kind)  # none for one axis of three
     if handler is None or not runs.is_rate(block.fs_hz) or not block.core.any():
-        return [nothing(segment) for segment in segments]
-    return primitives_of(segments, handler(block))
+        return None
+    return handler(block)
 
 
 _BY_KIND: Final[dict[SignalKind, Callable[[Block], Analysed]]] = {

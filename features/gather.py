@@ -7,23 +7,20 @@ Not here: which segments a patient has (`features.rings`), what is computed from
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import FeatureReason
-from features.flat_ring import SEGMENT
 from features.intervals import Bools, Floats, Ints, row_sums
 from features.rings import Rings
-from features.signal_ring import Kind, SignalRing, View
+from features.signal_ring import Kind, View, joined
 from streams.segments import SEGMENT_US
 from streams.windows import Window
 
 _N_REASONS = len(FeatureReason)
-_RECORD = np.dtype((np.void, SEGMENT.itemsize))
 _PLAIN = Kind(0, 0)
-_NOTHING = SignalRing(_PLAIN).view(0, 0)
 
 
 class Request(NamedTuple):
@@ -92,21 +89,19 @@ def rows_of(requests: Sequence[Request]) -> Rows:
 
 def segments_of(found: Sequence[View | None], shape: Kind = _PLAIN) -> Segments:
     """Flat table of the segments found for each row; `shape` is that of their signal."""
-    kept = [_NOTHING if view is None else view.kept for view in found]
-    # As plain bytes: joining records would compare their fields one by one.
-    records = _joined([part.segments.view(_RECORD) for part in kept])
-    segments: NDArray[np.void] = records.view(SEGMENT)
-    row = np.repeat(np.arange(len(kept)), [len(part.segments) for part in kept])
-    reason = segments["reason"]
+    kept, counts = joined(shape, found)
+    segments = kept.segments
+    row = np.repeat(np.arange(len(found)), counts)
+    reason = np.ascontiguousarray(segments["reason"])
     n_events = segments["n_events"].astype(np.int64)
     place = np.repeat(np.arange(row.size), n_events)
     events = Events(
         row[place],
         place,
-        _joined([part.times_us for part in kept]),
-        _joined([part.values for part in kept]).astype(np.float64),
-        _joined([part.run for part in kept]).astype(np.int64),
-        _stacked([part.extra for part in kept], shape.n_extra),
+        np.ascontiguousarray(kept.times_us),
+        kept.values.astype(np.float64),
+        kept.run.astype(np.int64),
+        np.ascontiguousarray(kept.extra),
     )
     return Segments(
         row,
@@ -114,12 +109,12 @@ def segments_of(found: Sequence[View | None], shape: Kind = _PLAIN) -> Segments:
         segments["end_us"].astype(np.int64),
         _shares(segments["coverage"]),
         _shares(segments["quality"]),
-        np.ascontiguousarray(reason),
+        reason,
         reason == FeatureReason.OK,
         np.ascontiguousarray(segments["open_left"]),
         np.ascontiguousarray(segments["open_right"]),
         n_events,
-        _stacked([part.stats for part in kept], shape.n_stats),
+        np.ascontiguousarray(kept.stats),
         events,
     )
 
@@ -224,14 +219,3 @@ def _shares(values: Floats) -> Floats:
     """Values as 0-1; what is no number is 0."""
     shares: Floats = np.fmin(np.fmax(values, 0.0), 1.0)
     return shares
-
-
-def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Arrays end to end; there is at least one."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _stacked(parts: Sequence[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
-    """Tables on top of each other; rows without a segment do not say how wide they are."""
-    filled = [part for part in parts if len(part)]
-    return _joined(filled) if filled else np.empty((0, width), np.float32)

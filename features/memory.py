@@ -6,6 +6,7 @@ from typing import Any
 
 from features.axes import AxisJoiner
 from features.calibrations import Calibrations
+from features.feature import FeatureReason
 from features.history import (
     DAY_FEATURES,
     DAY_ROW,
@@ -16,11 +17,13 @@ from features.history import (
     N_FIVE,
     N_HOURS,
 )
+from features.kept import Kept, kept_of
+from features.layout import shape_of
 from features.personal import Personal
 from features.primitives import Primitives
 from features.rings import Rings
 from features.steps import Steps
-from features.usual_beats import UsualBeats
+from features.usual_beats import ECTOPIC, UsualBeats
 from streams.errors import SnapshotMismatch
 
 
@@ -44,7 +47,12 @@ class Memory:
 
     def keep(self, p: Primitives) -> None:
         """Keep an analysed segment, as far as what is usual for the patient lets believe it."""
-        self.rings.insert(self.usual.judged(p))
+        self.keep_bytes(kept_of(p, shape_of(p.signal).shape, ECTOPIC))
+
+    def keep_bytes(self, p: Kept) -> None:
+        """The same of a segment as bytes."""
+        refused = self.usual.refuses(p)
+        self.rings.keep(p.refused(FeatureReason.NO_QRS) if refused else p)
 
     def to_state(self) -> list[Any]:
         """Everything, as values MessagePack can hold."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from features.flat_ring import SEGMENT, Arrays, Shape
+from features.kept import SEGMENT, Arrays, Shape
 from features.planes import planes, unplaned
 
 _RECORD: Final = np.dtype((np.void, SEGMENT.itemsize))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from features import ring_state
 from features.catalog import FeatureReason
+from features.kept import Kept, kept_of
 from features.layout import FRESH_US, lead_of, shape_of
 from features.primitives import Primitives
 from features.signal_ring import SignalRing, View
@@ -49,6 +50,10 @@ class Rings:
 
     def insert(self, p: Primitives) -> None:
         """Keep the primitives of a segment; those of the same device, signal and start go."""
+        self.keep(kept_of(p, shape_of(p.signal).shape))
+
+    def keep(self, p: Kept) -> None:
+        """The same of a segment as bytes."""
         devices = self._rings.setdefault(p.signal, {})
         ring = devices.get(p.device_id)
         if ring is None:
@@ -111,7 +116,7 @@ class Rings:
             first, last = ring.ended(start_us - context_us, end_us)
             if first == last:
                 continue
-            view = View(device_id, name, ring.view(first, last))
+            view = ring.view(first, last, device_id, name)
             if len(sources) == 1:
                 return view
             worth = _worth(view.kept.segments, start_us)
@@ -141,7 +146,7 @@ class Rings:
         for signal, devices in sorted(self._rings.items()):
             for device_id, ring in sorted(devices.items()):
                 for i in range(len(ring)):
-                    yield ring.primitives(i, device_id, signal)
+                    yield _primitives(ring.view(i, i + 1, device_id, signal))
 
     def to_state(self) -> object:
         """Everything, as values MessagePack can hold; the same content gives the same value."""
@@ -181,6 +186,28 @@ class Rings:
         except (TypeError, ValueError, KeyError) as error:
             raise SnapshotMismatch(f"rings cannot be read: {error}") from error
         return rings
+
+
+def _primitives(view: View) -> Primitives:
+    """A single segment, with arrays of its own."""
+    kept = view.kept
+    segment = kept.segments[0]
+    return Primitives(
+        view.device_id,
+        view.signal,
+        int(segment["start_us"]),
+        int(segment["end_us"]),
+        float(segment["coverage"]),
+        float(segment["quality"]),
+        FeatureReason(int(segment["reason"])),
+        kept.times_us.copy(),
+        kept.values.astype(np.float64),
+        kept.run.copy(),
+        bool(segment["open_left"]),
+        bool(segment["open_right"]),
+        kept.extra.copy(),
+        kept.stats[0].copy(),
+    )
 
 
 def _worth(segments: NDArray[np.void], start_us: int) -> tuple[float, float]:

@@ -6,16 +6,20 @@ keep what windows of five minutes read: that is most of what a patient costs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.flat_ring import Arrays, FlatRing, Shape
-from features.primitives import Primitives
+from features.flat_ring import FlatRing
+from features.intervals import Bools, Ints
+from features.kept import EVENT_BYTES, NUMBER_BYTES, SEGMENT, Arrays, Kept, Shape, arrays_of
 
 MOST_SEGMENTS: Final = 96  # 16 min of 10-s segments: three times the longest window over them
+_NONE: Final = bytearray()
+_RECORD: Final = np.dtype((np.void, SEGMENT.itemsize))
 
 
 class Kind(NamedTuple):
@@ -31,56 +35,65 @@ class Kind(NamedTuple):
         """Whether anything does not last."""
         return self.lasting_extra is not None or self.lasting_stats is not None
 
+    @property
+    def shape(self) -> Shape:
+        """Of what is fresh."""
+        return Shape(self.n_extra, self.n_stats)
+
 
 class View(NamedTuple):
-    """A stretch of a ring, and whose it is; the arrays are to be read only."""
+    """A stretch of a ring, and whose it is: copies of what has faded, then of what is fresh."""
 
     device_id: str
     signal: str
-    kept: Arrays
+    kind: Kind
+    old_rows: bytearray
+    old_events: bytearray
+    rows: bytearray
+    events: bytearray
+
+    @property
+    def kept(self) -> Arrays:
+        """As arrays; numbers that have faded read NaN."""
+        return joined(self.kind, [self])[0]
 
 
 class SignalRing:
     """Segments ascending by start: first those that have faded, then the fresh ones.
 
-    Numbers that have faded read NaN. At most `MOST_SEGMENTS` segments in all.
+    At most `MOST_SEGMENTS` segments in all.
     """
 
     __slots__ = ("_faded", "_fresh", "kind")
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
-        extra, stats = kind.lasting_extra, kind.lasting_stats
-        n_extra = kind.n_extra if extra is None else len(extra)
-        n_stats = kind.n_stats if stats is None else len(stats)
-        self._faded = FlatRing(Shape(n_extra, n_stats))
-        self._fresh = FlatRing(Shape(kind.n_extra, kind.n_stats))
+        self._faded = FlatRing(_fading(kind).shape)
+        self._fresh = FlatRing(kind.shape)
 
     def __len__(self) -> int:
-        return len(self._faded) + len(self._fresh)
+        return len(self._faded.starts_us) + len(self._fresh.starts_us)
 
-    def insert(self, p: Primitives) -> None:
+    def insert(self, kept: Kept) -> None:
         """Keep a segment; one of the same start goes, beyond `MOST_SEGMENTS` the oldest."""
-        if len(self._faded) and p.start_us <= self._faded.starts_us[-1]:
-            self._faded.insert(self._less(p))
+        faded = self._faded
+        if faded.starts_us and kept.start_us <= faded.starts_us[-1]:
+            less = _fading(self.kind).less(kept.row, kept.events)
+            faded.insert(kept.start_us, kept.end_us, *less)
         else:
-            self._fresh.insert(p)
+            self._fresh.insert(kept.start_us, kept.end_us, kept.row, kept.events)
         if len(self) > MOST_SEGMENTS:
             self._forget(1)
 
     def fade(self, before_us: int) -> None:
         """Let segments that end at or before `before_us` keep only what lasts."""
-        faded, fresh = self._faded, self._fresh
-        n = fresh.ended_by(before_us) if self.kind.fades else 0
+        faded, fresh, fading = self._faded, self._fresh, _fading(self.kind)
+        n = fresh.ended_by(before_us) if fading.fades else 0
         if not n:
             return
-        if len(faded) and fresh.starts_us[0] <= faded.starts_us[-1]:
-            for i in range(n):
-                faded.insert(self._less(fresh.primitives(i, "", "")))
-        else:
-            extra, stats = _lasting(self.kind)
-            for i in range(n):
-                faded.take(fresh, i, extra, stats)
+        for i in range(n):
+            less = fading.less(*fresh.view(i, i + 1))
+            faded.insert(fresh.starts_us[i], fresh.ends_us[i], *less)
         fresh.forget(n)
 
     def prune(self, before_us: int) -> None:
@@ -100,7 +113,7 @@ class SignalRing:
 
     def ended(self, start_us: int, end_us: int) -> tuple[int, int]:
         """Places of the segments that reach beyond `start_us` and end by `end_us`."""
-        n = len(self._faded)
+        n = len(self._faded.starts_us)
         first, last = self._fresh.ended(start_us, end_us)
         if n and (first == 0 or first == last):
             old_first, old_last = self._faded.ended(start_us, end_us)
@@ -108,52 +121,19 @@ class SignalRing:
                 return old_first, old_last if first == last else n + last
         return n + first, n + last
 
-    def view(self, first: int, last: int) -> Arrays:
-        """Segments `[first, last)`; the arrays are to be read only."""
-        n = len(self._faded)
+    def view(self, first: int, last: int, device_id: str = "", signal: str = "") -> View:
+        """Segments `[first, last)`, said to be of this device and signal."""
+        n = len(self._faded.starts_us)
         if first >= n:
-            return self._fresh.view(first - n, last - n)
-        old = self._widened(self._faded.view(first, min(last, n)))
-        if last <= n:
-            return old
-        fresh = self._fresh.view(0, last - n)
-        return Arrays(
-            np.concatenate([old.segments, fresh.segments]),
-            np.concatenate([old.stats, fresh.stats]),
-            np.concatenate([old.times_us, fresh.times_us]),
-            np.concatenate([old.values, fresh.values]),
-            np.concatenate([old.run, fresh.run]),
-            np.concatenate([old.extra, fresh.extra]),
-        )
-
-    def primitives(self, i: int, device_id: str, signal: str) -> Primitives:
-        """Segment i, with copies of its arrays."""
-        n = len(self._faded)
-        if i >= n:
-            return self._fresh.primitives(i - n, device_id, signal)
-        p = self._faded.primitives(i, device_id, signal)
-        extra, stats = _lasting(self.kind)
-        wide = _wide(p.stats[None, :], stats, self.kind.n_stats)[0]
-        return p._replace(extra=_wide(p.extra, extra, self.kind.n_extra), stats=wide)
-
-    def _less(self, p: Primitives) -> Primitives:
-        extra, stats = _lasting(self.kind)
-        known = p.stats.size == self.kind.n_stats
-        return p._replace(
-            extra=p.extra[:, extra] if p.extra.shape[1] == self.kind.n_extra else p.extra,
-            stats=p.stats[stats] if known else p.stats,
-        )
-
-    def _widened(self, kept: Arrays) -> Arrays:
-        extra, stats = _lasting(self.kind)
-        return kept._replace(
-            stats=_wide(kept.stats, stats, self.kind.n_stats),
-            extra=_wide(kept.extra, extra, self.kind.n_extra),
-        )
+            fresh = self._fresh.view(first - n, last - n)
+            return View(device_id, signal, self.kind, _NONE, _NONE, *fresh)
+        old = self._faded.view(first, min(last, n))
+        fresh = self._fresh.view(0, last - n) if last > n else (_NONE, _NONE)
+        return View(device_id, signal, self.kind, *old, *fresh)
 
     def parts(self) -> tuple[Arrays, Arrays]:
-        """What has faded, and what is fresh; to be read only."""
-        return self._faded.view(0, len(self._faded)), self._fresh.view(0, len(self._fresh))
+        """What has faded, and what is fresh."""
+        return self._faded.arrays(), self._fresh.arrays()
 
     @property
     def shapes(self) -> tuple[Shape, Shape]:
@@ -171,30 +151,111 @@ class SignalRing:
         return ring
 
 
-Columns = slice | list[int]
+class _Fading:
+    """What lasts of a kind's segments and events, as places of bytes."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.extra = _places(kind.lasting_extra, kind.n_extra)
+        self.stats = _places(kind.lasting_stats, kind.n_stats)
+        self.shape = Shape(self.extra.size, self.stats.size)
+        self.fades = kind.fades
+        self._row = _slices(SEGMENT.itemsize, self.stats)
+        self._event = _bytes(EVENT_BYTES, self.extra)
+        self._event_bytes = kind.shape.event_bytes
+
+    def less(self, row: bytes | bytearray, events: bytes | bytearray) -> tuple[bytes, bytes]:
+        """A segment and its events without what does not last."""
+        less = b"".join([row[part] for part in self._row])
+        if not events or self._event.size == self._event_bytes:
+            return less, bytes(events)
+        table = np.frombuffer(events, np.uint8).reshape(-1, self._event_bytes)
+        return less, table.take(self._event, axis=1).tobytes()
 
 
 @lru_cache(maxsize=64)
-def _lasting(kind: Kind) -> tuple[Columns, Columns]:
-    """Columns of events and of segments that last."""
-    extra, stats = kind.lasting_extra, kind.lasting_stats
-    return (
-        _columns(tuple(range(kind.n_extra)) if extra is None else extra),
-        _columns(tuple(range(kind.n_stats)) if stats is None else stats),
+def _fading(kind: Kind) -> _Fading:
+    return _Fading(kind)
+
+
+def _places(lasting: tuple[int, ...] | None, n: int) -> Ints:
+    return np.arange(n) if lasting is None else np.array(lasting, np.intp)
+
+
+def _bytes(head: int, numbers: Ints) -> Ints:
+    """Places of the first `head` bytes, and of these numbers after them."""
+    own = head + NUMBER_BYTES * numbers[:, None] + np.arange(NUMBER_BYTES)
+    return np.concatenate([np.arange(head), own.reshape(-1)])
+
+
+def _slices(head: int, numbers: Ints) -> list[slice]:
+    """The same as stretches."""
+    places = _bytes(head, numbers)
+    parts = np.split(places, np.flatnonzero(np.diff(places) != 1) + 1)
+    return [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
+
+
+def joined(kind: Kind, views: Sequence[View | None]) -> tuple[Arrays, Ints]:
+    """Segments of many stretches end to end, and how many each has.
+
+    Parameters
+    ----------
+    kind : Kind
+        Of all of them.
+    views : sequence of View
+        None: nothing.
+
+    Returns
+    -------
+    Arrays, (len(views),) int
+        Numbers that have faded read NaN. To be read only.
+    """
+    shape, fading = kind.shape, _fading(kind)
+    some = [view for view in views if view is not None]
+    fresh = arrays_of(shape, *_end_to_end([(view.rows, view.events) for view in some]))
+    counts = np.array([0 if view is None else len(view.rows) for view in views], np.intp) // (
+        shape.row_bytes
     )
+    if not any(view.old_rows for view in some):
+        return fresh, counts
+    old = arrays_of(fading.shape, *_end_to_end([(v.old_rows, v.old_events) for v in some]))
+    n_old = np.array([0 if view is None else len(view.old_rows) for view in views], np.intp)
+    n_old //= fading.shape.row_bytes
+    is_old = np.repeat(np.tile([True, False], len(views)), np.stack([n_old, counts], 1).ravel())
+    both = _merged_segments(is_old, old, fresh)
+    is_old_event = np.repeat(is_old, both["n_events"])
+    stats = _wide(is_old, (old.stats, fresh.stats), fading.stats)
+    extra = _wide(is_old_event, (old.extra, fresh.extra), fading.extra)
+    flat = [
+        _merged(is_old_event, getattr(old, name), getattr(fresh, name))
+        for name in ("times_us", "values", "run")
+    ]
+    return Arrays(both, stats, flat[0], flat[1], flat[2], extra), counts + n_old
 
 
-def _columns(places: tuple[int, ...]) -> Columns:
-    """As a slice where they are neighbours: that is no copy."""
-    first = places[0] if places else 0
-    together = places == tuple(range(first, first + len(places)))
-    return slice(first, first + len(places)) if together else list(places)
+def _end_to_end(parts: Sequence[tuple[bytearray, bytearray]]) -> tuple[bytes, bytes]:
+    return b"".join([part[0] for part in parts]), b"".join([part[1] for part in parts])
 
 
-def _wide(part: NDArray[np.float32], columns: Columns, width: int) -> NDArray[np.float32]:
-    """A table with its columns in their places among `width`, NaN elsewhere."""
-    if part.shape[1] == width:
-        return part
-    out = np.full((len(part), width), np.nan, np.float32)
-    out[:, columns] = part
+def _merged(is_old: Bools, old: NDArray[Any], fresh: NDArray[Any]) -> NDArray[Any]:
+    """Old and fresh ones in their places."""
+    out = np.empty(is_old.size, fresh.dtype)
+    out[is_old], out[~is_old] = old, fresh
+    return out
+
+
+def _merged_segments(is_old: Bools, old: Arrays, fresh: Arrays) -> NDArray[np.void]:
+    """Segments in their places, as plain bytes: fields would be copied one by one."""
+    parts = [np.ascontiguousarray(part.segments).view(_RECORD) for part in (old, fresh)]
+    return _merged(is_old, *parts).view(SEGMENT)
+
+
+def _wide(
+    is_old: Bools, parts: tuple[NDArray[np.float32], NDArray[np.float32]], columns: Ints
+) -> NDArray[np.float32]:
+    """Tables in their places, the columns of the old one in theirs, NaN elsewhere."""
+    old, fresh = parts
+    out = np.full((is_old.size, fresh.shape[1]), np.nan, np.float32)
+    out[~is_old] = fresh
+    if columns.size:
+        out[np.ix_(np.flatnonzero(is_old), columns)] = old
     return out

@@ -12,9 +12,8 @@ from __future__ import annotations
 import math
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-
 from features.feature import FeatureReason
+from features.kept import Heights, Kept, Shape, kept_of
 from features.layout import EVENT_NUMBERS
 from features.primitives import Primitives
 from features.signals import ECG, SignalKind, is_lead
@@ -25,7 +24,6 @@ ADOPTED_US: Final = 300_000_000  # of beats that far below: then they are the us
 # Of the highest beats' height below the usual one, as a logarithm to the base 2: a factor of 2.3.
 # Of 7,687 segments of MIT-BIH that pass, three lie lower; P waves have 0.05 to 0.3 of the height.
 FAR_BELOW: Final = 1.2
-_HIGH_SHARE: Final = 0.9  # of a segment's beats: which counts as its highest
 _FEWEST_BEATS: Final = 3  # fewer tell no height
 _FEWEST_LEARNT: Final = 3  # segments
 STILL_FROM: Final = 2  # segments refused one after the other, before a heart is said to stand still
@@ -34,8 +32,9 @@ STILL_FROM: Final = 2  # segments refused one after the other, before a heart is
 _DOWN: Final = 0.1
 _UP: Final = 0.02
 _FARTHEST: Final = 1.0
-_LIKELY: Final = 0.5
-_ECTOPIC: Final = EVENT_NUMBERS[SignalKind.ECG].index("ectopic")
+ECTOPIC: Final = EVENT_NUMBERS[SignalKind.ECG].index("ectopic")
+
+_NO_NUMBERS: Final = Shape(0, 0)
 
 
 class Usual(NamedTuple):
@@ -65,18 +64,18 @@ class UsualBeats:
         self._leads: tuple[Usual, ...] = ()  # by signal and device; a dict would cost more
 
     def judged(self, p: Primitives) -> Primitives:
-        """The segment, refused if its beats are far below the usual height; learns from others.
+        """`refuses` of a segment: itself, or with quality 0 and reason `NO_QRS`."""
+        refused = self.refuses(kept_of(p, _NO_NUMBERS, ECTOPIC))
+        return p._replace(quality=0.0, reason=FeatureReason.NO_QRS) if refused else p
+
+    def refuses(self, p: Kept) -> bool:
+        """Whether a segment's beats are far below the usual height; learns from others.
 
         Parameters
         ----------
-        p : Primitives
+        p : Kept
             Of any signal; only an ECG's are looked at. Those of one lead and device in the order
             of their time: one from before the last is judged, and nothing is learnt from it.
-
-        Returns
-        -------
-        Primitives
-            `p` itself, or with quality 0 and reason `NO_QRS`.
 
         Notes
         -----
@@ -84,18 +83,16 @@ class UsualBeats:
         for five minutes and pass every other gate become the usual ones.
         Checked against: ``tests/features/test_usual_beats.py``, ``benchmarks/bench_standstill.py``.
         """
-        if p.signal != ECG and not is_lead(p.signal):
-            return p
+        if p.heights is None or (p.signal != ECG and not is_lead(p.signal)):
+            return False
         usual = self._of(p)
         late = p.start_us < usual.heard_us
         if p.start_us - usual.heard_us >= ANEW_US:
             usual = usual._replace(log2_height=0.0, n_learnt=0, low_us=0)
-        low, usual = _looked_at(p, usual)
-        if low:
-            p = p._replace(quality=0.0, reason=FeatureReason.NO_QRS)
+        low, usual = _looked_at(p, p.heights, usual)
         if p.coverage > 0 and not late:
-            self._put(_noted(p, usual))
-        return p
+            self._put(_noted(p, FeatureReason.NO_QRS if low else p.reason, usual))
+        return low
 
     def standing_still_us(self) -> int | None:
         """Since when no lead shows QRS complexes where one shows waves; 0: beats are there.
@@ -109,7 +106,7 @@ class UsualBeats:
             return since_us
         return 0 if beats_us else None
 
-    def _of(self, p: Primitives) -> Usual:
+    def _of(self, p: Kept) -> Usual:
         """What is known of a segment's lead."""
         for usual in self._leads:
             if (usual.signal, usual.device_id) == (p.signal, p.device_id):
@@ -137,39 +134,34 @@ class UsualBeats:
         return made
 
 
-def _looked_at(p: Primitives, usual: Usual) -> tuple[bool, Usual]:
+def _looked_at(p: Kept, heights: Heights, usual: Usual) -> tuple[bool, Usual]:
     """Whether a segment's beats are far below the usual height, and what is usual after it."""
-    heights = np.sort(p.values[np.isfinite(p.values) & (p.values > 0)])
-    if p.reason != FeatureReason.OK or heights.size < _FEWEST_BEATS:
+    if p.reason != FeatureReason.OK or heights.n < _FEWEST_BEATS:
         return False, usual
-    highest = math.log2(heights[int(_HIGH_SHARE * (heights.size - 1))])
+    highest = math.log2(heights.high)
     if usual.n_learnt >= _FEWEST_LEARNT and highest < usual.log2_height - FAR_BELOW:
         since_us = usual.low_us or p.start_us
         if p.start_us - since_us < ADOPTED_US:
             return True, usual._replace(low_us=since_us)
         usual = usual._replace(log2_height=0.0, n_learnt=0)
-    return False, _learnt(p, usual._replace(low_us=0))
+    return False, _learnt(heights, usual._replace(low_us=0))
 
 
-def _noted(p: Primitives, usual: Usual) -> Usual:
-    """What is remembered of a segment as it is kept."""
-    if p.reason == FeatureReason.OK:
+def _noted(p: Kept, reason: int, usual: Usual) -> Usual:
+    """What is remembered of a segment that is kept with this reason."""
+    if reason == FeatureReason.OK:
         usual = usual._replace(still_us=0, n_still=0, beats_us=p.end_us)
-    elif p.reason == FeatureReason.NO_QRS:
+    elif reason == FeatureReason.NO_QRS:
         n = min(usual.n_still + 1, STILL_FROM)
         usual = usual._replace(still_us=usual.still_us or p.start_us, n_still=n)
     return usual._replace(heard_us=p.end_us)
 
 
-def _learnt(p: Primitives, usual: Usual) -> Usual:
+def _learnt(heights: Heights, usual: Usual) -> Usual:
     """The usual height after a segment of beats most of which began above the ventricles."""
-    known = np.isfinite(p.values) & (p.values > 0)
-    if p.extra.shape[1] > _ECTOPIC:
-        known &= ~(p.extra[:, _ECTOPIC] > _LIKELY)
-    heights = np.sort(p.values[known])
-    if heights.size < _FEWEST_BEATS:
+    if heights.n_sinus < _FEWEST_BEATS:
         return usual
-    off = math.log2(heights[heights.size // 2]) - usual.log2_height
+    off = math.log2(heights.middle) - usual.log2_height
     n = usual.n_learnt
     share = max(1.0 / (n + 1), _UP if off > 0 else _DOWN)
     step = off if n == 0 else share * max(-_FARTHEST, min(off, _FARTHEST))

@@ -19,8 +19,8 @@ from alerts.alert import AlertEvent
 from alerts.commands import Refused
 from alerts.machine import AlertMachine
 from features.align import AlignedBatch, FeatureBatch, attach
-from features.analyse import analyse
-from features.analysis.motion import analyse_motion
+from features.analyse import analyse_kept
+from features.analysis.motion import analyse_motion_kept
 from features.asof import FactsAt, facts_at
 from features.axes import Triple
 from features.calibrations import in_force, learn
@@ -28,7 +28,7 @@ from features.extract import extract
 from features.families.table import Batch
 from features.follow import Care, follow
 from features.intervals import Ints
-from features.primitives import Primitives
+from features.kept import Kept
 from features.signals import AXES
 from models.late.live import LivePanel, add_words
 from models.score import Score, Scorer, StatefulScorer, Word
@@ -102,7 +102,7 @@ class _Own(NamedTuple):
 
     patient: Patient
     partition: int
-    primitives: dict[int, Primitives]
+    primitives: dict[int, Kept]
     moved: list[_Moved]  # takes the triples that become complete
     again: list[Again]  # takes windows whose facts may have changed
 
@@ -153,7 +153,7 @@ def settle(patients: Sequence[tuple[Patient, int]], judges: Judges) -> Settled:
     return out
 
 
-def _analysed(patients: Sequence[Patient], timed: Timed) -> dict[int, Primitives]:
+def _analysed(patients: Sequence[Patient], timed: Timed) -> dict[int, Kept]:
     """Primitives by identity of the queued segment they come from; axes come later."""
     segments = [
         op.segment
@@ -164,7 +164,7 @@ def _analysed(patients: Sequence[Patient], timed: Timed) -> dict[int, Primitives
     if not segments:
         return {}
     with timed("segments"):
-        return dict(zip(map(id, segments), analyse(segments), strict=True))
+        return dict(zip(map(id, segments), analyse_kept(segments), strict=True))
 
 
 def _move(moved: list[_Moved], timed: Timed) -> None:
@@ -173,10 +173,10 @@ def _move(moved: list[_Moved], timed: Timed) -> None:
         return
     owners = [(patient.memory.calibrations, triple.x.device_id) for patient, triple in moved]
     with timed("segments"):
-        found = analyse_motion([triple for _, triple in moved], in_force(owners))
+        found = analyse_motion_kept([triple for _, triple in moved], in_force(owners))
         learn(owners, [primitives.stats for primitives in found])
     for (patient, _), primitives in zip(moved, found, strict=True):
-        patient.memory.rings.insert(primitives)
+        patient.memory.rings.keep(primitives)
     moved.clear()
 
 
@@ -190,7 +190,7 @@ def _run_to_window(own: _Own, out: Settled) -> WindowOp | None:
         if not isinstance(op, SegmentOp):
             _tell(patient, op, _events(patient, op, out), own.partition, out)
         elif op.segment.signal not in AXES:
-            patient.memory.keep(own.primitives[id(op.segment)])
+            patient.memory.keep_bytes(own.primitives[id(op.segment)])
         elif triple := patient.memory.axes.add(op.segment):
             own.moved.append((patient, triple))
     return None

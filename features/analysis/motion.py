@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -20,8 +20,10 @@ from features.analysis.block import (
     reasons_of,
     without_events,
 )
+from features.analysis.packing import nothing_kept, packed
 from features.axes import Triple
 from features.catalog import FeatureReason
+from features.kept import Kept
 from features.motion.calibration import Calibration, corrected
 from features.motion.epochs import epoch
 from features.motion.windows import numbers_of
@@ -29,6 +31,7 @@ from features.primitives import Primitives
 from features.rounding import MEASURED_BITS, rounded
 from features.runs import Floats
 from features.signals import MOTION
+from streams.segments import Segment
 
 _G_PER_UNIT: Final = {"g": 1.0, "mg": 1e-3, "m/s2": 1 / 9.80665, "m/s^2": 1 / 9.80665}
 
@@ -51,27 +54,51 @@ def analyse_motion(
         One per triple, without events; `stats` as `features.layout.SEGMENT_NUMBERS`. Samples
         count where all three axes have one; axes of unlike rate or length give a gap.
     """
+    return _each(triples, calibration, primitives_of, nothing)
+
+
+def analyse_motion_kept(
+    triples: Sequence[Triple], calibration: Calibration | None = None
+) -> list[Kept]:
+    """The same, as the bytes that `features.rings` keeps."""
+    return _each(triples, calibration, packed, nothing_kept)
+
+
+_Made = TypeVar("_Made")
+
+
+def _each(
+    triples: Sequence[Triple],
+    calibration: Calibration | None,
+    many: Callable[[list[Segment], Analysed], list[_Made]],
+    none: Callable[[Segment], _Made],
+) -> list[_Made]:
+    """What `many` makes of triples of one rate and length, and `none` of others."""
     groups: dict[tuple[str, float, int, int], list[int]] = {}
     for i, triple in enumerate(triples):
         lengths = {(axis.fs_hz, len(axis.samples), axis.unit) for axis in triple}
         x = triple.x
         n = len(x.samples) if len(lengths) == 1 and runs.is_rate(x.fs_hz) else 0
         groups.setdefault((x.unit, x.fs_hz, n, x.end_us - x.start_us), []).append(i)
-    out: dict[int, Primitives] = {}
+    out: dict[int, _Made] = {}
     for group in groups.values():
         for first in range(0, len(group), MOST_ROWS):
             some = group[first : first + MOST_ROWS]
             own = None if calibration is None else Calibration(*(p[some] for p in calibration))
-            out.update(zip(some, _analyse_axes([triples[i] for i in some], own), strict=True))
+            found = _analyse_axes([triples[i] for i in some], own)
+            # The first axis stands for all three.
+            moved = [triples[i].x._replace(signal=MOTION) for i in some]
+            made = [none(segment) for segment in moved] if found is None else many(moved, found)
+            out.update(zip(some, made, strict=True))
     return [out[i] for i in range(len(triples))]
 
 
-def _analyse_axes(triples: list[Triple], calibration: Calibration | None) -> list[Primitives]:
-    """Movement of triples that share rate and length."""
+def _analyse_axes(triples: list[Triple], calibration: Calibration | None) -> Analysed | None:
+    """Movement of triples that share rate and length; None where those are impossible."""
     head = triples[0].x
     lengths = {len(axis.samples) for axis in triples[0]}
     if len(lengths) > 1 or 0 in lengths or not runs.is_rate(head.fs_hz):
-        return [nothing(triple.x)._replace(signal=MOTION) for triple in triples]
+        return None
     blocks = [block_of([triple[axis] for triple in triples]) for axis in range(3)]
     scale = _G_PER_UNIT.get(head.unit, 1.0)
     x_g, y_g, z_g = (_plausible(block, scale) for block in blocks)
@@ -85,10 +112,7 @@ def _analyse_axes(triples: list[Triple], calibration: Calibration | None) -> lis
     lost = np.where(recorded, FeatureReason.LOW_QUALITY, FeatureReason.GAP)
     reasons = reasons_of(np.where(some, FeatureReason.OK, lost))
     verdict = Verdict(found.coverage, np.where(some, 1.0, 0.0), reasons)
-    made = primitives_of(
-        [t.x for t in triples], Analysed(without_events(len(stats)), verdict, stats)
-    )
-    return [primitives._replace(signal=MOTION) for primitives in made]
+    return Analysed(without_events(len(stats)), verdict, stats)
 
 
 def _plausible(block: Block, scale: float) -> Floats:
