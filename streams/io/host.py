@@ -19,6 +19,7 @@ from streams.codec import decode, encode
 from streams.errors import SnapshotMismatch, VigilError
 from streams.io.host_metrics import HostMetrics, SilentMetrics, counted
 from streams.io.kafka_log import LogWriter, Message
+from streams.io.published import event_id
 from streams.io.state_store import PatientState, StateStore, read_ahead
 from streams.portions import passes, portions
 from streams.processor import Fault, Output, Processor
@@ -271,13 +272,20 @@ class Host:
         for partition in sorted(self._dirty & asked):
             snapshots = await self._run(self._processor.snapshots, partition, share)
             self._unstored.setdefault(partition, []).extend(snapshots)
-        for partition, snapshots in list(self._unstored.items()):
-            await self._states.write(partition, self._epoch, _now_us(), snapshots)
-            self._metrics.snapshots(len(snapshots), sum(len(row[2]) for row in snapshots))
-            del self._unstored[partition]
+        writes = [self._write_states(partition) for partition in self._unstored]
+        for written in await asyncio.gather(*writes, return_exceptions=True):
+            if isinstance(written, BaseException):
+                raise written
         done = {partition: await self._run(self._stored, partition) for partition in sorted(asked)}
         self._done |= done
         return done
+
+    async def _write_states(self, partition: int) -> None:
+        """Store what waits of one; of several at once, because each waits for the broker."""
+        snapshots = self._unstored[partition]
+        await self._states.write(partition, self._epoch, _now_us(), snapshots)
+        self._metrics.snapshots(len(snapshots), sum(len(row[2]) for row in snapshots))
+        del self._unstored[partition]
 
     def _stored(self, partition: int) -> int:
         """Offset below which everything of a partition is published and stored."""
@@ -377,11 +385,6 @@ class Host:
     async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, work, *arguments)
-
-
-def event_id(headers: Sequence[tuple[str, bytes]]) -> bytes:
-    """The CloudEvents id among the headers of an alert event; empty for another record."""
-    return next((value for name, value in headers if name == "ce_id"), b"")
 
 
 def _decoded(record: RawRecord) -> LogRecord:

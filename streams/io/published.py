@@ -6,14 +6,13 @@ subscriber from seeing it twice. Bounded: what cannot be found within `MOST` rec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.errors import BrokerError
-from streams.io.host import event_id
 from streams.io.kafka_log import start_client, stop_client
 from streams.io.kafka_peek import PEEK_BYTES, read_each
 from streams.io.kafka_read import open_consumer, read_range
@@ -92,3 +91,8 @@ class PublishedAlerts:
                 found[row.partition].add(event_id(row.headers))
         finally:
             await stop_client(consumer)
+
+
+def event_id(headers: Sequence[tuple[str, bytes]]) -> bytes:
+    """The CloudEvents id among the headers of an alert event; empty for another record."""
+    return next((value for name, value in headers if name == "ce_id"), b"")

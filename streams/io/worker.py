@@ -44,7 +44,7 @@ REWIND_S = 3.0  # a carrier redelivers after a rebalance by itself; later we ask
 MAX_REWINDS = 6  # without any progress; then a restart may help
 LOST_S = 60.0  # for one partition, while others go on
 FATAL_EXIT = 70  # EX_SOFTWARE: the supervisor restarts us from the replay point
-SLICES = 5  # of the partitions, checkpointed one after the other
+SLICES = 16  # of the partitions, checkpointed one after the other: scores wait for one only
 FETCH_BYTES = 4 * 1024 * 1024  # of one partition at once
 BATCHES = 16  # taken off the log and waiting to be fed, at most
 
