@@ -53,6 +53,7 @@ class SignalBuffer:
     __slots__ = (
         "_awaited",
         "_capacity",
+        "_length",
         "_own",
         "_reach_us",
         "_samples",
@@ -75,6 +76,7 @@ class SignalBuffer:
         self.context_us = context_us
         self.ppm = 0  # of epochs to come
         self._reach_us = min(1e6 / fs_hz, _MOST_REACH_US)
+        self._length = max(1, round((SEGMENT_US + 2 * context_us) * fs_hz / 1e6))  # of a segment
         self._capacity = max(64, math.ceil(capacity_us * fs_hz / 1e6))
         self._samples = Samples()
         self._sources = Sources()
@@ -202,11 +204,12 @@ class SignalBuffer:
                 return []
             self.cut_us = math.floor(first_us / SEGMENT_US) * SEGMENT_US
         while self.cut_us + SEGMENT_US + self.context_us <= until_us:
-            stop = self._index_at(self.cut_us + SEGMENT_US)
+            following = self.cut_us + SEGMENT_US
+            stop = self._index_at(following)
             segment = self._window(self.cut_us, stop)
             if segment is not None:
                 due.append((self.cut_us, *segment))
-            self.cut_us = self._next_cut(until_us, self.cut_us + SEGMENT_US, stop)
+            self.cut_us = self._next_cut(until_us, following, stop)
         return due
 
     def _next_cut(self, until_us: int, following: int, at: int) -> int:
@@ -215,6 +218,8 @@ class SignalBuffer:
         `at` is the index of `following`, the border after the present one.
         """
         first = self._samples.next_from(at)
+        if first == at and len(self.epochs) == 1 and self.fs_hz >= 1.0:
+            return following  # the usual case: samples go on right there
         if first is not None:
             target = math.floor(self.sample_us(first) / SEGMENT_US) * SEGMENT_US
         else:
@@ -222,25 +227,26 @@ class SignalBuffer:
         return max(following, target)
 
     def _window(self, core_us: int, stop: int) -> tuple[float, NDArray[np.float32]] | None:
+        samples, count = self._samples, self._length
         first = self._index_at(core_us - self.context_us)
-        count = max(1, round((SEGMENT_US + 2 * self.context_us) * self.fs_hz / 1e6))
-        lo, hi = max(first, self.base), min(first + count, self.top)
+        lo = first if first > samples.base else samples.base
+        hi = first + count if first + count < samples.top else samples.top
         if lo >= hi:
             return None
         core = self._index_at(core_us) if self.context_us else first
-        found = self._samples.next_from(core)
+        found = samples.next_from(core)
         if found is None or found >= stop:
             return None
-        samples = self._samples.read(lo, hi)
+        values = samples.read(lo, hi)
         if hi - lo < count:
-            part, samples = samples, np.full(count, np.nan, np.float32)
-            samples[lo - first : hi - first] = part
-        epoch = epoch_at(self.epochs, max(core, self.base))
-        return (epoch.start_us - core_us) + epoch.since_us(first, self.fs_hz), samples
+            part, values = values, np.full(count, np.nan, np.float32)
+            values[lo - first : hi - first] = part
+        epoch = epoch_at(self.epochs, core if core > samples.base else samples.base)
+        return (epoch.start_us - core_us) + epoch.since_us(first, self.fs_hz), values
 
     def _index_at(self, time_us: int) -> int:
         """Internal index of the first sample at or after `time_us`."""
-        return index_at(self.epochs, time_us, self.fs_hz, self.top)
+        return index_at(self.epochs, time_us, self.fs_hz, self._samples.top)
 
     def _locate(self, counter: int, start_us: int) -> int:
         """Internal index of the device's sample `counter`; a clock jump opens a new epoch."""

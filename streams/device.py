@@ -230,8 +230,10 @@ class Device:
             if not done.used:
                 return
             end_us = done.end_us
-        news.heard[chunk.signal] = max(news.heard.get(chunk.signal, 0), end_us)
-        self.max_event_us = max(self.max_event_us, end_us)
+        if end_us > news.heard.get(chunk.signal, 0):
+            news.heard[chunk.signal] = end_us
+        if end_us > self.max_event_us:
+            self.max_event_us = end_us
 
     def _cut(self, until_us: int) -> list[Segment]:
         """Segments complete at a watermark of `until_us`."""

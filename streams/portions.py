@@ -14,7 +14,8 @@ from typing import Final, Generic, Protocol, TypeVar
 
 LEAST_BYTES: Final = 131_072  # of a partition in one portion: two minutes of a patient
 MOST_OVER: Final = 2  # ... or so many times what the partition in the middle brings
-PASS_BYTES: Final = 1_048_576  # a hundred patients' 10 s: more at once is not cheaper, only later
+PASS_BYTES: Final = 2_097_152  # 10 s of 220 patients: more at once is hardly cheaper, only later
+ENOUGH_BYTES: Final = 1_048_576  # half of that does not wait for company
 
 
 class _Sized(Protocol):

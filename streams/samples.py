@@ -128,7 +128,9 @@ class Samples:
         if stop > self.base + len(self._data):
             self._renew(low, stop, most)
         self._data[top - self.base : stop - self.base] = raw
-        self._first, self.top = min(self._first, top), stop
+        if self._first > top:
+            self._first = top
+        self.top = stop
         return True
 
     def write(self, start: int, raw: Raw, gain: tuple[float, float]) -> tuple[int, bool]:
@@ -194,9 +196,10 @@ class Samples:
 
     def next_from(self, lo: int) -> int | None:
         """Index of the first sample that is there from `lo` on; None: there is none."""
-        lo = max(lo, self.base)
+        if lo < self.base:
+            lo = self.base
         if self._have is None:
-            at = max(lo, self._first)
+            at = lo if lo > self._first else self._first
             return at if at < self.top else None
         rest = self._have[lo - self.base : self.top - self.base]
         return lo + int(rest.argmax()) if rest.any() else None

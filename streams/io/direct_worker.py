@@ -30,7 +30,7 @@ from streams.io.worker import (
     WorkerSettings,
     run,
 )
-from streams.portions import PASS_BYTES
+from streams.portions import ENOUGH_BYTES
 from streams.processor import Processor
 
 WAIT_MS: Final = 250  # for the first record of a batch
@@ -152,7 +152,7 @@ class _DirectWorker(Worker):
         until_s = time.monotonic() + settings.take_within_s
         while rows and not self.waiting and len(rows) < take:
             left_ms = round(1000 * (until_s - time.monotonic()))
-            if left_ms <= 0 or sum(len(row.value or b"") for row in rows) >= PASS_BYTES:
+            if left_ms <= 0 or sum(len(row.value or b"") for row in rows) >= ENOUGH_BYTES:
                 break
             rows += await self._polled(left_ms, take - len(rows), wanted)
         return rows

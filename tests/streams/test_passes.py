@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streams.portions import PASS_BYTES, passes
 from streams.records import LogRecord
 
-ROW = st.tuples(st.integers(0, 5), st.integers(0, 700_000), st.integers(0, 60))
+ROW = st.tuples(st.integers(0, 5), st.integers(0, 1_400_000), st.integers(0, 60))
 ROWS = st.lists(ROW, max_size=30)
 
 
@@ -46,7 +46,8 @@ def test_a_pass_ends_with_the_record_that_fills_it(rows: list[tuple[int, int, in
 
 
 def test_the_oldest_go_first_whatever_their_partition() -> None:
-    records = batch([(0, 900_000, 1), (0, 900_000, 2), (1, 900_000, 1), (1, 900_000, 2)])
+    each = PASS_BYTES // 2
+    records = batch([(0, each, 1), (0, each, 2), (1, each, 1), (1, each, 2)])
     times = [[r.append_us for r in part] for part in passes(records)]
     assert times == [[1, 1], [2, 2]]
 
