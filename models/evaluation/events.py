@@ -1,9 +1,10 @@
 """Alarms as a ward hears them: how many a patient-day, which events they precede, how early.
 
 A row alarms when its score reaches the threshold and no alarm of the patient rang within the
-silence. It is true when an event follows within the horizon. Rows after an event, for as long as
-the rule says, are not watched: neither alarms nor patient-days. Policies with more than a
-threshold are judged by `service.backtest_measure`, on what the alert machine did.
+silence, or one did and the score is by so much louder, where the rule says so. It is true when an
+event follows within the horizon. Rows after an event, for as long as the rule says, are not
+watched: neither alarms nor patient-days. Policies with more than a threshold are judged by
+`service.backtest_measure`, on what the alert machine did.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class EventSpec(NamedTuple):
     silence_h: float = 12.0  # after an alarm
     after_h: float = np.inf  # after an event, not watched
     row_h: float = 1.0  # time that a row stands for
+    louder_h: float = 12.0  # after an alarm; within the silence, from then on ...
+    louder_by: float = np.inf  # ... a score so far above the threshold rings all the same
 
 
 SEPSIS: Final = EventSpec()
@@ -243,13 +246,18 @@ def _alarms(score: Floats, watched: Watched, threshold: Floats) -> tuple[Floats,
     n, k = watched.patients, len(threshold)
     rung, true = np.zeros((n, k)), np.zeros((n, k))
     lead = np.full((len(watched.event_patient), k), np.nan)
-    free_h = np.full((n, k), -np.inf)  # may ring again from then
+    rang_h = np.full((n, k), -np.inf)  # last
+    spec = watched.spec
+    loud = threshold + spec.louder_by if np.isfinite(spec.louder_by) else np.full(k, np.nan)
     lowest = threshold.min(initial=np.inf)
     chosen = np.flatnonzero(score >= lowest)  # nothing else can ring
     for rows in _steps(watched.patient, chosen):
         who, now = watched.patient[rows], watched.time_h[rows][:, None]
-        rings = (score[rows][:, None] >= threshold) & (now >= free_h[who])
-        free_h[who] = np.where(rings, now + watched.spec.silence_h, free_h[who])
+        here = score[rows][:, None]
+        free = now >= rang_h[who] + spec.silence_h
+        louder = (now >= rang_h[who] + spec.louder_h) & (here >= loud)
+        rings = (here >= threshold) & (free | louder)
+        rang_h[who] = np.where(rings, now, rang_h[who])
         rung[who] += rings
         ahead = watched.event[rows] >= 0
         true[who[ahead]] += rings[ahead]

@@ -35,6 +35,19 @@ def test_the_silence_swallows_alarms_until_it_ends() -> None:
     assert found.days.tolist() == [0.25]
 
 
+def test_within_the_silence_a_louder_score_rings_after_a_while() -> None:
+    # hour   0 1 2 3 4 5 6      silence 6 h, from 2 h on what is 1 above 0.5 rings
+    # score  1 9 1 1 9 1 1      rings at 0, 4; if nothing is loud at 0, 6; if all is at 0, 2, 4, 6
+    score = np.array([1.0, 9, 1, 1, 9, 1, 1])
+    for by, rung in ((1.0, 2), (9.0, 2), (np.inf, 2), (0.0, 4)):
+        spec = EventSpec(silence_h=6, louder_h=2, louder_by=by)
+        found = alarms(score, one(list(score), None, spec), np.array([0.5]))
+        assert found.alarms.tolist() == [[rung]], by
+    spec = EventSpec(silence_h=6, louder_h=2, louder_by=1.0)
+    laid = one(list(score), 4.5, spec)
+    assert alarms(score, laid, np.array([0.5])).true.tolist() == [[2]]
+
+
 def test_an_alarm_is_true_within_the_horizon_and_nothing_is_watched_after_the_event() -> None:
     # hour   0 . . . 6 . . 9 E . 12      horizon 4 h, event at hour 10
     score = np.zeros(20)
