@@ -128,11 +128,12 @@ class Host:
             if now_s - since_s > longer_than_s
         }
 
-    async def restore(self, starts: Mapping[int, int]) -> list[int]:
+    async def restore(self, starts: Mapping[int, int], *, doubt: bool = False) -> list[int]:
         """Take partitions over: load every patient's state, then expect these offsets.
 
         What is in memory and not behind its offset stays as it is: state is a function of the log,
-        whoever had the partition meanwhile. Returns the partitions that were loaded.
+        whoever had the partition meanwhile. `doubt`: somebody may have, and said what is to come.
+        Returns the partitions that were loaded.
 
         Raises
         ------
@@ -143,10 +144,11 @@ class Host:
             the log no longer holds.
         """
         fresh = {part: at for part, at in starts.items() if self._next.get(part, -1) < at}
+        asked = {part: max(at, self._next.get(part, at)) for part, at in starts.items()}
+        if self._published is not None and (doubt or fresh):
+            self._said |= await self._published.since(asked if doubt else fresh)
         if fresh:
             self._loading |= fresh.keys()
-            if self._published is not None:
-                self._said |= await self._published.since(fresh)
             await self._restore_states(fresh)
             self._loading -= fresh.keys()
             self._next |= fresh

@@ -103,20 +103,17 @@ def run(
 
     Parameters
     ----------
-    carrier : callable
-        Makes the worker; called once, in its event loop.
+    carrier, processor_factory : callable
+        Make the worker, in its event loop, and the engine; each called once.
     settings : WorkerSettings
         Where and how to join.
-    processor_factory : callable
-        Makes the engine; called once.
     metrics : HostMetrics, optional
         Where figures go.
 
     Returns
     -------
     int
-        Exit status: 0 after a drain, `FATAL_EXIT` when the carrier or the engine failed and a
-        restart is needed. Nothing acknowledged is lost in either case.
+        0 after a drain, `FATAL_EXIT` when a restart is needed; nothing acknowledged is lost.
 
     Raises
     ------
@@ -162,6 +159,7 @@ class Worker(ABC):
         self._restoring: asyncio.Task[None] | None = None
         self._progress_s = self._awake_s = time.monotonic()
         self._rewinds = 0
+        self._doubt = False  # others may have had what is ours
 
     @abstractmethod
     async def join(self) -> None:
@@ -264,13 +262,15 @@ class Worker(ABC):
     def stood_still(self) -> bool:
         """Whether the process was stopped past its session; then it looks where others are first.
 
-        The group tells it only later that its partitions are gone, and what others said meanwhile
-        would be said again.
+        The group tells it later: what others said meanwhile would be said again.
         """
         now_s = time.monotonic()
         still_s, self._awake_s = now_s - self._awake_s, now_s
-        if still_s <= SESSION_S or not self.restored.is_set():
+        if still_s <= SESSION_S:
             return False
+        self._doubt = True
+        if not self.restored.is_set():
+            return False  # it looks already
         log.warning("stood still for %.0f s; looking how far others are", still_s)
         self.assigned(sorted(self.host.positions))
         return True
@@ -318,7 +318,9 @@ class Worker(ABC):
             try:
                 async with self.turn:
                     await self.host.keep(partitions)
-                    loaded = await self.host.restore(await self._replay_points(partitions))
+                    starts = await self._replay_points(partitions)
+                    self.stood_still()
+                    loaded = await self.host.restore(starts, doubt=self._doubt)
                     await self.place()
             except BrokerError as error:
                 if not error.retriable:
@@ -329,14 +331,11 @@ class Worker(ABC):
             else:
                 break
         self.moved()
+        self._doubt = False
         self.restored.set()
         self.metrics.ready(bool(self.host.positions))  # without partitions nobody is watched
-        log.info(
-            "restored %d of %d partitions in %.1f s",
-            len(loaded),
-            len(partitions),
-            time.monotonic() - began_s,
-        )
+        took_s = time.monotonic() - began_s
+        log.info("restored %d of %d partitions in %.1f s", len(loaded), len(partitions), took_s)
 
     async def _replay_points(self, partitions: Sequence[int]) -> dict[int, int]:
         if not partitions:

@@ -166,8 +166,10 @@ class SaidAlready:
 
     def __init__(self, *ids: bytes) -> None:
         self.ids = set(ids)
+        self.asked: list[dict[int, int]] = []
 
     async def since(self, starts: Mapping[int, int]) -> dict[int, set[bytes]]:
+        self.asked.append(dict(starts))
         return {partition: set(self.ids) for partition in starts}
 
 
@@ -177,6 +179,20 @@ def test_an_alert_event_that_is_out_already_is_not_sent_again(
     host = host_of(journal, toy_processor, SaidAlready(b"p-10"))
     run(host.restore({0: 0}), host.process([record(n) for n in range(20)]))
     assert len(journal.outputs) == 20 + 1  # the twentieth chunk's alert, not the tenth's
+
+
+def test_of_a_partition_that_stays_is_asked_what_others_said_only_in_doubt(
+    journal: Journal, toy_processor: Processor
+) -> None:
+    said = SaidAlready()
+    host = host_of(journal, toy_processor, said)
+    run(host.restore({0: 0}), host.process([record(n) for n in range(5)]))
+    said.ids.add(b"p-10")  # another owner went on from here while this one slept
+    run(host.restore({0: 2}, doubt=True), host.process([record(n) for n in range(5, 20)]))
+    assert said.asked == [{0: 0}, {0: 5}], "from where this one is, not from the replay point"
+    assert len(journal.outputs) == 20 + 1
+    run(host.restore({0: 2}))
+    assert len(said.asked) == 2
 
 
 def test_a_partition_that_stays_keeps_its_state_and_one_that_was_moved_on_is_loaded(

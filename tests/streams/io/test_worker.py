@@ -73,7 +73,8 @@ def test_a_pause_within_the_session_and_one_while_it_restores_are_none(
     carrier: Carrier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later(monkeypatch, SESSION_S + 1)
-    assert not carrier.stood_still()  # it restores: that looks anyway
+    assert not carrier.stood_still()  # it restores: that looks anyway ...
+    assert carrier._doubt  # ... and asks what others said
     carrier.restored.set()
     later(monkeypatch, SESSION_S - 1)
     assert not carrier.stood_still()
