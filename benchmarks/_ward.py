@@ -131,9 +131,12 @@ class Ward:
                 raise SystemExit(f"the worker did not start: {log[-2000:]}")
             time.sleep(0.2)
 
-    def play(self, patients: int, seconds: int, *before: str) -> subprocess.Popen[bytes]:
-        """Start the waveforms of so many patients, in real time."""
+    def play(
+        self, patients: int, seconds: int, *before: str, spread: bool = False
+    ) -> subprocess.Popen[bytes]:
+        """Start the waveforms of so many patients, in real time; `spread` over each second."""
         words = ["load", "--patients", str(patients), "--seconds", str(seconds)]
+        words += ["--spread"] * spread
         return self.run([*words, "--config", "vigil.toml"], "load.log", *before)
 
     def signal(self, name: str, number: signal.Signals) -> None:

@@ -9,6 +9,8 @@ closed their window being sent, and the generator itself was in time. From the f
 up or down by half until one is sustained and one is not, and then between them.
 
 The time is the broker's: the topic of scores is stamped on arrival. `--only` measures one count.
+All bundles of a second are sent at its beginning, which is the hardest way; `--spread` sends them
+over the second, as gateways do that are not in step.
 """
 
 from __future__ import annotations
@@ -76,7 +78,7 @@ def trial(patients: int, options: argparse.Namespace) -> Trial:
             ward.wait_until_ready("one")
             port = ward.ports["one"]
             total_s = round(options.warm + 60 * options.minutes)
-            load = ward.play(patients, total_s, "taskset", "-c", others)
+            load = ward.play(patients, total_s, "taskset", "-c", others, spread=options.spread)
             from_s = time.time() + options.warm
             time.sleep(options.warm)
             pid = ward.workers["one"].pid
@@ -169,9 +171,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--warm", type=float, default=120.0, help="seconds before it is measured")
     parser.add_argument("--runner", choices=("faust", "direct"), default="direct")
+    parser.add_argument("--spread", action="store_true", help="bundles over the whole second")
     parser.add_argument("--only", action="store_true", help="this count and no other")
     options = parser.parse_args()
-    title = f"Live load, {options.runner} worker on one core, {options.minutes:g} min each"
+    how = "spread over the second" if options.spread else "a second's bundles at once"
+    title = f"Live load, {options.runner} worker on one core, {options.minutes:g} min each, {how}"
     print(heading(title))
     print(
         "| patients | chunks/s | core | CPU ms / patient-minute | p50 | p99 | after the end | "

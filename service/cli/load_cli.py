@@ -17,6 +17,9 @@ def add_to(app: typer.Typer) -> None:
 def load(
     patients: Annotated[int, typer.Option("--patients", help="How many at once.")] = 1000,
     seconds: Annotated[int, typer.Option("--seconds", help="How long, in real time.")] = 600,
+    spread: Annotated[
+        bool, typer.Option("--spread", help="Bundles over the second, not all at its start.")
+    ] = False,
     config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -33,7 +36,7 @@ def load(
     config = configured(config_file)
     with progress() as watcher:
         watcher.stage("writing", seconds)
-        sent = run(config, patients, seconds, lambda second: watcher.step(1))
+        sent = run(config, patients, seconds, lambda second: watcher.step(1), spread=spread)
     if as_json:
         say(sent._asdict())
         return

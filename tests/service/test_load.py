@@ -11,7 +11,7 @@ import pytest
 from features.beats import detect_r_peaks
 from service.load import CHUNK_S, LOOP_S, Load, LoadSpec
 from service.sim_patient import SPECS
-from streams.codec import chunk_fault
+from streams.codec import chunk_fault, decode
 from streams.errors import ConfigError
 from streams.io.kafka_read import read_topic
 from streams.partition import partition_of
@@ -103,3 +103,20 @@ def test_the_command_writes_the_load_and_says_how_much(
     assert sent["chunks"] == 7 * 8  # seconds 10 to 13, two patients each
     rows = asyncio.run(read_topic(kafka_bootstrap, topic_name("in", kafka_prefix)))
     assert len(rows) == sent["records"]
+
+
+@pytest.mark.broker
+def test_spread_over_the_second_it_is_the_same_load(
+    kafka_bootstrap: str, kafka_prefix: str, vigil: Vigil
+) -> None:
+    kafka = {"bootstrap": kafka_bootstrap, "prefix": kafka_prefix, "partitions": PARTITIONS}
+    vigil.configure(kafka=kafka)
+    sent = vigil.json("load", "--patients", "40", "--seconds", "13", "--spread")
+    assert sent["chunks"] == 7 * 12  # seconds 10 to 12, four patients each
+    rows = asyncio.run(read_topic(kafka_bootstrap, topic_name("in", kafka_prefix)))
+    assert len(rows) == sent["records"]
+    for row in rows:  # a partition's turn comes with its number
+        bundle = decode(row.value, row.partition, row.offset, row.append_us).record
+        assert isinstance(bundle, SignalBundle)
+        full_us = bundle.chunks[0].start_us + CHUNK_S * 1_000_000
+        assert row.append_us - full_us >= (row.partition * 16 // PARTITIONS) * 1_000_000 // 16
