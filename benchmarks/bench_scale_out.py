@@ -34,6 +34,7 @@ from streams.windows import HOP_US
 PARTITIONS: Final = 64
 STRETCH_S: Final = 60.0  # after each change
 LATE_US: Final = 60_000_000  # of a patient's last score, before the newest of all
+BORDER_S: Final = 2.0  # what is sent so shortly before a change may wait for it: not counted
 
 
 class _Key(msgspec.Struct):
@@ -105,7 +106,7 @@ class Group:
             for n, pid in alive.items()
             if self.ward.workers[n].poll() is None
         }
-        return Stretch(name, from_s, to_s, shares)
+        return Stretch(name, from_s, to_s - BORDER_S, shares)
 
 
 def played(ward: Ward, options: argparse.Namespace) -> tuple[list[Stretch], str]:

@@ -49,6 +49,7 @@ RECORD: Final = "run.json"
 _DIGITS: Final = 4
 _INTERVAL: Final = 0.9
 _FEW: Final = 200  # patients: a tenth of them is too few for a free curve
+LONGEST: Final = 1000  # rows of a history that trains in one piece: a scan goes step by step
 
 
 class NetworkJob(NamedTuple):
@@ -68,11 +69,12 @@ class Parted(NamedTuple):
 
     task: Task
     flat: FlatHistories
-    fold: Ints  # [P]
+    fold: Ints  # [P] of patients
+    owner: Ints  # [pieces] patient of each history of `flat`
 
     def of(self, *folds: int) -> FlatHistories:
         """The histories of some folds."""
-        return self.flat._replace(rows=np.flatnonzero(np.isin(self.fold, folds)))
+        return self.flat._replace(rows=np.flatnonzero(np.isin(self.fold[self.owner], folds)))
 
     def hours(self, *folds: int) -> Ints:
         """Their rows."""
@@ -180,14 +182,22 @@ def task_of(job: NetworkJob) -> Task:
 
 
 def part(task: Task, seed: int) -> Parted:
-    """Flat rows, and folds of whole patients that are alike."""
+    """Flat rows, and folds of whole patients that are alike.
+
+    A history of more than `LONGEST` rows comes in pieces: what was measured before is known in
+    each, what a network remembers begins anew, as after a monitor's first row.
+    """
+    pieces = -(-task.lengths // LONGEST)
+    owner = np.repeat(np.arange(len(task.lengths)), pieces)
+    number = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    lengths = np.minimum(task.lengths[owner] - number * LONGEST, LONGEST)
     flat = FlatHistories(
-        carried(task.value, task.lengths, task.time_s),
+        carried(task.value, task.lengths, task.time_s)._replace(lengths=lengths),
         task.target[:, None].astype(np.float32),
         task.weight[:, None].astype(np.float32),
-        np.arange(len(task.lengths)),
+        np.arange(len(owner)),
     )
-    return Parted(task, flat, patient_folds(task.strata, FOLDS, seed))
+    return Parted(task, flat, patient_folds(task.strata, FOLDS, seed), owner)
 
 
 def spec_of(model: str, config: dict[str, Any], task: Task) -> ModelSpec:
@@ -287,7 +297,7 @@ def _figures(model: FusionModel, parted: Parted, threshold: float) -> dict[str, 
     found = {"auroc": auroc(label, score), "auprc": auprc(label, score)}
     if task.worth is not None:
         lengths = np.bincount(task.row_patient[held], minlength=len(task.lengths))
-        own = lengths[parted.of(JUDGE).rows]
+        own = lengths[lengths > 0]
         found["utility"] = normalised(patient_utility(alarm, _rows(task.worth, held), own))
     else:
         hits = float((alarm & label).sum())

@@ -11,6 +11,7 @@ import pytest
 from models.evaluation.events import EventSpec
 from models.training.flat import FlatHistories
 from models.training.ragged import carried
+from service import train_network as train_network_module
 from service.artifacts import read_artifact
 from service.evaluate_data import Cohort, Inputs
 from service.evaluate_readers import READERS
@@ -84,6 +85,27 @@ def test_rows_without_times_are_hours() -> None:
     assert np.diff(seq.time_us.numpy()).tolist() == [[3_600_000_000] * 2]
 
 
+def test_a_long_history_trains_in_pieces_that_know_what_was_measured_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(train_network_module, "LONGEST", 5)
+    task = of_cohort(cohort(), MADE_UP)
+    parted = part(task, 0)
+    assert parted.flat.hourly.lengths[:5].tolist() == [5, 5, 2, 5, 3]
+    assert parted.owner[:5].tolist() == [0, 0, 0, 1, 1]
+    assert parted.flat.lengths().sum() == task.lengths.sum()
+    for fold in range(10):
+        rows = np.concatenate(
+            [np.flatnonzero(task.row_patient == p) for p in range(40) if parted.fold[p] == fold]
+        )
+        assert parted.hours(fold).tolist() == rows.tolist()
+        assert parted.of(fold).lengths().sum() == len(rows)
+    seq, _ = parted.of(int(parted.fold[0])).batch(np.array([1]))
+    whole = carried(task.value, task.lengths, task.time_s)
+    assert np.array_equal(seq.value["vitals"][0], whole.value["vitals"][5:10])
+    assert np.array_equal(seq.age_s["vitals"][0], whole.age_s["vitals"][5:10])
+
+
 def test_a_balanced_threshold_is_as_sensitive_as_precise() -> None:
     random = np.random.default_rng(1)
     label = random.random(500) < 0.2
@@ -151,4 +173,5 @@ def test_readings_of_glucose_keep_their_times(archive: Callable[[str], Path]) ->
     assert task.time_s is not None
     inside = np.diff(task.time_s)[: task.lengths[0] - 1]
     assert inside.min() == pytest.approx(300.0, abs=1.0), "decisions are no hour apart"
-    assert len(part(task, 0).of(0, 1).rows) == 3  # 11 people in 10 folds
+    parted = part(task, 0)
+    assert len(np.unique(parted.owner[parted.of(0, 1).rows])) == 3  # 11 people in 10 folds
