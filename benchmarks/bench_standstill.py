@@ -99,8 +99,16 @@ def segments_of(x: Floats, fs_hz: float) -> list[Segment]:
 
 def judged(x: Floats, fs_hz: float) -> list[Primitives]:
     """The segments of one patient as the engine keeps them."""
-    usual = UsualBeats()
-    return [usual.judged(p) for p in analyse(segments_of(x, fs_hz))]
+    return watched(analyse(segments_of(x, fs_hz)))[0]
+
+
+def watched(found: Sequence[Primitives]) -> tuple[list[Primitives], int]:
+    """Segments as they are kept, and after how many a heart is said to stand still."""
+    usual, kept, n_still = UsualBeats(), [], 0
+    for p in found:
+        kept.append(usual.judged(p))
+        n_still += bool(usual.standing_still_us())
+    return kept, n_still
 
 
 def passes(found: Sequence[Primitives]) -> int:
@@ -113,12 +121,12 @@ def costs(real: Sequence[Lead]) -> None:
         ("MIT-BIH", [lead for lead in real if lead.fs_hz == FS_HZ]),
         ("BIDMC", [lead for lead in real if lead.fs_hz != FS_HZ]),
     ):
-        whole = shape = height = 0
+        whole = shape = height = told = 0
         where: list[str] = []
         for lead in leads:
             alone = analyse(segments_of(lead.x, lead.fs_hz))
-            usual = UsualBeats()
-            kept = [usual.judged(p) for p in alone]
+            kept, alerts = watched(alone)
+            told += alerts > 0
             by_shape = sum(p.reason == FeatureReason.NO_QRS for p in alone)
             by_height = passes(alone) - passes(kept)
             whole, shape, height = whole + passes(kept), shape + by_shape, height + by_height
@@ -127,7 +135,8 @@ def costs(real: Sequence[Lead]) -> None:
         total = whole + shape + height
         print(
             f"{name}: {shape} by shape and {height} by height of {total} segments that pass "
-            f"otherwise, {100 * (shape + height) / total:.3f} %: {', '.join(where) or 'none'}"
+            f"otherwise, {100 * (shape + height) / total:.3f} %: {', '.join(where) or 'none'}; "
+            f"an alert for {told} of {len(leads)} leads"
         )
 
 
