@@ -23,7 +23,6 @@ from features.beats import detect_r_peaks
 from features.ecg import standstill as told
 from features.ecg.quality import GATE
 from features.ecg.segment import analyse_ecg
-from features.runs import Bools
 
 REFUSED: Final = 5e-4  # share of the beats' segments, at the bars
 _EACH: Final = 25
@@ -68,11 +67,12 @@ def of_lead(x: Floats, fs_hz: float) -> Floats:
     rows = x[first[:, None] + np.arange(core + 2 * context)]
     seen: list[told.Measures] = []
 
-    def noted(mean: told.MeanBeats, hz: float, _: float | None) -> Bools:
+    def noted(mean: told.MeanBeats, hz: float, _: float | None) -> told.Verdict:
         seen.append(told.measures(mean, hz, 1.0))
-        return np.zeros(mean.n_beats.size, np.bool_)
+        nothing = np.zeros(mean.n_beats.size)
+        return told.Verdict(nothing > 0, nothing)
 
-    with patch.object(told, "no_qrs", noted):
+    with patch.object(told, "told", noted):
         found = analyse_ecg(rows, fs_hz)
     if not seen:
         return np.empty((0, 3))

@@ -31,12 +31,13 @@ ECG_INDICES: Final = (
     "clip_pct",
     "gap_pct",
 )
+QRS_ODDS: Final = "qrs_odds"  # no feature: what the usual height of beats asks about
 EVENT_NUMBERS: Final[dict[SignalKind, tuple[str, ...]]] = {
     SignalKind.ECG: ("peak", "trough", "ectopic"),
     SignalKind.PPG: ("baseline", "amplitude", "rise_s"),
 }
 SEGMENT_NUMBERS: Final[dict[SignalKind, tuple[str, ...]]] = {
-    SignalKind.ECG: (*ECG_INDICES, *_bins("ecg")),
+    SignalKind.ECG: (*ECG_INDICES, QRS_ODDS, *_bins("ecg")),
     SignalKind.PPG: (
         "raw_median",
         "bsqi",

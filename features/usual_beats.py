@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from features.feature import FeatureReason
 from features.kept import Heights, Kept, Shape, kept_of
-from features.layout import EVENT_NUMBERS
+from features.layout import EVENT_NUMBERS, QRS_ODDS, SEGMENT_NUMBERS
 from features.primitives import Primitives
 from features.signals import ECG, SignalKind, is_lead
 
@@ -24,6 +24,7 @@ ADOPTED_US: Final = 300_000_000  # of beats that far below: then they are the us
 # Of the highest beats' height below the usual one, as a logarithm to the base 2: a factor of 2.3.
 # Of 7,687 segments of MIT-BIH that pass, three lie lower; P waves have 0.05 to 0.3 of the height.
 FAR_BELOW: Final = 1.2
+SURE_ODDS: Final = 7.0  # beats of this shape are no P waves (of those 0.07 % reach it), however low
 _FEWEST_BEATS: Final = 3  # fewer tell no height
 _FEWEST_LEARNT: Final = 3  # segments
 STILL_FROM: Final = 2  # segments refused one after the other, before a heart is said to stand still
@@ -33,8 +34,7 @@ _DOWN: Final = 0.1
 _UP: Final = 0.02
 _FARTHEST: Final = 1.0
 ECTOPIC: Final = EVENT_NUMBERS[SignalKind.ECG].index("ectopic")
-
-_NO_NUMBERS: Final = Shape(0, 0)
+_QRS_ODDS: Final = SEGMENT_NUMBERS[SignalKind.ECG].index(QRS_ODDS)
 
 
 class Usual(NamedTuple):
@@ -65,7 +65,7 @@ class UsualBeats:
 
     def judged(self, p: Primitives) -> Primitives:
         """`refuses` of a segment: itself, or with quality 0 and reason `NO_QRS`."""
-        refused = self.refuses(kept_of(p, _NO_NUMBERS, ECTOPIC))
+        refused = self.refuses(kept_of(p, Shape(0, p.stats.size), ECTOPIC))
         return p._replace(quality=0.0, reason=FeatureReason.NO_QRS) if refused else p
 
     def refuses(self, p: Kept) -> bool:
@@ -79,8 +79,9 @@ class UsualBeats:
 
         Notes
         -----
-        After 30 s without a recorded sample the lead is learnt anew; beats that stay far below
-        for five minutes and pass every other gate become the usual ones.
+        After 30 s without a recorded sample the lead is learnt anew. Beats that stay far below
+        for five minutes and pass every other gate become the usual ones, those that have the
+        steep rise and the T wave of a heart beat at once.
         Checked against: ``tests/features/test_usual_beats.py``, ``benchmarks/bench_standstill.py``.
         """
         if p.heights is None or (p.signal != ECG and not is_lead(p.signal)):
@@ -141,7 +142,8 @@ def _looked_at(p: Kept, heights: Heights, usual: Usual) -> tuple[bool, Usual]:
     highest = math.log2(heights.high)
     if usual.n_learnt >= _FEWEST_LEARNT and highest < usual.log2_height - FAR_BELOW:
         since_us = usual.low_us or p.start_us
-        if p.start_us - since_us < ADOPTED_US:
+        sure = p.stats.size > _QRS_ODDS and p.stats[_QRS_ODDS] > SURE_ODDS
+        if p.start_us - since_us < ADOPTED_US and not sure:
             return True, usual._replace(low_us=since_us)
         usual = usual._replace(log2_height=0.0, n_learnt=0)
     return False, _learnt(heights, usual._replace(low_us=0))

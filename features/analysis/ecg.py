@@ -20,7 +20,7 @@ from features.analysis.block import (
     run_numbers,
 )
 from features.ecg.segment import EcgSegments, analyse_ecg
-from features.layout import ECG_INDICES
+from features.layout import ECG_INDICES, QRS_ODDS
 from features.rounding import WAVE_BITS, rounded
 from features.spectrum_specs import SPECTRA
 from features.waveform_spectra import segment_bins
@@ -68,6 +68,6 @@ def _core(block: Block) -> tuple[int, int]:
 
 def _numbers(block: Block, found: EcgSegments) -> Numbers:
     """As `features.layout.SEGMENT_NUMBERS`."""
-    alone = np.stack([getattr(found, name) for name in ECG_INDICES], axis=1)
+    alone = np.stack([getattr(found, name) for name in (*ECG_INDICES, QRS_ODDS)], axis=1)
     bins = rounded(segment_bins(cores(block), block.fs_hz, SPECTRA["ecg"]))
     return np.concatenate([alone, bins], axis=1, dtype=np.float32)

@@ -48,6 +48,7 @@ class EcgSegments(NamedTuple):
     gap_pct: Floats
     reason: NDArray[np.uint8]  # FeatureReason
     usable: Bools  # (B, n_samples) neither gap nor flat
+    qrs_odds: Floats  # log-odds of beats against P waves, by their shape; NaN with few beats
     score_inputs: Floats  # (B, 5) what `quality` was made of, for training
 
 
@@ -108,8 +109,10 @@ def analyse_ecg(
     view = usable.look(x, fs_hz) if is_rate(fs_hz) else None
     found = [_look(block, n) for block in detector.run_blocks(x, fs_hz, networks, view)]
     indices = _indices(found, n_rows)
+    qrs_odds = np.full(n_rows, np.nan)
     if found:
-        indices = indices._replace(no_qrs=_no_qrs(found, n_rows, fs_hz, mv_per_unit))
+        no_qrs, qrs_odds = _told(found, n_rows, fs_hz, mv_per_unit)
+        indices = indices._replace(no_qrs=no_qrs)
     inside = np.zeros(n, np.bool_)
     inside[slice(*(core or (0, n)))] = True
     fault = _all_gap(n_rows)
@@ -128,6 +131,7 @@ def analyse_ecg(
         gap_pct=100.0 * fault.gap,
         reason=verdict.reason,
         usable=usable.mask(view) if view else np.zeros(x.shape, np.bool_),
+        qrs_odds=qrs_odds,
         score_inputs=np.ascontiguousarray(quality.inputs(indices).T),
     )
 
@@ -164,8 +168,10 @@ def _look(run: RunBlock, n_samples: int) -> _Look:
     )
 
 
-def _no_qrs(found: list[_Look], n_rows: int, fs_hz: float, mv_per_unit: float | None) -> Bools:
-    """Rows whose mean beat, over all their runs, is no QRS complex."""
+def _told(
+    found: list[_Look], n_rows: int, fs_hz: float, mv_per_unit: float | None
+) -> standstill.Verdict:
+    """Whether the mean beat of each row, over all its runs, is a QRS complex."""
     row = np.concatenate([look.row for look in found])
     order = np.argsort(row, kind="stable")
     total = np.concatenate([look.mean.total for look in found])[order]
@@ -174,7 +180,7 @@ def _no_qrs(found: list[_Look], n_rows: int, fs_hz: float, mv_per_unit: float | 
         row_totals(total, row[order], n_rows),
         np.bincount(row[order], count, n_rows).astype(np.intp),
     )
-    return standstill.no_qrs(mean, working.rate(fs_hz), mv_per_unit)
+    return standstill.told(mean, working.rate(fs_hz), mv_per_unit)
 
 
 def _heard(run: RunBlock, n_samples: int) -> RunBeats:

@@ -74,8 +74,15 @@ class Measures(NamedTuple):
     around: Floats  # highest excursion around the top over height, not a logarithm
 
 
-def no_qrs(mean: MeanBeats, fs_hz: float, mv_per_unit: float | None) -> Bools:
-    """Rows whose mean beat is a P wave or a spike and nothing else.
+class Verdict(NamedTuple):
+    """What the mean beats of rows are; (n,) each."""
+
+    no_qrs: Bools  # a P wave or a spike and nothing else; False with fewer than three beats
+    qrs_odds: Floats  # log-odds of a beat against a P wave by shape, in any unit; NaN likewise
+
+
+def told(mean: MeanBeats, fs_hz: float, mv_per_unit: float | None) -> Verdict:
+    """Whether the mean beat of rows is a QRS complex.
 
     Parameters
     ----------
@@ -88,21 +95,20 @@ def no_qrs(mean: MeanBeats, fs_hz: float, mv_per_unit: float | None) -> Bools:
 
     Returns
     -------
-    (n,) bool
-        False with fewer than three beats.
+    Verdict
 
     Notes
     -----
     Checked against: ``tests/features/ecg/test_standstill.py``, ``benchmarks/bench_standstill.py``.
     """
     known, steep, t_wave, size, around = measures(mean, fs_hz, mv_per_unit or 1.0)
-    if mv_per_unit is None:
-        odds = _BY_SHAPE[0] + _BY_SHAPE[1] * steep + _BY_SHAPE[2] * t_wave
-        p_wave = odds > _SHAPE_BAR
-    else:
+    by_shape = _BY_SHAPE[0] + _BY_SHAPE[1] * steep + _BY_SHAPE[2] * t_wave
+    p_wave = by_shape > _SHAPE_BAR
+    if mv_per_unit is not None:
         odds = _BY_SIZE[0] + _BY_SIZE[1] * steep + _BY_SIZE[2] * t_wave + _BY_SIZE[3] * size
         p_wave = odds > _SIZE_BAR
-    return np.asarray(known & (p_wave | (around < _LEAST_AROUND)), np.bool_)
+    no_qrs = known & (p_wave | (around < _LEAST_AROUND))
+    return Verdict(no_qrs, np.where(known, -by_shape, np.nan))
 
 
 def measures(mean: MeanBeats, fs_hz: float, mv_per_unit: float) -> Measures:

@@ -9,11 +9,21 @@ import numpy as np
 import pytest
 
 from features.feature import FeatureReason
+from features.layout import QRS_ODDS, SEGMENT_NUMBERS
 from features.memory import Memory
 from features.primitives import Primitives
-from features.usual_beats import ADOPTED_US, ANEW_US, FAR_BELOW, MOST_LEADS, UsualBeats
+from features.signals import SignalKind
+from features.usual_beats import (
+    ADOPTED_US,
+    ANEW_US,
+    FAR_BELOW,
+    MOST_LEADS,
+    SURE_ODDS,
+    UsualBeats,
+)
 from streams.segments import SEGMENT_US
 
+IS_ODDS = np.array(SEGMENT_NUMBERS[SignalKind.ECG]) == QRS_ODDS
 OK, NO_QRS = FeatureReason.OK, FeatureReason.NO_QRS
 
 
@@ -34,6 +44,11 @@ def segment(
         k * SEGMENT_US + np.arange(n) * 800_000, heights, np.zeros(n, np.int16), True, True,
         np.full((n, 3), ectopic, np.float32),
     )  # fmt: skip
+
+
+def shaped(p: Primitives, qrs_odds: float) -> Primitives:
+    """The segment with beats of another shape."""
+    return p._replace(stats=np.where(IS_ODDS, qrs_odds, 0.0).astype(np.float32))
 
 
 def reasons(usual: UsualBeats, segments: Sequence[Primitives]) -> list[FeatureReason]:
@@ -83,6 +98,14 @@ def test_beats_that_stay_low_for_five_minutes_become_the_usual_ones() -> None:
     n = ADOPTED_US // SEGMENT_US
     found = reasons(taught(), [segment(12 + k, 0.2) for k in range(n + 5)])
     assert found == [NO_QRS] * n + [OK] * 5
+
+
+def test_low_beats_that_are_surely_beats_become_the_usual_ones_at_once() -> None:
+    usual = taught()
+    assert usual.judged(shaped(segment(12, 0.2), SURE_ODDS - 0.1)).reason == NO_QRS
+    assert usual.judged(shaped(segment(13, 0.2), SURE_ODDS + 0.1)).reason == OK
+    assert usual.judged(segment(14, 0.2)).reason == OK
+    assert usual.standing_still_us() == 0
 
 
 def test_an_electrode_put_on_anew_is_learnt_at_once() -> None:

@@ -68,6 +68,12 @@ def test_spikes_that_a_wide_beat_answers_are_not() -> None:
     assert reason_of(paced) == FeatureReason.OK
 
 
+def test_the_shape_of_beats_speaks_for_them_and_that_of_p_waves_against() -> None:
+    found = analyse_ecg(np.stack([BEATS, P_WAVES, np.zeros(N)]), FS)
+    assert found.qrs_odds[0] > 0 > found.qrs_odds[1]
+    assert np.isnan(found.qrs_odds[2])
+
+
 @pytest.mark.parametrize("lost", [(1500, 1700), (700, 701)])
 def test_a_gap_does_not_hide_them(lost: tuple[int, int]) -> None:
     x = P_WAVES.copy()
