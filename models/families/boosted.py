@@ -267,7 +267,8 @@ def build(spec: ModelSpec) -> BoostedModel:
 
 def example() -> ModelSpec:
     """A small spec, for the contract suite."""
-    return example_spec(FAMILY, {"counts": ["vitals"], "pairs": {"vitals": [["hr", "spo2"]]}})
+    pairs = {"vitals": [["hr", "spo2"]]}
+    return example_spec(FAMILY, {"counts": ["vitals"], "pairs": pairs, "clock": 3})
 
 
 def _hours(encoders: Mapping[str, RollingEncoder]) -> tuple[int, ...]:
