@@ -32,7 +32,7 @@ from benchmarks._peer_records import (
     noisy,
     segments,
 )
-from features.analyse import analyse
+from features.analyse import analyse_kept
 from features.beat_intervals import Beats, intervals_between
 from features.beats import detect_pulses, detect_r_peaks
 from features.extract import extract
@@ -322,8 +322,8 @@ def whole_vector(records: list[tuple[Floats, Floats, Floats, float]]) -> int:
         for segment in segments_of(f"p{i}", signal, x, fs)
     ]
     memories = [Memory() for _ in records]
-    for segment, primitives in zip(cut, analyse(cut), strict=True):
-        memories[int(segment.patient_id[1:])].rings.insert(primitives)
+    for segment, kept in zip(cut, analyse_kept(cut), strict=True):
+        memories[int(segment.patient_id[1:])].keep_bytes(kept)
     ends = [("60s", 60 * k, 60) for k in range(1, 6)] + [("300s", 300, 300)]
     rows = [
         (memory, Window("p", name, (end - s) * S_US, end * S_US, end * S_US))

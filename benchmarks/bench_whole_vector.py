@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._common import heading
-from features.analyse import CONTEXT_S, analyse
-from features.analysis.motion import analyse_motion
+from features.analyse import CONTEXT_S, analyse_kept
+from features.analysis.motion import analyse_motion_kept
 from features.axes import Triple
 from features.concepts import CONCEPTS
 from features.extract import extract
@@ -75,9 +75,9 @@ def measured(n_patients: int) -> Meter:
         meter.on = minute >= WARM
         for k in range(6 * minute, 6 * minute + 6):
             segments = [cut(w, name, k) for w in waves for name in RATES_HZ]
-            found = meter.run("segments", partial(analyse, segments))
+            found = meter.run("segments", partial(analyse_kept, segments))
             triples = [Triple(*(cut(w, f"acc_{a}", k) for a in "xyz")) for w in waves]
-            moved = meter.run("movement", partial(analyse_motion, triples))
+            moved = meter.run("movement", partial(analyse_motion_kept, triples))
             meter.run("rings", partial(keep, people, found, moved))
         end_us = (minute + 1) * MINUTE_US
         lengths = {"60s": MINUTE_US, "300s": 5 * MINUTE_US}
@@ -95,7 +95,7 @@ def keep(people: list[Memory], found: list[Any], moved: list[Any]) -> None:
     per = len(RATES_HZ)
     for i, memory in enumerate(people):
         for primitives in (*found[per * i : per * i + per], moved[i]):
-            memory.rings.insert(primitives)
+            memory.keep_bytes(primitives)
 
 
 def patient(rng: np.random.Generator) -> dict[str, Floats]:

@@ -35,6 +35,16 @@ def average(x: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     return out
 
 
+def heights(x: NDArray[np.float64], width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Largest less smallest of each whole `width` samples of rows, and the steepest step of each.
+
+    Rows without NaN, of at least two samples and one width; needs numba.
+    """
+    out, steepest = np.empty((len(x), x.shape[1] // width)), np.empty(len(x))
+    _compiled_heights()(np.ascontiguousarray(x), width, out, steepest)
+    return out, steepest
+
+
 def steady_state(sos: NDArray[np.float64]) -> NDArray[np.float64]:
     """State of a filter that has seen a constant 1 for ever; (sections, 2)."""
     return _steady(sos.tobytes())
@@ -55,6 +65,30 @@ def _compiled() -> Callable[..., None]:
 def _compiled_average() -> Callable[..., None]:
     """The other loop, likewise."""
     return compiled(_averaged)
+
+
+@lru_cache(maxsize=1)
+def _compiled_heights() -> Callable[..., None]:
+    """The third, likewise."""
+    return compiled(_heights)
+
+
+def _heights(x: Any, width: int, out: Any, steepest: Any) -> None:
+    """Range of each stretch of rows, and the largest difference of neighbours."""
+    n_rows, n = x.shape
+    for r in range(n_rows):
+        steep = 0.0
+        for i in range(1, n):
+            step = abs(x[r, i] - x[r, i - 1])
+            steep = step if step > steep else steep
+        steepest[r] = steep
+        for k in range(out.shape[1]):
+            low = high = x[r, k * width]
+            for i in range(k * width + 1, (k + 1) * width):
+                value = x[r, i]
+                low = value if value < low else low
+                high = value if value > high else high
+            out[r, k] = high - low
 
 
 def _averaged(x: Any, width: int, out: Any) -> None:

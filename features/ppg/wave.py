@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from features import filters, runs
+from features import filters, lanes, runs
+from features.ecg import kernels
 from features.runs import Bools, Floats, Ints, Runs
 
 MIN_FS_HZ: Final = 20.0
@@ -145,10 +146,14 @@ def _without_jumps(x: Floats, fs_hz: float) -> Floats:
     """Rows with straight lines for spikes of up to 0.03 s, and without the steps that remain."""
     width = max(1, round(fs_hz))
     whole = max(1, x.shape[1] // width)
-    seconds = x[:, : whole * width].reshape(len(x), whole, -1)
-    heights = np.sort(seconds.max(axis=2) - seconds.min(axis=2), axis=1)
-    most = _JUMP * heights[:, int(_USUAL_SHARE * (whole - 1))]
-    odd = np.flatnonzero((most > 0) & (np.abs(np.diff(x, axis=1)).max(axis=1) > most))
+    if kernels.worth_it(len(x)) and x.shape[1] >= width:
+        heights, steepest = lanes.heights(x, width)
+    else:
+        seconds = x[:, : whole * width].reshape(len(x), whole, -1)
+        heights = seconds.max(axis=2) - seconds.min(axis=2)
+        steepest = np.abs(np.diff(x, axis=1)).max(axis=1)
+    most = _JUMP * np.sort(heights, axis=1)[:, int(_USUAL_SHARE * (whole - 1))]
+    odd = np.flatnonzero((most > 0) & (steepest > most))
     if not odd.size:
         return x
     out = x.copy()

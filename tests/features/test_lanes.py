@@ -26,3 +26,12 @@ def test_the_average_is_scipys(width: int) -> None:
     x = np.random.default_rng(width).normal(0, 1, (20, 300))
     expected = ndimage.uniform_filter1d(x, width, axis=1, mode="nearest")
     assert lanes.average(x, width).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(("n_rows", "width"), [(1, 5), (7, 50), (20, 299), (16, 300)])
+def test_heights_and_steps_are_numpys(n_rows: int, width: int) -> None:
+    x = np.random.default_rng(width).normal(0, 1, (n_rows, 300))
+    heights, steepest = lanes.heights(x, width)
+    parts = x[:, : 300 // width * width].reshape(n_rows, -1, width)
+    assert heights.tobytes() == (parts.max(axis=2) - parts.min(axis=2)).tobytes()
+    assert steepest.tobytes() == np.abs(np.diff(x, axis=1)).max(axis=1).tobytes()
