@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.datasets.e4_windows import HOP_S, WINDOW_S, read_session, window_features
+from service.datasets.e4_windows import HOP_S, SKIN_PLAIN, WINDOW_S, read_session, window_features
 from service.datasets.stress_predict import session, windows
 
 Floats = NDArray[np.float64]
@@ -21,18 +21,7 @@ Ints = NDArray[np.int64]
 
 POSTURE: Final = ("x", "y", "z")
 MOTION: Final = ("mad", "mad_high", "mad_low", "still", "sway", "sway_hz", *POSTURE)
-SKIN: Final = (
-    "eda",
-    "eda_slope",
-    "eda_range",
-    "scr_rate",
-    "scr_sum",
-    "eda_sd",
-    "temp",
-    "temp_slope",
-    "eda_tonic",
-    "eda_responses",
-)
+SKIN: Final = (*SKIN_PLAIN, "eda_tonic", "eda_responses")
 FLOOR: Final = 0.15  # of a feature's spread over people: a person's spread is never believed less
 TRAILS: Final = (12, 18, 30, 60)  # windows: 2, 3, 5 and 10 min
 N_VIEWS: Final = 9

@@ -31,6 +31,16 @@ _CONTEXT_S: Final = 2
 _USUAL: Final = 0.25  # of the median interval
 _FEWEST: Final = 15  # intervals
 _COUNTS_PER_G: Final = 64.0
+SKIN_PLAIN: Final = (  # plain statistics of skin conductance and temperature
+    "eda",
+    "eda_slope",
+    "eda_range",
+    "scr_rate",
+    "scr_sum",
+    "eda_sd",
+    "temp",
+    "temp_slope",
+)
 
 
 class Trace(NamedTuple):
@@ -221,17 +231,7 @@ def _skin_features(session: Session, start_s: float, end_s: float) -> dict[str, 
     """Conductance and temperature of the skin."""
     eda, temp = session.eda.cut(start_s, end_s), session.temp.cut(start_s, end_s)
     if len(eda) < 100 or len(temp) < 100:
-        names = (
-            "eda",
-            "eda_slope",
-            "eda_range",
-            "scr_rate",
-            "scr_sum",
-            "eda_sd",
-            "temp",
-            "temp_slope",
-        )
-        return dict.fromkeys(names, np.nan)
+        return dict.fromkeys(SKIN_PLAIN, np.nan)
     level = np.log(eda + 0.05)
     smooth = np.convolve(eda, np.ones(4) / 4, "valid")
     rises = np.diff(smooth)

@@ -1,8 +1,7 @@
 """What every Kafka host does around the engine, whichever library brings the records.
 
-Order of a checkpoint: outputs acknowledged, then state acknowledged, then the caller commits.
-A crash between any two repeats work and skips none. Which records arrive and how offsets are
-committed is the runner's (`faust_worker`).
+Order of a checkpoint: outputs acknowledged, then state, then the caller commits; a crash between
+any two repeats work and skips none. How records arrive and are committed is the runner's.
 """
 
 from __future__ import annotations
