@@ -73,9 +73,13 @@ def decide(block: Block, found: Candidates, networks: Looks | None = None) -> De
     apart = strongest(kept.row, kept.summit, logit, REFRACTORY_S * block.fs_hz)
     kept = select(kept, apart)
     # A blank hides as many beats as its share of the row holds.
-    hidden = block.blanked * np.bincount(kept.row, minlength=len(block.wave))
-    # A spike that stays in a row may be taken for a beat, and hide those around it.
-    return Decided(kept, logit[apart], risk + hidden + block.spikes)
+    n_beats = np.bincount(kept.row, minlength=len(block.wave))
+    hidden = block.blanked * n_beats
+    # A spike that stays among beats may be taken for one, and hide those around it. Where nothing
+    # but spikes is found they may be the narrow beats of a slow heart; bare ones are told by
+    # `features.ecg.standstill`.
+    among = np.where(block.spikes < n_beats, block.spikes, 0.0)
+    return Decided(kept, logit[apart], risk + hidden + among)
 
 
 def _bar(row: Ints, logit: Floats, n_rows: int) -> Floats:

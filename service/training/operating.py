@@ -71,7 +71,7 @@ def balanced_threshold(score: Floats, label: Bools) -> float:
     Examples
     --------
     >>> balanced_threshold(np.array([0.9, 0.8, 0.3, 0.1]), np.array([True, False, True, False]))
-    0.8
+    0.3
     """
     if not label.any():
         return 1.0

@@ -59,15 +59,16 @@ def test_the_interval_of_a_run_is_the_mean_between_its_beats() -> None:
     assert np.isnan(found.rr_s[1])
 
 
-def _heart(sigma_s: float) -> Floats:
+def _heart(sigma_s: float, t_wave: float = 0.0) -> Floats:
     t = np.arange(round(12 * FS_HZ)) / FS_HZ
     x = np.exp(-0.5 * ((t % 0.8 - 0.4) / sigma_s) ** 2)
+    x += t_wave * np.exp(-0.5 * ((t % 0.8 - 0.65) / 0.04) ** 2)
     x[750:800] = np.nan
     return np.asarray(x + 1e-3 * np.sin(40 * t), np.float64)
 
 
 def test_an_ecg_whose_second_half_is_silent_is_refused_and_says_why() -> None:
-    whole = _heart(0.012)
+    whole = _heart(0.012, t_wave=0.2)
     silent = whole.copy()
     silent[800:] = 1e-3 * np.sin(40 * np.arange(silent.size - 800) / FS_HZ)
     found = analyse_ecg(np.stack([whole, silent]), FS_HZ)
