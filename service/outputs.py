@@ -27,8 +27,8 @@ NAMES = [CATALOG[j].name for j in SORTED.tolist()]  # in order: encoding needs t
 REASONS = [reason.name.lower() for reason in sorted(FeatureReason)]
 
 
-class FeatureRow(msgspec.Struct, frozen=True):
-    """One window of one patient on `vigil.features.v1`; absent values are null with a reason."""
+class RowHead(msgspec.Struct, frozen=True):
+    """What a feature row begins with; fields as `streams.windows.Window`."""
 
     patient_id: str
     window: str
@@ -36,6 +36,11 @@ class FeatureRow(msgspec.Struct, frozen=True):
     end_us: int
     known_us: int
     revision: int
+
+
+class FeatureRow(RowHead, frozen=True):
+    """One window of one patient on `vigil.features.v1`; absent values are null with a reason."""
+
     values: dict[str, float | None]
     quality: dict[str, float]
     coverage: dict[str, float]

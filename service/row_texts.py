@@ -20,7 +20,7 @@ from features.align import FeatureBatch
 from features.catalog import CATALOG
 from features.ecg import kernels
 from features.feature import FeatureReason
-from service.outputs import NAMES, REASONS, SORTED, feature_rows, told_of
+from service.outputs import NAMES, REASONS, SORTED, RowHead, feature_rows, told_of
 
 _ROWS: Final = msgspec.json.Encoder()
 _LONGEST_COUNT: Final = 12  # digits of an int32, its sign and a comma
@@ -34,17 +34,6 @@ class _Texts(NamedTuple):
     words: NDArray[np.uint64]
     borders: NDArray[np.int64]  # of each text, in words
     lengths: NDArray[np.int64]  # in bytes
-
-
-class _Head(msgspec.Struct, frozen=True, gc=False):
-    """What a row begins with; fields as `streams.windows.Window`."""
-
-    patient_id: str
-    window: str
-    start_us: int
-    end_us: int
-    known_us: int
-    revision: int
 
 
 def feature_texts(batch: FeatureBatch, backfill: Sequence[bool]) -> list[bytes]:
@@ -63,7 +52,7 @@ def feature_texts(batch: FeatureBatch, backfill: Sequence[bool]) -> list[bytes]:
     texts, stops = found
     out, start = [], 0
     for window, late, stop in zip(batch.windows, backfill, stops.tolist(), strict=True):
-        head = _ROWS.encode(_Head(*window))[:-1]
+        head = _ROWS.encode(RowHead(*window))[:-1]
         end = b',"backfill":true}' if late else b"}"
         out.append(b"".join((head, texts[start:stop], end)))
         start = stop
