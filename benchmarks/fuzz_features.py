@@ -1,58 +1,50 @@
 """Random windows with known beats, broken in random ways: what raises, what is silently wrong.
 
-`python -m benchmarks.fuzz_features --windows 1000000 --seed 0`. A window is 10 s of a simulated
-ECG or pulse wave, rhythm, rate, unit, polarity, type and damage drawn at random. Counted are
-exceptions; positions that are no positions; and wrong values: a beat lost or invented further than
-1 s from damage in a window the quality gate lets pass, or an interval joined across a gap.
+`OMP_NUM_THREADS=1 python -m benchmarks.fuzz_features --windows 1000000 --seed 0 --jobs 16
+--seconds 400`. A window is 10 s of a simulated ECG or pulse wave, rhythm, rate, unit, polarity,
+type and damage drawn at random. Counted are exceptions; positions that are no positions; and wrong
+values: a beat lost or invented further than 1 s from damage in a window the quality gate lets pass,
+or an interval joined across a gap.
+
+Windows come in batches of 500, each drawn from its seed and number alone, and are counted in their
+order: the answer is the same whatever `--jobs`. At the limit of `--seconds` what is judged without
+a hole is counted and said, with the batch from which `--first` goes on; one window is found again
+by `--first BATCH --windows 500`, or in Python by `draw_batch(seed, batch)`.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import multiprocessing
+import os
 import sys
+import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks._fuzz_windows import BATCH, SECONDS, Window, draw_batch
 from features.beats import detect_pulses, detect_r_peaks
 from features.hrv import hrv
 from features.intervals import nn_from_beats
 from features.quality import GATE, signal_quality
 
 Floats = NDArray[np.float64]
-Rng = np.random.Generator
 
-SECONDS: Final = 10
-BATCH: Final = 500
-RATES_HZ: Final = (50.0, 64.0, 125.0, 200.0, 250.0, 360.0, 500.0)
 COST_S: Final = 1.0  # a beat may be lost this near to damage
 # And this near to the window's ends: a high-pass from 0.5 Hz swings there as it does at a gap. The
 # service gives 2 s of context on either side.
 EDGE_S: Final = {"ecg": 0.5, "ppg": 1.0}
-SHORTEST_S: Final = 2.0  # a stretch shorter than this between damage gives no beats, by design
-CUT_S: Final = 0.25  # nor do its ends
-# One pulse has neither a usual height nor a rhythm to be told by, and no interval is lost with it.
-FEWEST: Final = {"ecg": 0, "ppg": 2}
-# Longer, and so high above everything else, it is what a ventricular escape beat in a pause looks
-# like: no detector can tell. At 50 and 64 Hz one sample of an ECG is as long as a narrow QRS.
-LONGEST_SPIKE_S: Final = 0.024
-LEAST_SPIKE_HZ: Final = {"ecg": 83.0, "ppg": 0.0}
 NEAR_S: Final = {"ecg": 0.06, "ppg": 0.12}  # a found beat is the true one
 DETECTORS: Final = {"ecg": detect_r_peaks, "ppg": detect_pulses}
 EVERY_INTERVALS: Final = 50  # of the windows, one goes through intervals and their measures
-
-
-class Window(NamedTuple):
-    """One simulated window."""
-
-    x: Floats
-    beats_s: Floats
-    damage_s: tuple[tuple[float, float], ...]
-    is_heart: bool  # False: noise alone, no true beats
+BLOCK: Final = 50  # batches between two reports
 
 
 class Count(NamedTuple):
@@ -66,13 +58,26 @@ class Count(NamedTuple):
     examples: list[str]
 
 
+class Task(NamedTuple):
+    """One batch to judge."""
+
+    seed: int
+    batch: int
+    size: int
+
+
 def main() -> int:
     """Fuzz and print the counts; the exit status says whether all is right."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--windows", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="batch of 500 to begin with")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="stop after so long")
     chosen = parser.parse_args()
-    count = fuzz(chosen.windows, chosen.seed, progress=True)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes to come
+    tasks = batches(chosen.windows, chosen.seed, chosen.first)
+    count = fuzz(tasks, chosen.jobs, chosen.seconds, progress=True)
     print(f"{count.windows} windows, seed {chosen.seed}: {count.exceptions} exceptions, ", end="")
     print(f"{sum(count.wrong.values())} silently wrong")
     print(f"gate asked about {count.asked}, passed {count.kept}")
@@ -80,19 +85,51 @@ def main() -> int:
         print(f"  {what}: {n}")
     for example in count.examples[:20]:
         print(f"  e.g. {example}")
+    if count.windows < chosen.windows:
+        going_on = chosen.first + count.windows // BATCH
+        print(f"stopped at the limit of {chosen.seconds:g} s; goes on with --first {going_on}")
     return 1 if count.exceptions or count.wrong else 0
 
 
-def fuzz(n_windows: int, seed: int, progress: bool = False) -> Count:
-    """Fuzz `n_windows` windows; the same seed draws the same windows."""
+def batches(n_windows: int, seed: int, first: int = 0) -> list[Task]:
+    """`n_windows` windows of a seed from batch `first`."""
+    n = -(-n_windows // BATCH)
+    return [Task(seed, first + k, min(BATCH, n_windows - k * BATCH)) for k in range(n)]
+
+
+def fuzz(
+    tasks: list[Task], jobs: int = 1, seconds: float = math.inf, progress: bool = False
+) -> Count:
+    """What is wrong in the batches, up to the first that was not judged in `seconds`."""
+    until_s = time.monotonic() + seconds
     total = Count(0, 0, Counter(), 0, 0, [])
-    for batch in range(-(-n_windows // BATCH)):
-        size = min(BATCH, n_windows - batch * BATCH)
-        total = _add(total, _fuzz_batch(np.random.default_rng((seed, batch)), size, batch))
-        if progress and batch % 50 == 49:
-            done = f"{total.windows} windows, {total.exceptions} exceptions, "
-            print(f"{done}{sum(total.wrong.values())} wrong", file=sys.stderr, flush=True)
+    with _judged(tasks, jobs) as counts:
+        for k, count in enumerate(counts):
+            total = _add(total, count)
+            if progress:
+                _report(tasks[k], total, count)
+            if time.monotonic() >= until_s:
+                break
     return total
+
+
+@contextmanager
+def _judged(tasks: list[Task], jobs: int) -> Iterator[Iterator[Count]]:
+    """Counts in the order of the tasks; what is still being judged at the end is let go."""
+    if jobs <= 1:
+        yield map(judge, tasks)
+        return
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        yield pool.imap(judge, tasks)
+
+
+def _report(task: Task, total: Count, last: Count) -> None:
+    """Findings at once, and how far it is after every block."""
+    for example in last.examples:
+        print(f"  {example}", file=sys.stderr, flush=True)
+    if task.batch % BLOCK == BLOCK - 1:
+        done = f"{total.windows} windows to batch {task.batch}, {total.exceptions} exceptions, "
+        print(f"{done}{sum(total.wrong.values())} wrong", file=sys.stderr, flush=True)
 
 
 def _add(a: Count, b: Count) -> Count:
@@ -106,23 +143,19 @@ def _add(a: Count, b: Count) -> Count:
     )
 
 
-def _fuzz_batch(rng: Rng, size: int, batch: int) -> Count:
+def judge(task: Task) -> Count:
     """Windows of one signal and rate, detected together."""
-    signal = str(rng.choice(["ecg", "ppg"]))
-    fs_hz = float(rng.choice(RATES_HZ))
-    drawn = [_draw(rng, signal, fs_hz) for _ in range(size)]
-    names = [name for name, _ in drawn]
-    x = _typed(rng, np.stack([window.x for _, window in drawn]))
+    batch = task.batch
+    signal, fs_hz, x, names, windows = draw_batch(task.seed, batch, task.size)
     try:
         found = DETECTORS[signal](x, fs_hz)
     except Exception:  # noqa: BLE001 - counting what raises is the point
-        return Count(
-            size, size, Counter(), 0, 0, [f"batch {batch}: {traceback.format_exc(limit=3)}"]
-        )
+        text = f"batch {batch}: {traceback.format_exc(limit=3)}"
+        return Count(task.size, task.size, Counter(), 0, 0, [text])
     wrong: Counter[str] = Counter()
     examples: list[str] = []
     kept = asked = exceptions = 0
-    for i, (positions, (name, window)) in enumerate(zip(found, drawn, strict=True)):
+    for i, (positions, name, window) in enumerate(zip(found, names, windows, strict=True)):
         try:
             fault = _fault(positions / fs_hz, window, signal)
             if fault or i % EVERY_INTERVALS == 0 or not window.is_heart:
@@ -137,9 +170,9 @@ def _fuzz_batch(rng: Rng, size: int, batch: int) -> Count:
             examples.append(f"batch {batch} row {i} {name}: {traceback.format_exc(limit=3)}")
             continue
         if fault:
-            wrong[f"{signal} {names[i]}: {fault}"] += 1
+            wrong[f"{signal} {name}: {fault}"] += 1
             examples.append(f"batch {batch} row {i}, {fs_hz:g} Hz {signal}, {name}: {fault}")
-    return Count(size, exceptions, wrong, kept, asked, examples)
+    return Count(task.size, exceptions, wrong, kept, asked, examples)
 
 
 def _fault(found_s: Floats, window: Window, signal: str) -> str:
@@ -196,160 +229,6 @@ def _interval_fault(found_s: Floats, window: Window) -> str:
     if any(np.isinf(v) or v < 0 for name, v in values.items() if name.endswith(("_ms", "_bpm"))):
         return "a value no heart has"
     return ""
-
-
-# --- drawing windows ----------------------------------------------------------------------------
-
-
-def _draw(rng: Rng, signal: str, fs_hz: float) -> tuple[str, Window]:
-    """What was drawn, in words, and the window."""
-    n = round(SECONDS * fs_hz)
-    if rng.random() < 0.08:
-        name = str(rng.choice(list(_NO_HEART)))
-        return name, Window(_NO_HEART[name](rng, n), np.empty(0), (), False)
-    beats = _beats(rng)
-    x = (_ecg if signal == "ecg" else _ppg)(rng, n, fs_hz, beats)
-    x += rng.uniform(0, 0.02) * rng.standard_normal(n)
-    x += rng.uniform(0, 0.3) * np.sin(2 * np.pi * (rng.uniform(0.1, 0.4) * np.arange(n) / fs_hz))
-    spans: list[tuple[float, float]] = []
-    words = []
-    possible = [k for k in _DAMAGE if k != "spike" or fs_hz >= LEAST_SPIKE_HZ[signal]]
-    for _ in range(int(rng.integers(0, 4))):
-        name = str(rng.choice(possible))
-        begin = float(rng.uniform(0, SECONDS))
-        end = min(begin + float(rng.choice([0.0, 0.02, 0.3, 1.0, 4.0])), float(SECONDS))
-        a, b = int(begin * fs_hz), max(int(end * fs_hz), int(begin * fs_hz) + 1)
-        _DAMAGE[name](rng, x, a, b)
-        spans.append((a / fs_hz, b / fs_hz))
-        words.append(name)
-    gain = 10 ** rng.uniform(-4, 4) * (rng.choice([-1, 1]) if signal == "ecg" else 1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        x = gain * (x + rng.choice([0.0, 0.0, 5.0, -1000.0]))
-    title = " + ".join(sorted(set(words))) or "clean"
-    inside = beats[(beats >= 0) & (beats < SECONDS)]
-    return title, Window(x, inside, _closed(spans, inside, FEWEST[signal], fs_hz), True)
-
-
-def _closed(
-    spans: list[tuple[float, float]], beats: Floats, fewest: int, fs_hz: float
-) -> tuple[tuple[float, float], ...]:
-    """Damage, and the stretches between it that are too short, or hold too few beats."""
-    if not spans:
-        return ()
-    out: list[tuple[float, float]] = []
-    for begin, end in [*sorted(spans), (float(SECONDS), float(SECONDS))]:
-        before = max((e for _, e in out), default=0.0)
-        inside = np.count_nonzero((beats > before + CUT_S) & (beats < begin - CUT_S))
-        if 0 < begin - before < SHORTEST_S + 2 / fs_hz or (begin > before and inside < fewest):
-            out.append((before, begin))
-        out.append((begin, end))
-    return tuple(out)
-
-
-def _beats(rng: Rng) -> Floats:
-    """Beat times of a steady, breathing, fibrillating or coupled heart of 40-180 /min."""
-    mean = 60 / rng.uniform(40, 180)
-    k = int(SECONDS / mean) + 12
-    kind = rng.integers(4)
-    if kind == 0:
-        steps = np.full(k, mean)
-    elif kind == 1:
-        steps = mean * (1 + 0.06 * np.sin(np.arange(k) * rng.uniform(0.5, 2)))
-    elif kind == 2:
-        steps = (mean * rng.gamma(25, 1 / 25, k)).clip(0.33)
-    else:
-        steps = np.tile([mean * 0.75, mean * 1.25], k // 2 + 1)[:k].clip(0.33)
-    return np.asarray(np.cumsum(steps) - 3 * mean + rng.uniform(0, mean), np.float64)
-
-
-def _bumps(
-    n: int, fs_hz: float, at_s: Floats, shape: tuple[tuple[float, float, float], ...]
-) -> Floats:
-    """Sum of Gaussians (height, delay s, width s) at every time."""
-    x = np.zeros(n)
-    for height, delay, width in shape:
-        reach = int(4 * width * fs_hz) + 1
-        centre = (at_s + delay) * fs_hz
-        at = np.rint(centre).astype(int)[:, None] + np.arange(-reach, reach + 1)
-        value = height * np.exp(-0.5 * ((at - centre[:, None]) / (width * fs_hz)) ** 2)
-        inside = (at >= 0) & (at < n)
-        np.add.at(x, at[inside], value[inside])
-    return x
-
-
-def _ecg(rng: Rng, n: int, fs_hz: float, beats: Floats) -> Floats:
-    """P, QRS and T of one beat shape per window."""
-    near = min(1.0, float(np.diff(beats).min()) / 0.6)
-    r, width = rng.uniform(0.6, 1.6), rng.uniform(0.009, 0.02)
-    t = rng.uniform(-0.1, 0.3) * r
-    waves = (
-        (0.1 * r, -0.16 * near, 0.02), (r, 0.0, width), (-rng.uniform(0, 0.4) * r, 0.03, 0.01),
-        (t, 0.27 * near, 0.045 * near),
-    )  # fmt: skip
-    return _bumps(n, fs_hz, beats, waves)
-
-
-def _ppg(rng: Rng, n: int, fs_hz: float, beats: Floats) -> Floats:
-    """Systolic and dicrotic wave."""
-    near = min(1.0, float(np.diff(beats).min()) / 0.75)
-    notch = rng.uniform(0.1, 0.35)
-    waves = ((1.0, 0.15 * near, 0.07 * near), (notch, 0.40 * near, 0.08 * near))
-    return _bumps(n, fs_hz, beats, waves)
-
-
-def _gap(_rng: Rng, x: Floats, a: int, b: int) -> None:
-    x[a:b] = np.nan
-
-
-def _infinite(rng: Rng, x: Floats, a: int, b: int) -> None:
-    x[a:b] = rng.choice([np.inf, -np.inf, 1e300, np.nan], b - a)
-
-
-def _flat(_rng: Rng, x: Floats, a: int, b: int) -> None:
-    x[a:b] = x[max(a - 1, 0)]
-
-
-def _spike(rng: Rng, x: Floats, a: int, b: int) -> None:
-    most = min(3, max(1, int(LONGEST_SPIKE_S * x.size / SECONDS)))
-    x[a : min(a + most, b)] += rng.choice([-1, 1]) * rng.uniform(5, 50)
-
-
-def _step(rng: Rng, x: Floats, a: int, _b: int) -> None:
-    x[a:] += rng.choice([-1, 1]) * rng.uniform(1, 5)
-
-
-def _burst(rng: Rng, x: Floats, a: int, b: int) -> None:
-    x[a:b] += rng.uniform(0.2, 3) * rng.standard_normal(b - a)
-
-
-_DAMAGE: Final[dict[str, Callable[[Rng, Floats, int, int], None]]] = {
-    "gap": _gap, "not finite": _infinite, "flat": _flat, "spike": _spike, "step": _step,
-    "burst": _burst,
-}  # fmt: skip
-_NO_HEART: Final[dict[str, Callable[[Rng, int], Floats]]] = {
-    "white noise": lambda rng, n: rng.standard_normal(n),
-    "drift": lambda rng, n: np.cumsum(rng.standard_normal(n), dtype=np.float64),
-    "uniform noise": lambda rng, n: rng.uniform(-1, 1, n),
-    "constant": lambda rng, n: np.full(n, rng.choice([0.0, 1.0, -3.5])),
-    "nothing": lambda _rng, n: np.full(n, np.nan),
-    "tiny": lambda rng, n: np.asarray(5e-324 * rng.integers(0, 3, n), np.float64),
-    "huge": lambda rng, n: rng.choice([np.inf, -np.inf, 1e300, -1e300], n),
-}
-
-
-def _typed(rng: Rng, x: Floats) -> NDArray[np.generic]:
-    """The batch in one of the types and layouts devices deliver."""
-    kind = rng.integers(4)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if kind == 1:
-            return x.astype(np.float32)
-        if kind == 2:
-            return x.astype(">f8")
-        if kind == 3:
-            wide = np.zeros((len(x), 2 * x.shape[1]))
-            wide[:, ::2] = x
-            return wide[:, ::2]
-    return x
 
 
 if __name__ == "__main__":

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.fuzz_features import Count, fuzz
+from benchmarks.fuzz_features import Count, batches, fuzz
 
 WINDOWS = 4000
 
 
 @pytest.fixture(scope="module")
 def count() -> Count:
-    return fuzz(WINDOWS, seed=20)
+    return fuzz(batches(WINDOWS, seed=20))
 
 
 def test_no_random_window_raises(count: Count) -> None:
@@ -29,4 +29,17 @@ def test_no_window_that_passes_the_gate_has_a_wrong_beat(count: Count) -> None:
 
 
 def test_the_same_seed_draws_the_same_windows() -> None:
-    assert fuzz(300, seed=5) == fuzz(300, seed=5)
+    assert fuzz(batches(300, seed=5)) == fuzz(batches(300, seed=5))
+
+
+def test_a_run_is_gone_on_with_where_it_stopped(count: Count) -> None:
+    stopped = fuzz(batches(WINDOWS, seed=20), seconds=0.0)
+    rest = fuzz(batches(WINDOWS - stopped.windows, seed=20, first=stopped.windows // 500))
+    assert stopped.windows == 500
+    assert stopped.asked + rest.asked == count.asked
+    assert stopped.kept + rest.kept == count.kept
+
+
+@pytest.mark.slow
+def test_several_processes_count_what_one_counts(count: Count) -> None:
+    assert fuzz(batches(WINDOWS, seed=20), jobs=2) == count
