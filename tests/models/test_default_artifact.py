@@ -122,3 +122,12 @@ def test_who_stays_long_and_well_is_not_called_ill_by_the_steady_one() -> None:
     late = [_patient(model, 0.0, hours=days)[-1] for model in (steady, plain)]
     assert late[0] < {p.name: p.threshold for p in steady.spec.operating}["utility"]
     assert late[0] < late[1] / 3
+
+
+def test_its_graph_is_what_this_build_exports(artifact: Artifact, model: FusionModel) -> None:
+    """Where it is not, `python -m benchmarks.export_shipped` is due."""
+    onnx, export = (pytest.importorskip(name) for name in ("onnx", "models.export"))
+    written_by = onnx.load_from_string(artifact.onnx).producer_version
+    if written_by != torch.__version__.split("+")[0]:
+        pytest.skip(f"the shipped graph was written by torch {written_by}")
+    assert export.to_onnx(model) == artifact.onnx
