@@ -81,6 +81,40 @@ def test_a_state_of_six_megabytes_is_stored_whole(kafka_bootstrap: str, kafka_pr
 
 
 @pytest.mark.broker
+def test_records_beyond_a_batch_keep_their_order_and_their_offsets(
+    kafka_bootstrap: str, kafka_prefix: str
+) -> None:
+    topic = f"{kafka_prefix}.state.v1"
+    sent = [Message(topic, n % 2, n, b"%d" % n, bytes(300_000)) for n in range(12)]
+
+    async def write() -> list[int]:
+        async with LogWriter(kafka_bootstrap) as writer:
+            return await writer.send_all(sent)
+
+    offsets = asyncio.run(write())
+    read = asyncio.run(read_topic(kafka_bootstrap, topic))
+    where = {(row.partition, row.offset): row.key for row in read}
+    assert [where[n % 2, offset] for n, offset in enumerate(offsets)] == [row.key for row in sent]
+    assert offsets == [n // 2 for n in range(12)]
+
+
+@pytest.mark.broker
+def test_what_comes_before_a_record_that_can_never_be_written_is_written(
+    kafka_bootstrap: str, kafka_prefix: str
+) -> None:
+    topic = f"{kafka_prefix}.in.v1"
+    small, big = Message(topic, 0, 0, b"p", b"x"), Message(topic, 1, 0, b"p", bytes(9 * 2**20))
+
+    async def write() -> None:
+        async with LogWriter(kafka_bootstrap) as writer:
+            await writer.send_all([small, big, small])
+
+    with pytest.raises(BrokerError, match="can never be written"):
+        asyncio.run(write())
+    assert [row.value for row in asyncio.run(read_topic(kafka_bootstrap, topic))] == [b"x"]
+
+
+@pytest.mark.broker
 def test_a_record_that_can_never_be_written_is_an_error_not_a_loop(
     kafka_bootstrap: str, kafka_prefix: str
 ) -> None:
