@@ -71,7 +71,11 @@ def gathered(people: Sequence[Personal], name: str, fresh: Callable[[int], State
     new = fresh(1)
     nothing = packed(new)[0]
     found = [person.vector(name) for person in people]
-    return unpacked(np.stack([nothing if v is None else v for v in found]), new)
+    vectors = [nothing if v is None else v for v in found]
+    odd = {vector.size for vector in vectors} - {nothing.size}
+    if odd:
+        raise ValueError(f"state {name} must have shape ({nothing.size},), not ({min(odd)},)")
+    return unpacked(np.concatenate(vectors).reshape(len(vectors), -1), new)
 
 
 def scattered(people: Sequence[Personal], name: str, state: tuple[Any, ...]) -> None:

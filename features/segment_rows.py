@@ -116,8 +116,7 @@ def column(
         Below that coverage `GAP`; `UNDEFINED` where enough was recorded and the value is NaN
         all the same. The value is NaN exactly where the reason is not `OK`.
     """
-    reason = np.where(np.isnan(value), _UNDEFINED, _OK)
-    reason[~(coverage >= least)] = _GAP
+    reason = np.where(coverage >= least, np.where(np.isnan(value), _UNDEFINED, _OK), _GAP)
     known = reason == _OK
     return Column(
         np.where(known, value, np.nan),

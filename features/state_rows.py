@@ -5,6 +5,7 @@ A snapshot keeps one vector of float64 per patient; a step takes many patients a
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeVar
 
 import numpy as np
@@ -35,12 +36,12 @@ def unpacked(vectors: Floats, like: State) -> State:
     ValueError
         If K is not the length of such a state: it was written by another version.
     """
-    width = sum(int(np.prod(part.shape[1:], dtype=np.int64)) for part in like)
+    sizes = [math.prod(part.shape[1:]) for part in like]
+    width = sum(sizes)
     if vectors.ndim != 2 or vectors.shape[1] != width:
         raise ValueError(f"state must have shape (B, {width}), not {vectors.shape}")
     parts, at = [], 0
-    for part in like:
-        size = int(np.prod(part.shape[1:], dtype=np.int64))
+    for part, size in zip(like, sizes, strict=True):
         own = vectors[:, at : at + size].reshape((len(vectors), *part.shape[1:]))
         parts.append(np.ascontiguousarray(own.astype(part.dtype)))
         at += size

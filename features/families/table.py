@@ -14,7 +14,6 @@ from features.gather import (
     Rows,
     Segments,
     Support,
-    lost_to,
     rows_of,
     segments_of,
     support_of,
@@ -24,6 +23,7 @@ from features.memory import Memory
 from features.segment_rows import LEAST_COVERAGE
 from streams.windows import Window
 
+_GAP, _NO_SIGNAL = np.uint8(FeatureReason.GAP), np.uint8(FeatureReason.NO_SIGNAL)
 Row = tuple[Memory, Window]
 Columns = dict[str, Column]  # by feature name
 
@@ -114,11 +114,13 @@ def explained(
 
     `nothing_in_it` is the word for a window that was recorded well and held nothing of use.
     """
-    lost = column.reason == FeatureReason.GAP
+    lost = column.reason == _GAP
     if not lost.any():
         return column
-    why = lost_to(found.rows, found.support, ~lost)
-    why[lost & found.rows.known & (found.support.usable >= LEAST_COVERAGE)] = nothing_in_it
+    rows, support = found.rows, found.support
+    enough = support.usable >= LEAST_COVERAGE
+    why = np.where(enough, np.uint8(nothing_in_it.value), support.reason)
+    why = np.where(rows.known, why, _NO_SIGNAL)
     return column._replace(reason=np.where(lost, why, column.reason).astype(np.uint8))
 
 

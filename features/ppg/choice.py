@@ -8,10 +8,14 @@ half to one and a half times the usual are all alike, as in atrial fibrillation.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from features.ecg import kernels
 from features.ppg.flat import row_quantile
 from features.ppg.rises import Rises
 from features.runs import Bools, Floats, Ints
@@ -51,6 +55,12 @@ _REACH: Final = 8  # candidates back among which the pulse before is sought
 _USUAL: Final = 0.6  # quantile of heights that is the usual one
 _LARGE: Final = 0.35  # of the usual height: such pulses tell the rhythm
 _NEVER: Final = 1e9
+# As the compiled form takes them.
+_TERMS: Final = (
+    *(_LONG_COST, _LONG_FROM, _LONGEST_COST, _LIKE_FROM, _LIKE_RANGE, _LOW_RANGE),
+    *(_SHORT_COST, _MOST_EXCUSE, _SHORT_FROM, _HIGH_COST, _HIGH_FROM),
+    *(REFRACTORY_S, _START_COST, _NEVER, _REACH),
+)
 
 
 class _Table(NamedTuple):
@@ -96,7 +106,22 @@ def choose(rises: Rises, position_s: Floats, noise: Floats) -> Ints:
     gain += np.where(rises.by_area[index], _BY_AREA, -_BY_AREA)
     level = rises.level[index] / height[rises.row[index]]
     values = position_s[index], share[index], level, gain
-    return index[_best(_table(rises.row[index], values, usual_s))]
+    return index[_on_best_path(rises.row[index], values, usual_s)]
+
+
+def _on_best_path(row: Ints, values: tuple[Floats, ...], usual_s: Floats) -> Bools:
+    """Whether each candidate is on its row's best path."""
+    if not kernels.worth_it(usual_s.size):
+        return _best(_table(row, values, usual_s))
+    taken = np.zeros(row.size, np.bool_)
+    borders = np.searchsorted(row, np.arange(usual_s.size + 1))
+    _compiled().best_paths(borders, values, usual_s, _TERMS, taken)
+    return taken
+
+
+@lru_cache(maxsize=1)
+def _compiled() -> ModuleType:
+    return import_module("features.ppg.compiled")
 
 
 def _doubt(rises: Rises) -> Floats:

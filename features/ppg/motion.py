@@ -6,11 +6,15 @@ jump. Not here: single pulses, so no intervals and no variability.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from features import filters
+from features.ecg import kernels
 from features.ppg.flat import vertex
 from features.ppg.wave import BAND_HZ, MAX_FS_HZ, MIN_FS_HZ, pulse_band
 from features.runs import Floats, Ints
@@ -133,7 +137,20 @@ def track(bpm: Floats, weight: Floats) -> Tracked:
     """
     offered = ~np.isnan(bpm)
     gain = np.where(offered, np.log(weight + _FLOOR), -np.inf)
-    silent = np.asarray(~offered.any(axis=2))  # nothing to pick: the path goes on as it was
+    total, sure, n = _best_path(bpm, weight, gain)
+    mean, confidence = total / np.maximum(n, 1), sure / max(bpm.shape[1], 1)
+    return Tracked(np.where(n > 0, mean, np.nan), np.minimum(confidence, 1.0))
+
+
+def _best_path(bpm: Floats, weight: Floats, gain: Floats) -> tuple[Floats, Floats, Floats]:
+    """Sums of rates and weights along the best path of each window; segments that offer any."""
+    if kernels.worth_it(len(bpm)):
+        found = np.empty((3, len(bpm)))
+        costs = _JUMP_COST, _MOST_JUMP_COST
+        rows = (np.ascontiguousarray(array) for array in (bpm, weight, gain))
+        _compiled().tracked(*rows, costs, found)
+        return found[0], found[1], found[2]
+    silent = np.asarray(np.isnan(bpm).all(axis=2))  # nothing to pick: the path goes on as it was
     n_windows, n_segments, _ = bpm.shape
     score, at = np.zeros((n_windows, N_RATES)), np.full((n_windows, N_RATES), np.nan)
     total, sure = np.zeros((n_windows, N_RATES)), np.zeros((n_windows, N_RATES))
@@ -149,10 +166,13 @@ def track(bpm: Floats, weight: Floats) -> Tracked:
         sure = np.where(quiet, sure, kept_sure + weight[:, k])
         at = np.where(quiet, at, bpm[:, k])
     end = score.argmax(axis=1)[:, None]
-    n = (~silent).sum(axis=1)
-    mean = np.take_along_axis(total, end, 1)[:, 0] / np.maximum(n, 1)
-    confidence = np.take_along_axis(sure, end, 1)[:, 0] / np.maximum(n_segments, 1)
-    return Tracked(np.where(n > 0, mean, np.nan), np.minimum(confidence, 1.0))
+    ends = (np.take_along_axis(sums, end, 1)[:, 0] for sums in (total, sure))
+    return *ends, (~silent).sum(axis=1).astype(np.float64)
+
+
+@lru_cache(maxsize=1)
+def _compiled() -> ModuleType:
+    return import_module("features.ppg.compiled")
 
 
 def _periodogram(y: Floats, fs_hz: float) -> tuple[Floats, float]:

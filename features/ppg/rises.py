@@ -5,6 +5,9 @@ Not here: which candidates are pulses (`features.ppg.choice`).
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -64,6 +67,8 @@ def rises(wave: Wave) -> Rises:
     Rises
         Ascending by row, then position; a row may have none.
     """
+    if kernels.worth_it(len(wave.band)):
+        return _compiled_rises(wave)
     y, slope = wave.band, wave.slope
     row, start, stop = runs.spans(slope > 0)
     onset, peak = np.maximum(start - 1, 0), np.minimum(stop, y.shape[1] - 1)
@@ -84,6 +89,34 @@ def rises(wave: Wave) -> Rises:
     by_area = _blocks(y, wave.fs_hz, _SYSTOLE)[row, peak]
     height, level, climb = height[real], level[real], climb[real]
     return Rises(row, onset[real], steepest, peak, height, level, climb, by_slope, by_area)
+
+
+def _compiled_rises(wave: Wave) -> Rises:
+    """The same by a loop."""
+    n_rows, n = wave.band.shape
+    most = n_rows * ((n + 1) // 2)
+    places, values = np.empty((6, most), np.intp), np.empty((3, most))
+    specs = [
+        (
+            max(1, round(_CLIP_WINDOW_S * wave.fs_hz)),
+            _CLIP,
+            int(spec.short_s * wave.fs_hz) | 1,
+            int(spec.long_s * wave.fs_hz) | 1,
+            spec.offset,
+        )
+        for spec in (_UPSLOPE, _SYSTOLE)
+    ]
+    waves = tuple(np.ascontiguousarray(part) for part in (wave.raw, wave.band, wave.slope))
+    limits = wave.fs_hz, _LEAST_RAW_RISE, _LEAST_STEEPNESS_PER_S
+    k = _loops().rises(waves, limits, *specs, (places, values))
+    row, onset, steepest, peak, by_slope, by_area = places[:, :k].copy()
+    height, level, climb = values[:, :k].copy()
+    return Rises(row, onset, steepest, peak, height, level, climb, by_slope > 0, by_area > 0)
+
+
+@lru_cache(maxsize=1)
+def _loops() -> ModuleType:
+    return import_module("features.ppg.compiled")
 
 
 def _blocks(wave: Floats, fs_hz: float, spec: _Averages) -> Bools:

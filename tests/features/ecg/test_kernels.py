@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from features.ecg import kernels
 from features.ecg.segment import analyse_ecg
+from features.ppg.segment import analyse_ppg
 
 Wave = Callable[..., NDArray[np.float64]]
 
@@ -17,8 +18,11 @@ Wave = Callable[..., NDArray[np.float64]]
 def _n_compiled() -> int:
     """Signatures for which any loop is compiled or loaded."""
     from features.ecg import compiled, compiled_rows
+    from features.ppg import compiled as pulses
 
-    loops = [*vars(compiled).values(), *vars(compiled_rows).values(), *kernels.compiled()]
+    modules = compiled, compiled_rows, pulses
+    loops = [loop for module in modules for loop in vars(module).values()]
+    loops += kernels.compiled()
     return sum(len(loop.signatures) for loop in loops if hasattr(loop, "signatures"))
 
 
@@ -36,6 +40,7 @@ def test_after_warming_up_no_batch_compiles_anything(ecg_wave: Wave) -> None:
         for part in (rows[:size], rows[:size, ::2], rows[:size, :900].copy()):
             for fs_hz in (64.0, 125.0, 250.0, 500.0):
                 analyse_ecg(part, fs_hz, (100, 800))
+                analyse_ppg(part, fs_hz)
     assert _n_compiled() == before
 
 

@@ -1,0 +1,207 @@
+"""Compiled forms of what the pulse wave's decisions do candidate by candidate.
+
+The same bits as the NumPy in `features.ppg.choice`, `rises` and `motion`: every row's own
+operations in their order. Imported only where numba is installed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from features.compiler import compiled
+from features.ecg.compiled import total
+
+
+@compiled
+def clipped(value: Any, low: float, high: float) -> Any:
+    """As `numpy.clip`; NaN stays."""
+    if value < low:
+        return low
+    return high if value > high else value
+
+
+@compiled
+def cost_of(share: float, above: float, like: float, terms: Any) -> Any:
+    """Log-odds against one candidate following another; `features.ppg.choice.Terms`."""
+    long_cost, long_from, longest, like_from, like_range = terms[:5]
+    low_range, short_cost, most_excuse, short_from, high_cost, high_from = terms[5:11]
+    cost = clipped(long_cost * (share - long_from), 0.0, longest)
+    excuse = clipped((like - like_from) / like_range, 0.0, 1.0)
+    excuse *= 1.0 - clipped(above / low_range, 0.0, 1.0)
+    cost += short_cost * (1.0 - most_excuse * excuse) * max(short_from - share, 0.0)
+    if share < 1.0:
+        cost += high_cost * clipped(above - high_from, 0.0, 1.0)
+    return cost
+
+
+@compiled
+def best_paths(borders: Any, candidates: Any, usual_s: Any, terms: Any, taken: Any) -> None:
+    """Whether each candidate is on its row's best path; rows lie between `borders`."""
+    time_s, height, level, gain = candidates
+    longest, (refractory_s, start_cost, never, reach) = terms[2], terms[11:]
+    score, before = np.empty(time_s.size), np.empty(time_s.size, np.intp)
+    for r in range(usual_s.size):
+        first, last = borders[r], borders[r + 1]
+        far, far_at = 0.0, -1
+        end = first
+        for j in range(first, last):
+            begin = max(first, j - reach)
+            if begin > first and score[begin - 1] - longest > far:
+                far, far_at = score[begin - 1] - longest, begin - 1
+            best, best_at = far - start_cost, far_at
+            top, top_at = -np.inf, -1
+            for k in range(begin, j):
+                apart_s = time_s[j] - time_s[k]
+                cost = never
+                if not apart_s < refractory_s:
+                    above = (level[j] - level[k]) / height[k]
+                    like = height[j] / min(height[k], 1.0)
+                    cost = cost_of(apart_s / usual_s[r], above, like, terms)
+                if score[k] - cost > top:
+                    top, top_at = score[k] - cost, k
+            if top > best:
+                best, best_at = top, top_at
+            score[j], before[j] = best + gain[j], best_at
+            if score[j] > score[end]:
+                end = j
+        at = end if last > first and score[end] > 0 else -1
+        while at >= 0:
+            taken[at] = True
+            at = before[at]
+
+
+@compiled
+def first_largest(values: Any) -> int:
+    """As `numpy.argmax`: the first of equals; one that is no number comes before all."""
+    best = 0
+    for k in range(values.size):
+        if values[k] != values[k]:
+            return k
+        if values[k] > values[best]:
+            best = k
+    return best
+
+
+@compiled
+def tracked(bpm: Any, weight: Any, gain: Any, costs: Any, found: Any) -> None:
+    """Mean rate and weight along the best path of each window, and segments that offer any."""
+    jump_cost, most = costs
+    n_windows, n_segments, n_rates = bpm.shape
+    path = np.empty((4, n_rates))  # score, total, weight, place
+    after, step = np.empty((4, n_rates)), np.empty(n_rates)
+    for w in range(n_windows):
+        path[:3] = 0.0
+        path[3] = np.nan
+        n = 0
+        for s in range(n_segments):
+            here = bpm[w, s]
+            if np.isnan(here).all():
+                continue
+            n += 1
+            for i in range(n_rates):
+                for k in range(n_rates):
+                    cost = jump_cost * abs(here[i] - path[3, k])
+                    step[k] = path[0, k] - (min(cost, most) if cost == cost else 0.0)
+                best = first_largest(step)
+                after[0, i] = step[best] + gain[w, s, i]
+                after[1, i] = path[1, best] + (here[i] if here[i] == here[i] else 0.0)
+                after[2, i] = path[2, best] + weight[w, s, i]
+                after[3, i] = here[i]
+            path[:] = after
+        end = first_largest(path[0])
+        found[0, w], found[1, w], found[2, w] = path[1, end], path[2, end], n
+
+
+@compiled
+def quotient(above: float, below: float) -> float:
+    """Division as NumPy does it."""
+    if below != 0.0:
+        return above / below
+    return np.nan if above == 0.0 or above != above else above * np.inf
+
+
+@compiled
+def averages(x: Any, width: int, out: Any) -> None:
+    """Running mean of a row whose ends are held; differences are added as SciPy adds them."""
+    half, last = width // 2, x.size - 1
+    whole = 0.0
+    for i in range(width):
+        whole += x[min(max(i - half, 0), last)]
+    out[0] = whole / width
+    for i in range(1, x.size):
+        whole += x[min(i + half, last)] - x[max(i - half - 1, 0)]
+        out[i] = whole / width
+
+
+@compiled
+def blocks(wave: Any, spec: Any, room: Any, inside: Any) -> None:
+    """Where a row's short average of energy is above its long one; `rises._blocks`."""
+    width, clip, short, long, offset = spec
+    n = wave.size
+    energy, near, far = room[0], room[1], room[2]
+    for i in range(n):
+        positive = wave[i] if wave[i] > 0.0 else 0.0
+        energy[i] = positive * positive
+    whole = n // width
+    if whole:
+        maxima = np.empty(whole)
+        for k in range(whole):
+            maxima[k] = energy[k * width : (k + 1) * width].max()
+        maxima.sort()
+        low, high = maxima[(whole - 1) // 2], maxima[whole // 2]
+        level = clip * (low if whole % 2 else (low + high) / 2.0)
+        if level > 0:
+            for i in range(n):
+                energy[i] = min(energy[i], level)
+    averages(energy, short, near)
+    averages(energy, long, far)
+    least = offset * (total(energy) / n)
+    for i in range(n):
+        inside[i] = 0 < i < n - 1 and near[i] > far[i] + least
+
+
+@compiled
+def mean_of_three(y: Any, at: int) -> Any:
+    """Of a sample and its neighbours; at an end it counts twice."""
+    return (y[max(at - 1, 0)] + y[at] + y[min(at + 1, y.size - 1)]) / 3.0
+
+
+@compiled
+def rises(wave: Any, limits: Any, by_slope: Any, by_area: Any, out: Any) -> int:
+    """All rises the wave as sent shares; whole numbers and values of each, and how many."""
+    (raw, band, slope), (places, values) = wave, out
+    fs_hz, least_raw, least_steep = limits
+    n_rows, n = band.shape
+    room = np.empty((3, n))
+    inside = np.empty((2, n), np.bool_)
+    k = 0
+    for r in range(n_rows):
+        blocks(slope[r], by_slope, room, inside[0])
+        blocks(band[r], by_area, room, inside[1])
+        stop = 0
+        while stop < n:
+            start = stop
+            while start < n and not slope[r, start] > 0:
+                start += 1
+            if start == n:
+                break
+            stop, steepest = start, start
+            while stop < n and slope[r, stop] > 0:
+                if slope[r, stop] > slope[r, steepest]:
+                    steepest = stop
+                stop += 1
+            onset, peak = max(start - 1, 0), min(stop, n - 1)
+            # A centred difference changes its sign within a sample of the extreme.
+            onset = onset if band[r, onset] < band[r, start] else start
+            peak = peak if band[r, peak] > band[r, stop - 1] else stop - 1
+            height = band[r, peak] - band[r, onset]
+            climbed = mean_of_three(raw[r], peak) - mean_of_three(raw[r], onset)
+            climb = quotient(slope[r, steepest] * fs_hz, height)
+            if climbed >= least_raw * height and climb >= least_steep:
+                places[0, k], places[1, k], places[2, k], places[3, k] = r, onset, steepest, peak
+                places[4, k], places[5, k] = inside[0, steepest], inside[1, peak]
+                values[0, k], values[1, k], values[2, k] = height, band[r, onset], climb
+                k += 1
+    return k
