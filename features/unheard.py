@@ -15,6 +15,7 @@ from features.runs import Bools, Floats, Ints
 
 _LEAST_SHARE: Final = 0.45  # of the beats expected: one in more than 2.2 intervals
 _MOST_UNLIKE: Final = 5.0  # times the size of another run's beats
+_FEWEST: Final = 3  # beats whose mean interval is a heart's: of two, all between may be missed
 _UNKNOWN_RR_S: Final = 1.5  # where no run has two beats: 40/min
 
 
@@ -39,8 +40,8 @@ def unheard(runs: RunBeats, n_rows: int) -> Bools:
     Returns
     -------
     (n_rows,) bool
-        The longest mean interval of a row's runs is its heart's. Rows of one run, and rows without
-        any beat, are not judged here: quality tells them.
+        The longest mean interval of a row's runs is its heart's: of those with three beats, if any
+        has. Rows of one run, and rows without any beat, are not judged here: quality tells them.
 
     Examples
     --------
@@ -50,8 +51,9 @@ def unheard(runs: RunBeats, n_rows: int) -> Bools:
     [True]
     """
     usual_s = np.zeros(n_rows)
-    known = ~np.isnan(runs.rr_s)
-    np.maximum.at(usual_s, runs.row[known], runs.rr_s[known])
+    for known in (runs.n_beats >= _FEWEST, runs.n_beats == _FEWEST - 1):
+        known = known & ~np.isnan(runs.rr_s) & (usual_s[runs.row] == 0)
+        np.maximum.at(usual_s, runs.row[known], runs.rr_s[known])
     usual_s[usual_s == 0] = _UNKNOWN_RR_S
     expected = runs.seconds / usual_s[runs.row]
     few = (expected >= 1) & (runs.n_beats < _LEAST_SHARE * expected)

@@ -30,6 +30,9 @@ _PT_S: Final = (0.1, 0.35)  # before and after what is blanked, where these are 
 _WITNESS_S: Final = 0.25
 _WITNESSES: Final = 2.0
 _WITNESSES_OF_SPIKES: Final = 1.5  # no QRS complex is as narrow
+# Of the lowest that is too large: where others nearly reach it, the bar cuts through a slow heart's
+# beats, and those left would be witnesses against the others.
+_AS_LARGE: Final = 0.8
 
 
 def suspected(envelope: Floats, fs_hz: float) -> Bools:
@@ -84,6 +87,7 @@ def too_large(envelope: Floats, spikes: Bools, fs_hz: float) -> tuple[Bools, Boo
     usual = _usual(envelope, fs_hz)
     reach = 2 * round(_BLANKED_S * fs_hz) + 1
     blank = _near_large(envelope, fs_hz)
+    blank &= _apart(envelope, blank, fs_hz)[:, None]
     near = blank | ndimage.maximum_filter1d(spikes, reach, axis=1)
     asked = np.where(blank.any(axis=1), _WITNESSES, _WITNESSES_OF_SPIKES)
     each = zip(envelope, near, usual, asked, strict=True)
@@ -91,6 +95,15 @@ def too_large(envelope: Floats, spikes: Bools, fs_hz: float) -> tuple[Bools, Boo
         bool(level > 0) and _is_heart(row, own, (level, n), fs_hz) for row, own, level, n in each
     ]
     return blank, np.array(heart, np.bool_)
+
+
+def _apart(envelope: Floats, blank: Bools, fs_hz: float) -> Bools:
+    """Rows in which what is too large is well above everything else."""
+    top = ndimage.maximum_filter1d(envelope, 2 * round(_WITNESS_S * fs_hz) + 1, axis=1)
+    large = (envelope == top) & (envelope > _TOO_LARGE * _usual(envelope, fs_hz)[:, None])
+    lowest = np.where(large, envelope, np.inf).min(axis=1)
+    left = np.where(blank, 0.0, envelope).max(axis=1)
+    return np.asarray(left < _AS_LARGE * lowest, np.bool_)
 
 
 def _near_large(envelope: Floats, fs_hz: float) -> Bools:

@@ -41,6 +41,15 @@ def test_a_stretch_whose_beats_are_of_quite_another_size_has_none(
     assert two_runs(4.0, 5, size) is unlike
 
 
+def test_two_beats_far_apart_are_no_rhythm_where_another_run_has_one() -> None:
+    """A burst at either end of a stretch is taken for its beats: those between are missed."""
+    row, seconds, size = np.zeros(2, np.intp), np.array([5.5, 4.2]), np.array([1.0, 3.3])
+    runs = RunBeats(row, seconds, np.array([13, 2]), np.array([0.41, 3.07]), size)
+    assert unheard(runs, 1).tolist() == [True]
+    few = RunBeats(row, seconds, np.array([2, 2]), np.array([2.9, 3.07]), np.ones(2))
+    assert unheard(few, 1).tolist() == [False]
+
+
 def test_rows_of_one_run_and_rows_without_beats_are_not_judged_here() -> None:
     none = np.full(3, np.nan)
     seconds = np.array([9.0, 4.0, 4.0])

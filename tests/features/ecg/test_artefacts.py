@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from features.beats import detect_r_peaks
-from features.ecg import candidates
+from features.ecg import artefacts, candidates
 from features.ecg.quality import GATE
 from features.ecg.segment import analyse_ecg
 
@@ -97,6 +97,34 @@ def test_the_beats_of_a_slow_heart_are_no_artefacts(
         found = detect_r_peaks(ecg_wave(1750, 125.0, at + 0.15 * seed) + added, 125.0)
         beats = at + 0.15 * seed
         assert np.asarray(found).size == np.count_nonzero(beats < 14.0)
+
+
+def _envelope(summits: dict[float, float]) -> Floats:
+    """Ten seconds of an envelope at 100 Hz: its summits by their time, little noise between."""
+    t = np.arange(1000) / 100.0
+    row = 0.05 + np.zeros(1000)
+    for at_s, height in summits.items():
+        row += height * np.exp(-0.5 * ((t - at_s) / 0.03) ** 2)
+    return row[None]
+
+
+def test_the_bar_of_what_is_too_large_does_not_cut_through_the_beats_of_a_slow_heart() -> None:
+    """Four of ten seconds are silent, so that the little in them counts as usual."""
+    beats = {0.9: 6.8, 2.3: 6.5, 3.7: 7.2, 5.2: 6.8, 6.8: 7.0, 8.4: 7.1}
+    silent = {1.5: 0.9, 4.5: 0.6, 7.4: 0.5, 9.5: 0.4}
+    none = np.zeros((1, 1000), np.bool_)
+    blank, _ = artefacts.too_large(_envelope(beats | silent), none, 100.0)
+    assert not blank.any()
+
+
+def test_what_is_too_large_is_blanked_among_beats_of_four_times_the_usual_height() -> None:
+    usual = {0.3 + 0.8 * k: 1.0 for k in range(12)}
+    blank, heart = artefacts.too_large(
+        _envelope(usual | {4.3: 4.0, 6.6: 90.0}), np.zeros((1, 1000), np.bool_), 100.0
+    )
+    assert heart.all()
+    assert blank[0, 660]
+    assert not blank[0, [430, 590, 750]].any()
 
 
 def test_narrow_r_waves_are_no_spikes_at_50_hz() -> None:
