@@ -142,7 +142,7 @@ class Ward:
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a worker a signal; wait for its end where it is one."""
         self.workers[name].send_signal(number)
-        if number in (signal.SIGKILL, signal.SIGTERM):
+        if number in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP):
             self.workers[name].wait(20)
 
     def lag(self) -> int:

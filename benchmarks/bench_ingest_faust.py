@@ -226,16 +226,16 @@ def measure(bootstrap: str, log: tuple[int, int], processor: str, runner: str) -
 
 def work(bootstrap: str, options: argparse.Namespace) -> int:
     """The worker process."""
-    from streams.io.direct_worker import run_direct
-    from streams.io.faust_worker import run_worker
-    from streams.io.worker import WorkerSettings
+    from streams.io.start import run
+    from streams.io.worker_settings import WorkerSettings
 
     factory = FACTORIES[options.processor]
     settings = WorkerSettings(
         bootstrap, prefix=options.worker, group=options.worker, instance="b", ticks="recorded"
     )
-    run = run_direct if options.runner == "direct" else run_worker
-    return run(settings, lambda: Measured(factory(), options.chunks, options.report))
+    return run(
+        options.runner, settings, lambda: Measured(factory(), options.chunks, options.report)
+    )
 
 
 def main() -> int:

@@ -109,6 +109,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     within_s: float = 0.25
     data_dir: str = ".vigil/worker"
     instance: str = ""
+    leave_on_stop: bool = True  # SIGTERM: others take its patients over at once
     http_host: str = "127.0.0.1"
     http_port: int = 9464  # 0: any free port, -1: no HTTP
 

@@ -21,7 +21,8 @@ from service.keys import load_ring
 from service.metrics import Metrics
 from service.topics import require_topics
 from streams.errors import ConfigError
-from streams.io.worker import WorkerSettings
+from streams.io.start import run
+from streams.io.worker_settings import WorkerSettings
 
 STALE_S = 60.0  # twelve ticks: a live partition this far behind is not being watched
 
@@ -40,11 +41,12 @@ def settings_of(config: Config) -> WorkerSettings:
         take_records=worker.batch,
         take_within_s=worker.within_s,
         datadir=str(Path(worker.data_dir).resolve()),
+        leave_on_stop=worker.leave_on_stop,
     )
 
 
 def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None) -> int:
-    """Run a worker until SIGTERM or SIGINT; returns its exit status.
+    """Run a worker until SIGTERM, SIGINT or SIGHUP; returns its exit status.
 
     Parameters
     ----------
@@ -87,19 +89,12 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
             stack.enter_context(Beating(config, settings.instance, metrics))
         logs.hear_clients()
         collector.calm()
-        run = _runner(config.worker.runner)
-        return run(settings, lambda: build_engine(config, metrics.timed, ring.keys), metrics)
-
-
-def _runner(name: str) -> Callable[..., int]:
-    """What carries the records; the library of the other one is not loaded."""
-    if name == "direct":
-        from streams.io.direct_worker import run_direct
-
-        return run_direct
-    from streams.io.faust_worker import run_worker
-
-    return run_worker
+        return run(
+            config.worker.runner,
+            settings,
+            lambda: build_engine(config, metrics.timed, ring.keys),
+            metrics,
+        )
 
 
 def _make_folder(folder: Path) -> None:

@@ -67,6 +67,16 @@ def start_toy_worker(kafka_bootstrap: str, tmp_path: Path) -> Iterator[StartWork
         log.close()
 
 
+@pytest.fixture(params=["faust", "direct"])
+def start_worker(request: pytest.FixtureRequest, start_toy_worker: StartWorker) -> StartWorker:
+    """Start a toy worker whose records are carried by Faust, or by aiokafka alone."""
+
+    def start(prefix: str, instance: str, *options: str, **more: str) -> subprocess.Popen[bytes]:
+        return start_toy_worker(prefix, instance, "--runner", request.param, *options, **more)
+
+    return start
+
+
 @pytest.fixture
 def toy_processor() -> Any:
     """The engine of `toy_worker.py`, in this process: what an undisturbed pass gives."""

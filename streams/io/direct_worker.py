@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -21,17 +21,9 @@ from streams.io.broker import client_options
 from streams.io.host import RawRecord
 from streams.io.host_metrics import HostMetrics
 from streams.io.kafka_log import append_us_of, start_client, stop_client
-from streams.io.worker import (
-    BEAT_S,
-    FETCH_BYTES,
-    REBALANCE_S,
-    SESSION_S,
-    Worker,
-    WorkerSettings,
-    run,
-)
+from streams.io.worker import BEAT_S, FETCH_BYTES, LEAVE_S, REBALANCE_S, SESSION_S, Worker
+from streams.io.worker_settings import WorkerSettings
 from streams.portions import ENOUGH_BYTES
-from streams.processor import Processor
 
 WAIT_MS: Final = 250  # for the first record of a batch
 # Not polled for so long, it leaves its group: restoring must fit, and a stuck engine is told of by
@@ -42,16 +34,7 @@ _DELAY_S, _LAST_DELAY_S = 0.2, 5.0
 log = logging.getLogger(__name__)
 
 
-def run_direct(
-    settings: WorkerSettings,
-    processor_factory: Callable[[], Processor],
-    metrics: HostMetrics | None = None,
-) -> int:
-    """Run one worker on aiokafka; parameters, exit status and errors as `worker.run`."""
-    return run(_DirectWorker, settings, processor_factory, metrics)
-
-
-class _DirectWorker(Worker):
+class DirectWorker(Worker):
     """Records by `getmany`, offsets by `commit`, positions always those of the host."""
 
     def __init__(self, settings: WorkerSettings, metrics: HostMetrics) -> None:
@@ -136,9 +119,17 @@ class _DirectWorker(Worker):
             except IllegalStateError:  # moved on to somebody else: the next assignment says so
                 log.info("partition %d is no longer ours", partition)
 
+    def member_id(self) -> str:
+        """What the group calls this consumer."""
+        coordinator = self._consumer._coordinator
+        return "" if coordinator is None else str(coordinator.member_id)
+
     async def leave(self) -> None:
-        """Stop; as a static member it keeps its place until its session is over."""
-        await stop_client(self._consumer)
+        """Stop: everything is committed, and a named member does not take itself out."""
+        await stop_client(self._consumer, LEAVE_S)
+
+    async def close(self) -> None:
+        """Nothing is left."""
 
     async def _batch(self) -> list[Any]:
         """Records of all partitions; the first ones wait a little for company, if they are few."""

@@ -8,9 +8,10 @@ may leave the agent, because Faust would acknowledge the event that raised it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import faust
@@ -21,32 +22,15 @@ from streams.io.broker import security_of
 from streams.io.host import RawRecord
 from streams.io.host_metrics import HostMetrics
 from streams.io.kafka_log import append_us_of
-from streams.io.worker import (
-    BEAT_S,
-    FETCH_BYTES,
-    REBALANCE_S,
-    SESSION_S,
-    Worker,
-    WorkerSettings,
-    run,
-)
-from streams.processor import Processor
+from streams.io.worker import BEAT_S, FETCH_BYTES, LEAVE_S, REBALANCE_S, SESSION_S, Worker
+from streams.io.worker_settings import WorkerSettings
 
 FETCH_S = 1.2  # Faust's fetch lasts at most 1 s
 
 log = logging.getLogger(__name__)
 
 
-def run_worker(
-    settings: WorkerSettings,
-    processor_factory: Callable[[], Processor],
-    metrics: HostMetrics | None = None,
-) -> int:
-    """Run one worker on Faust; parameters, exit status and errors as `worker.run`."""
-    return run(_FaustWorker, settings, processor_factory, metrics)
-
-
-class _FaustWorker(Worker):
+class FaustWorker(Worker):
     """Records by one Faust agent; an event is acknowledged when its partition is stored so far."""
 
     def __init__(self, settings: WorkerSettings, metrics: HostMetrics) -> None:
@@ -86,10 +70,27 @@ class _FaustWorker(Worker):
     async def place(self) -> None:
         """Nothing: Faust stands at the committed offset, and the host skips what it has done."""
 
+    def member_id(self) -> str:
+        """What the group calls Faust's consumer."""
+        coordinator = self._coordinator()
+        return "" if coordinator is None else str(coordinator.member_id)
+
     async def leave(self) -> None:
-        """Commit and stop Faust."""
+        """Commit, then end aiokafka's part in the group: to stop all of Faust takes a second."""
         await self._app.consumer.commit()
+        coordinator = self._coordinator()
+        if coordinator is not None:
+            closing = self._app.consumer._thread.call_thread(coordinator.close)
+            with contextlib.suppress(TimeoutError):  # a rebalance is on: it ends without us
+                await asyncio.wait_for(closing, LEAVE_S)
+
+    async def close(self) -> None:
+        """Stop Faust."""
         await self._app.stop()
+
+    def _coordinator(self) -> Any:
+        """Of Faust's aiokafka consumer, which lives in a thread of its own; None before it."""
+        return getattr(self._app.consumer._thread._consumer, "_coordinator", None)
 
     async def rewind(self) -> None:
         """Go back to the committed offsets, as Faust itself does; doubles are skipped."""

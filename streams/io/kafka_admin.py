@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, MemberToRemove
 from kafka.errors import KafkaError, for_code
 
 from streams.errors import BrokerError, ConfigError
@@ -111,6 +111,21 @@ def check_topics(
     if partitions is None:
         partitions = max(state.partitions for state in states)
     return _differences(states, wanted, partitions, recorded_time=recorded_time)
+
+
+def take_out(bootstrap: str, group: str, member_id: str) -> None:
+    """Take a member out of its group, so that the others share its partitions at once.
+
+    Named by its member id and not by its instance: who has come under the same instance since has
+    another one, and stays. A member that is gone already is no fault.
+
+    Raises
+    ------
+    BrokerError
+        If the broker is away or refuses.
+    """
+    with admin_client(bootstrap) as admin:
+        admin.remove_group_members(group, [MemberToRemove(member_id, reason="worker drained")])
 
 
 def describe(bootstrap: str, prefix: str = DEFAULT_PREFIX) -> list[TopicState]:

@@ -1,7 +1,7 @@
 """One worker's life around its host, whichever library carries the records.
 
-Here: the settings, starting and draining, ticks, checkpoints, restoring and handing over. How
-records arrive and how offsets are committed is the carrier's (`faust_worker`, `direct_worker`).
+Here: draining, ticks, checkpoints, restoring and handing over. How records arrive and how offsets
+are committed is the carrier's (`faust_worker`, `direct_worker`).
 """
 
 from __future__ import annotations
@@ -12,32 +12,33 @@ import itertools
 import logging
 import os
 import signal
-import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from streams.codec import encode
-from streams.errors import BrokerError, ConfigError, VigilError
+from streams.errors import BrokerError, VigilError
 from streams.io.host import Connections, Host, RawRecord
-from streams.io.host_metrics import HostMetrics, SilentMetrics
+from streams.io.host_metrics import HostMetrics
 from streams.io.input_log import KafkaInput
-from streams.io.kafka_admin import check_topics
+from streams.io.kafka_admin import take_out
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.kafka_read import spans
 from streams.io.published import PublishedAlerts
 from streams.io.state_store import StateStore
+from streams.io.worker_settings import WorkerSettings
 from streams.portions import Waiting
 from streams.processor import Processor
 from streams.records import Tick
-from streams.topics import DEFAULT_PREFIX, topic_name
+from streams.topics import topic_name
 
 SESSION_S = 10.0  # a worker that does not beat for so long has lost its partitions
 BEAT_S = 1.0  # also how soon the others hear of a rebalance
 REBALANCE_S = 15.0
 DRAIN_S = 4.5  # a supervisor's SIGKILL commonly follows SIGTERM after 10 s
+LEAVE_S = 1.0  # for a carrier to stop beating: a rebalance may be on
+GOODBYE_S = 1.0  # for the group, after a drain that took too long
 REVOKE_S = 1.5  # the group stands still meanwhile; what is not stored is repeated
 WATCH_S = 1.0
 REWIND_S = 3.0  # a carrier redelivers after a rebalance by itself; later we ask again
@@ -49,91 +50,6 @@ FETCH_BYTES = 4 * 1024 * 1024  # of one partition at once
 BATCHES = 16  # taken off the log and waiting to be fed, at most
 
 log = logging.getLogger(__name__)
-
-
-def _as_it_is(tick: Tick) -> Tick:
-    return tick
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """How one worker joins its group. Two workers of a group differ in `instance`."""
-
-    bootstrap: str
-    prefix: str = DEFAULT_PREFIX
-    group: str = "vigil"
-    instance: str = field(default_factory=socket.gethostname)  # the same after a restart
-    ticks: Literal["wall", "recorded"] = "wall"
-    tick_s: float = 5.0
-    checkpoint_s: float = 5.0
-    snapshot_s: float = 60.0  # every patient's state is stored this often
-    take_records: int = 256
-    take_within_s: float = 0.1
-    buffer_bytes: int = 64 * 1024 * 1024  # of records read ahead
-    record_bytes: int = 128 * 1024  # what one record is expected to weigh
-    datadir: str | None = None
-    sign: Callable[[Tick], Tick] = _as_it_is  # see `streams.signing`
-
-    def __post_init__(self) -> None:
-        if self.ticks not in ("wall", "recorded"):
-            raise ConfigError(f"ticks: {self.ticks!r}, must be 'wall' or 'recorded'")
-        if min(self.tick_s, self.checkpoint_s, self.snapshot_s, self.take_within_s) <= 0:
-            raise ConfigError("tick_s, checkpoint_s, snapshot_s and take_within_s: must be above 0")
-        if not self.group or not self.instance:
-            raise ConfigError("group and instance: must not be empty")
-
-    @property
-    def share(self) -> float:
-        """Of the patients, how many are stored at one checkpoint."""
-        return min(1.0, self.checkpoint_s / self.snapshot_s)
-
-    @property
-    def buffered_records(self) -> int:
-        """Faust's buffers count records; ours are limited by weight."""
-        return max(16, self.buffer_bytes // self.record_bytes)
-
-
-def run(
-    carrier: Callable[[WorkerSettings, HostMetrics], Worker],
-    settings: WorkerSettings,
-    processor_factory: Callable[[], Processor],
-    metrics: HostMetrics | None = None,
-) -> int:
-    """Run one worker until SIGTERM or SIGINT; the process's main thread.
-
-    Parameters
-    ----------
-    carrier, processor_factory : callable
-        Make the worker, in its event loop, and the engine; each called once.
-    settings : WorkerSettings
-        Where and how to join.
-    metrics : HostMetrics, optional
-        Where figures go.
-
-    Returns
-    -------
-    int
-        0 after a drain, `FATAL_EXIT` when a restart is needed; nothing acknowledged is lost.
-
-    Raises
-    ------
-    ConfigError
-        If a topic is missing or wrong.
-    BrokerError
-        If Kafka does not answer at the start, or lets this user not into the group.
-    """
-    faults = check_topics(settings.bootstrap, settings.prefix)
-    if faults:
-        raise ConfigError("; ".join(faults))
-
-    async def live() -> int:
-        # Faust asks for ever, in silence, to be let into a group that is not its user's.
-        await spans(settings.bootstrap, settings.group, topic_name("in", settings.prefix), [0])
-        writer = LogWriter(settings.bootstrap)
-        await writer.start()
-        return await carrier(settings, metrics or SilentMetrics()).run(writer, processor_factory)
-
-    return asyncio.run(live())
 
 
 class Worker(ABC):
@@ -155,6 +71,7 @@ class Worker(ABC):
         self.turn = asyncio.Lock()
         self.stopping = asyncio.Event()
         self.draining = False
+        self._keeps_place = not settings.leave_on_stop
         self.restored = asyncio.Event()
         self._restoring: asyncio.Task[None] | None = None
         self._progress_s = self._awake_s = time.monotonic()
@@ -182,17 +99,26 @@ class Worker(ABC):
         """Have the next record of every partition be the one the host expects."""
 
     @abstractmethod
+    def member_id(self) -> str:
+        """What the group calls this process; empty outside it."""
+
+    @abstractmethod
     async def leave(self) -> None:
-        """Commit what waits and stop carrying."""
+        """Commit what waits and stop beating: the group is not asked to be let in again."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let the carrier end, after `leave`."""
 
     async def run(self, writer: LogWriter, processor_factory: Callable[[], Processor]) -> int:
-        """Live until SIGTERM, SIGINT or a failure; the exit status. `writer` is started."""
+        """Live until SIGTERM, SIGINT, SIGHUP or a failure; the exit status. `writer` is started."""
         settings = self.settings
         self.writer = writer
         self.host = Host(processor_factory(), self._connections(), settings.prefix, self.metrics)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._comes_back)
         duties = [self.join, self._checkpoints, self._watch]
         if settings.ticks == "wall":
             duties.append(self._ticks)
@@ -209,6 +135,11 @@ class Worker(ABC):
         source = KafkaInput(bootstrap, self.topic)
         return Connections(self.writer, states, source, self.settings.sign, alerts)
 
+    def _comes_back(self) -> None:
+        """Stop, to be started again at once: the place in the group is kept."""
+        self._keeps_place = True
+        self.stopping.set()
+
     async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> int:
         """Drain in bounded time; what is not drained is redelivered to the next owner."""
         self.metrics.ready(False)
@@ -216,6 +147,7 @@ class Worker(ABC):
         if failure is not None:
             log.error("the worker ends: %s", failure)
             os._exit(FATAL_EXIT)
+        member = self.member_id()  # which closing forgets
         try:
             async with asyncio.timeout(DRAIN_S):
                 async with self.turn:
@@ -224,11 +156,29 @@ class Worker(ABC):
                 for task in tasks[1:]:
                     task.cancel()
                 await self.leave()
+                await self._say_goodbye(member)
+                await self.close()
                 await self.writer.close(timeout_s=0.5)
         except TimeoutError:
             log.warning("not drained within %.1f s; the rest is redelivered", DRAIN_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    await self._say_goodbye(member)
             os._exit(0)
         return 0
+
+    async def _say_goodbye(self, member: str) -> None:
+        """Have the others take over now: a named member that only stops is waited for.
+
+        Its session runs on (`SESSION_S`), so that who comes back under the name finds its place.
+        """
+        if self._keeps_place or not member:
+            return
+        settings = self.settings
+        try:
+            await asyncio.to_thread(take_out, settings.bootstrap, settings.group, member)
+        except VigilError as error:
+            log.warning("the group waits for this worker's session to end: %s", error)
 
     async def guard(self, work: Callable[[], Any]) -> None:
         """Run a duty; whatever it raises ends the process, because the carrier would carry on."""

@@ -5,99 +5,28 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from streams.codec import decode, encode
-from streams.history import HistorySpec, LogEntry
-from streams.io.ingest import ingest
+from streams.codec import decode
+from streams.history import HistorySpec
 from streams.io.kafka_log import LogWriter, Message
-from streams.io.kafka_read import Stored, lag, read_topic
+from streams.io.kafka_read import lag, read_topic
 from streams.processor import Processor
-from streams.records import Chunk
+from tests.streams.io.worker_kit import (
+    BASE_US,
+    PARTITIONS,
+    StartWorker,
+    chunks,
+    drained,
+    once_each,
+    played,
+    undisturbed,
+)
 
 pytestmark = pytest.mark.broker
-
-PARTITIONS = 8
-BASE_US = 1_500_000_000_000_000
-StartWorker = Callable[..., subprocess.Popen[bytes]]
-
-
-@pytest.fixture(params=["faust", "direct"])
-def start_worker(request: pytest.FixtureRequest, start_toy_worker: StartWorker) -> StartWorker:
-    """Start a toy worker whose records are carried by Faust, or by aiokafka alone."""
-
-    def start(prefix: str, instance: str, *options: str, **more: str) -> subprocess.Popen[bytes]:
-        return start_toy_worker(prefix, instance, "--runner", request.param, *options, **more)
-
-    return start
-
-
-def chunks(count: int) -> Iterator[tuple[int, Chunk]]:
-    for index in range(count):
-        at_us = BASE_US + index * 50_000
-        data = bytes([index % 256, index // 256 % 256]) * 20
-        yield (
-            at_us + index % 7,
-            Chunk(
-                f"p{index % 13}",
-                "d",
-                "ecg",
-                index,
-                index * 20,
-                at_us,
-                400.0,
-                "mV",
-                1.0,
-                0.0,
-                0,
-                data,
-            ),
-        )
-
-
-def undisturbed(toy: Processor, log: list[LogEntry]) -> dict[int, list[bytes]]:
-    """Outputs per partition of one pass without Kafka."""
-    offsets = dict.fromkeys(range(PARTITIONS), 0)
-    found: dict[int, list[bytes]] = {partition: [] for partition in range(PARTITIONS)}
-    for entry in log:
-        row = decode(
-            encode(entry.record), entry.partition, offsets[entry.partition], entry.append_us
-        )
-        offsets[entry.partition] += 1
-        for output in toy.feed([row]).messages:
-            if output.topic == "features":
-                found[entry.partition].append(output.value)
-    return found
-
-
-def once_each(rows: list[Stored]) -> dict[int, list[bytes]]:
-    """Values per partition in order of first appearance; a doubled id must be the same value."""
-    found: dict[int, dict[tuple[str, int], bytes]] = {part: {} for part in range(PARTITIONS)}
-    for row in rows:
-        patient, count, *_ = msgspec.json.decode(row.value)
-        known = found[row.partition].setdefault((patient, count), row.value)
-        assert known == row.value
-    return {partition: list(values.values()) for partition, values in found.items()}
-
-
-async def drained(bootstrap: str, prefix: str, limit_s: float = 60.0) -> None:
-    until_s = time.monotonic() + limit_s
-    while left := await lag(bootstrap, prefix, f"{prefix}.in.v1"):
-        assert time.monotonic() < until_s, f"{left} records are still not committed"
-        await asyncio.sleep(0.2)
-
-
-async def played(
-    bootstrap: str, prefix: str, log: list[LogEntry], speed: float | None = None
-) -> None:
-    async with LogWriter(bootstrap) as writer:
-        await ingest(log, writer, prefix=prefix, speed=speed)
 
 
 @pytest.mark.slow

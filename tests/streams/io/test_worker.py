@@ -12,7 +12,8 @@ import pytest
 from streams.io import worker as own
 from streams.io.host import RawRecord
 from streams.io.host_metrics import SilentMetrics
-from streams.io.worker import SESSION_S, Worker, WorkerSettings
+from streams.io.worker import SESSION_S, Worker
+from streams.io.worker_settings import WorkerSettings
 
 
 class Carrier(Worker):
@@ -43,7 +44,12 @@ class Carrier(Worker):
 
     async def place(self) -> None: ...
 
+    def member_id(self) -> str:
+        return ""
+
     async def leave(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 @pytest.fixture

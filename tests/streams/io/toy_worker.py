@@ -139,9 +139,8 @@ def skip_records(count: int) -> None:
 
 
 def main() -> int:
-    from streams.io.direct_worker import run_direct
-    from streams.io.faust_worker import run_worker
-    from streams.io.worker import WorkerSettings
+    from streams.io.start import run
+    from streams.io.worker_settings import WorkerSettings
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--runner", choices=("faust", "direct"), default="faust")
@@ -153,6 +152,7 @@ def main() -> int:
     parser.add_argument("--tick-s", type=float, default=5.0)
     parser.add_argument("--take", type=int, default=20)
     parser.add_argument("--skip", type=int, default=0)
+    parser.add_argument("--keep-place", action="store_true")
     options = parser.parse_args()
     if options.skip:
         skip_records(options.skip)
@@ -166,10 +166,10 @@ def main() -> int:
         tick_s=options.tick_s,
         checkpoint_s=options.checkpoint_s,
         take_records=options.take,
+        leave_on_stop=not options.keep_place,
     )
     try:
-        run = run_direct if options.runner == "direct" else run_worker
-        return run(settings, ToyProcessor)
+        return run(options.runner, settings, ToyProcessor)
     except VigilError as error:
         print(error, file=sys.stderr)
         return 2
