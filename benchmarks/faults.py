@@ -1,7 +1,7 @@
 """Faults on real processes, long form: what happens to alerts when things are killed.
 
     deploy/services run -- python -m benchmarks.faults [failover] [drain] [comeback] [storm]
-        [zombie] [backfill] [flood] [poison] [swap] [outage SECONDS] [database SECONDS]
+        [zombie] [backfill] [flood] [torrent] [poison] [swap] [outage SECONDS] [database SECONDS]
 
 Each scenario plays simulated waveforms and loose electrodes onto a real broker while real workers
 are killed, added, put to sleep, meet data that break their engine, change the model, or the broker
@@ -74,12 +74,18 @@ class Scene:
         for row in self.ward.arrivals("alerts"):
             self.heard[row.key] = min(row.at_s, self.heard.get(row.key, row.at_s))
 
-    def waits_s(self, from_s: float, to_s: float) -> list[float]:
-        """How long alerts took to be seen, of electrodes that fell off in that time."""
+    def waits_s(self, from_s: float, to_s: float, beside: str = "") -> list[float]:
+        """How long alerts took to be seen, of electrodes that fell off in that time.
+
+        `beside`: only of patients who share that one's partition.
+        """
+        count = self.ward.partitions
         return [
             self.heard[patient] - sent_s
             for patient, sent_s in self.sent.items()
-            if from_s <= sent_s <= to_s and patient in self.heard
+            if from_s <= sent_s <= to_s
+            and patient in self.heard
+            and (not beside or partition_of(patient, count) == partition_of(beside, count))
         ]
 
     async def _electrodes(self) -> None:
@@ -198,28 +204,39 @@ def outage(scene: Scene, away_s: float, act: Callable[[str], None]) -> list[str]
 
 def backfill(scene: Scene) -> list[str]:
     """Six hours of the past at a hundred times real time, while others are live."""
-    return _beside(scene, "six hours at 100 x", send_backfill(scene.ward, 6.0, 100.0), 290)
+    return _beside(scene, "late", "six hours at 100 x", send_backfill(scene.ward, 6.0, 100.0), 290)
 
 
 def flood(scene: Scene) -> list[str]:
     """One patient with a hundred times the data of the others."""
-    return _beside(scene, "a patient with 100 devices", send_flood(scene.ward, 90, 100), 160)
+    name = "a patient with 100 devices"
+    return _beside(scene, "flood", name, send_flood(scene.ward, 90, 100), 160)
 
 
-def _beside(scene: Scene, name: str, sending: Coroutine[Any, Any, int], seconds: int) -> list[str]:
-    """How long live alerts wait before and while that is sent."""
+def torrent(scene: Scene) -> list[str]:
+    """Six hours of the past as fast as a device can send them: far more than can be carried."""
+    return _beside(scene, "late", "six hours at once", send_backfill(scene.ward, 6.0, 2000.0), 160)
+
+
+def _beside(
+    scene: Scene, whose: str, name: str, sending: Coroutine[Any, Any, int], seconds: int
+) -> list[str]:
+    """How long live alerts wait before and while that is sent, and those of its partition."""
     scene.ward.start("one")
     scene.ward.wait_until_ready("one")
     scene.play(seconds)
     time.sleep(60)
     from_s = time.time()
     chunks = asyncio.run(sending)
-    to_s = time.time()
+    to_s = max(time.time(), from_s + 40)  # what was sent at once is worked off for longer
     scene.end()
     calm, busy = scene.waits_s(from_s - 40, from_s), scene.waits_s(from_s, to_s)
+    near = scene.waits_s(from_s, to_s, whose)
     return [
         f"{name}, {chunks} chunks; alerts of the others waited {_p(calm, 0.5):.2f} s (p99 "
-        f"{_p(calm, 0.99):.2f}) before, {_p(busy, 0.5):.2f} s (p99 {_p(busy, 0.99):.2f}) meanwhile"
+        f"{_p(calm, 0.99):.2f}) before, {_p(busy, 0.5):.2f} s (p99 {_p(busy, 0.99):.2f}) "
+        f"meanwhile, the {len(near)} on its partition {_p(near, 0.5):.2f} s (p99 "
+        f"{_p(near, 0.99):.2f}, longest {max(near, default=float('nan')):.2f})"
     ]
 
 
@@ -236,6 +253,7 @@ SCENES = {
     "zombie": zombie,
     "backfill": backfill,
     "flood": flood,
+    "torrent": torrent,
 }
 
 

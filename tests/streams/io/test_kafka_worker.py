@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from streams.codec import decode
-from streams.history import HistorySpec
+from streams.history import HistorySpec, LogEntry
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.kafka_read import lag, read_topic
 from streams.processor import Processor
@@ -23,6 +23,7 @@ from tests.streams.io.worker_kit import (
     drained,
     once_each,
     played,
+    said,
     undisturbed,
 )
 
@@ -36,18 +37,30 @@ def test_six_kills_at_random_moments_change_no_output(
     start_worker: StartWorker,
     toy_processor: Processor,
 ) -> None:
-    log = list(HistorySpec(PARTITIONS).build(chunks(6000)))
+    log = list(HistorySpec(PARTITIONS).build(chunks(7000)))
+    stretch = len(log) // 7
     moments = random.Random(7)
 
-    async def storm() -> None:
-        feeding = asyncio.create_task(played(kafka_bootstrap, kafka_prefix, log, speed=15.0))
-        for _ in range(6):
-            worker = start_worker(kafka_prefix, "one")
-            await asyncio.sleep(2.0 + moments.random() * 2.5)
-            worker.send_signal(signal.SIGKILL)
-            worker.wait(10)
-        start_worker(kafka_prefix, "one")
+    async def killed_at_work(own: list[LogEntry]) -> None:
+        """However slow the machine, it is killed while records come, not while it starts."""
+        worker = start_worker(kafka_prefix, "one")
+        before = await said(kafka_bootstrap, kafka_prefix)
+        await played(kafka_bootstrap, kafka_prefix, own[:20])
+        until_s = time.monotonic() + 60
+        while await said(kafka_bootstrap, kafka_prefix) <= before:
+            assert time.monotonic() < until_s
+            await asyncio.sleep(0.1)
+        feeding = asyncio.create_task(played(kafka_bootstrap, kafka_prefix, own[20:], speed=15.0))
+        await asyncio.sleep(moments.random() * 3.0)
+        worker.send_signal(signal.SIGKILL)
+        worker.wait(10)
         await feeding
+
+    async def storm() -> None:
+        for number in range(6):
+            await killed_at_work(log[number * stretch : (number + 1) * stretch])
+        start_worker(kafka_prefix, "one")
+        await played(kafka_bootstrap, kafka_prefix, log[6 * stretch :])
         await drained(kafka_bootstrap, kafka_prefix)
 
     asyncio.run(storm())

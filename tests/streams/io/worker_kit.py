@@ -13,7 +13,7 @@ from streams.codec import decode, encode
 from streams.history import LogEntry
 from streams.io.ingest import ingest
 from streams.io.kafka_log import LogWriter
-from streams.io.kafka_read import Stored, lag
+from streams.io.kafka_read import Stored, lag, read_topic
 from streams.processor import Processor
 from streams.records import Chunk
 
@@ -82,3 +82,8 @@ async def played(
 ) -> None:
     async with LogWriter(bootstrap) as writer:
         await ingest(log, writer, prefix=prefix, speed=speed)
+
+
+async def said(bootstrap: str, prefix: str) -> int:
+    """How many outputs there are, repeated ones among them."""
+    return len(await read_topic(bootstrap, f"{prefix}.features.v1"))
