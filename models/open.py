@@ -37,10 +37,10 @@ def open_blocks(
     ConfigError
         If a GPU was asked for and there is none.
     """
-    runtime = _on_cpu(artifact, torch_only=device == "torch")
+    cpu = settled(_on_cpu(artifact, torch_only=device == "torch"), artifact.spec)
     if device in ("auto", "cuda"):
-        runtime = _on_gpu(artifact, runtime, tell, must=device == "cuda")
-    return settled(runtime, artifact.spec)
+        return _on_gpu(artifact, cpu, tell, must=device == "cuda")
+    return cpu
 
 
 def _on_cpu(artifact: Artifact, *, torch_only: bool) -> Runtime:
@@ -54,16 +54,23 @@ def _on_cpu(artifact: Artifact, *, torch_only: bool) -> Runtime:
     return TorchRuntime(network(artifact))
 
 
-def _on_gpu(
-    artifact: Artifact, cpu: Runtime, tell: Callable[[str], None], *, must: bool
-) -> Runtime:
+def _on_gpu(artifact: Artifact, cpu: Blocks, tell: Callable[[str], None], *, must: bool) -> Blocks:
+    """Every graph is captured here, so that no patient waits for one."""
     import torch
 
-    from models.torch_runtime import CudaRuntime, WithFallback
+    from models.cuda_runtime import DEVICE_BUCKETS, CudaRuntime, WithFallback, told_of
     from models.weights import network
 
     if not torch.cuda.is_available():
         if must:
             raise ConfigError("no CUDA device here; use device cpu, or auto")
         return cpu
-    return WithFallback(CudaRuntime(network(artifact)), cpu, tell)
+    try:
+        device = settled(CudaRuntime(network(artifact)), artifact.spec, DEVICE_BUCKETS)
+    except (RuntimeError, MemoryError) as error:
+        tell(told_of(CudaRuntime.name, cpu.runtime.name, error))
+        return cpu
+    if device.alone:
+        tell(f"{CudaRuntime.name}: a row's place decides its bits, scoring on {cpu.runtime.name}")
+        return cpu
+    return WithFallback(device, cpu, tell)

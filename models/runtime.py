@@ -115,15 +115,15 @@ def settled(runtime: Runtime, spec: ModelSpec, buckets: tuple[int, ...] = BUCKET
         Ascending; the last one is the measure. If even there a row's place decides its bits, every
         row gets a block of its own.
     """
-    probe = _probe(spec, buckets[-1] + _SHIFT)
-    first = runtime(*_cut(probe, 0, buckets[-1]))
-    shifted = runtime(*_cut(probe, _SHIFT, buckets[-1]))
+    made = probe(spec, buckets[-1] + _SHIFT)
+    first = runtime(*_cut(made, 0, buckets[-1]))
+    shifted = runtime(*_cut(made, _SHIFT, buckets[-1]))
     if not _equal(shifted, first, _SHIFT):
         return Blocks(runtime, (buckets[-1],), alone=True)
     good = []
     for bucket in (b for b in buckets[:-1] if b >= runtime.smallest):
         starts = range(_SHIFT % bucket, buckets[-1] - bucket + 1, bucket)
-        if all(_equal(runtime(*_cut(probe, i, bucket)), first, i) for i in starts):
+        if all(_equal(runtime(*_cut(made, i, bucket)), first, i) for i in starts):
             good.append(bucket)
     return Blocks(runtime, (*good, buckets[-1]))
 
@@ -141,7 +141,7 @@ def _equal(block: Said, whole: Said, start: int) -> bool:
     return True
 
 
-def _probe(spec: ModelSpec, n: int) -> tuple[Floats, Floats, Floats]:
+def probe(spec: ModelSpec, n: int) -> tuple[Floats, Floats, Floats]:
     """Made-up rows inside the declared ranges, a third of them missing."""
     layout = Layout.of(spec)
     draw = np.random.default_rng(_PROBE_SEED)

@@ -81,6 +81,8 @@ class Trend:
 
     def scan(self, inputs: Inputs, passed_s: Tensor) -> Tensor:
         """Channels [B, T, channels * d] of whole histories, from an empty state."""
+        if not self.full:
+            return self._scan_short(inputs)
         state = inputs.value.new_zeros(len(inputs.value), *self.shape)
         shown = []
         for t in range(inputs.value.shape[1]):
@@ -88,6 +90,35 @@ class Trend:
             state = self.step(state, row, passed_s[:, t])
             shown.append(self.channels(state, row))
         return torch.stack(shown, dim=1)
+
+    def _scan_short(self, inputs: Inputs) -> Tensor:
+        """`scan` of what depends on new values alone, all steps at once: the same bits."""
+        z, new = inputs.value, inputs.fresh > 0
+        step = torch.arange(z.shape[1], device=z.device)[:, None].expand_as(new)
+        newest = torch.where(new, step, -1).cummax(dim=1).values  # [B, T, d] step; -1 = none yet
+        count = new.to(z.dtype).cumsum(dim=1)
+        last = _at(z, newest)
+        moved = torch.where(_before(count) > 0, z - _before(last), 0.0)
+        start, starts = torch.zeros_like(z[:, 0]), [torch.zeros_like(z[:, 0])]
+        for taken in range(START):
+            its = new & (count == taken + 1)
+            found = (z * its).sum(dim=1)  # one term: a history has one such value, or none
+            start = start + (found - start) / (taken + 1.0)
+            starts.append(start)
+        settled = torch.stack(starts, dim=1)  # [B, START + 1, d], by how many were taken
+        start = torch.gather(settled, 1, count.clamp(max=START).to(torch.int64))
+        known = inputs.mask * (count > 0)
+        return torch.cat([_at(moved, newest) * known, (z - start) * known], dim=-1)
+
+
+def _at(x: Tensor, step: Tensor) -> Tensor:
+    """What `x` [B, T, d] was at a step of each column; 0 where that is none."""
+    return torch.where(step >= 0, torch.gather(x, 1, step.clamp(min=0)), 0.0)
+
+
+def _before(x: Tensor) -> Tensor:
+    """What `x` [B, T, d] was a step earlier; 0 at first."""
+    return torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], dim=1)
 
 
 def _moments(held: Sequence[Tensor], z: Tensor, new: Tensor, kept: Tensor) -> list[Tensor]:

@@ -103,11 +103,13 @@ class Committee(nn.Module):
     `hours` are the places in the vector of how long each modality has been followed.
     """
 
+    hours: Tensor
+
     def __init__(
         self, config: BoostedConfig, spec: ModelSpec, width: int, hours: tuple[int, ...]
     ) -> None:
         super().__init__()
-        self.hours = list(hours)
+        self.register_buffer("hours", torch.tensor(hours, dtype=torch.int64), persistent=False)
         self.names = [m.name for m in spec.modalities]
         self.members = [m.name for m in spec.modalities if m.kind != "static"]
         self.joint = _trees(config.joint, width)

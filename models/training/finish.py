@@ -8,12 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from models.cuda_runtime import exact
 from models.fusion_model import FusionModel
 from models.registry import family
 from models.spec import CalibrationSpec, ModelSpec
 from models.training.flat import FlatHistories, Ints
 from models.training.loop import Trainer
 from models.training.recipe import Recipe
+from streams.errors import ConfigError
 
 Floats = NDArray[np.float64]
 _AT_ONCE = 256  # histories
@@ -38,8 +40,10 @@ def started(
     Raises
     ------
     ConfigError
-        If there is no such family or loss.
+        If there is no such family or loss, or no such device.
     """
+    if device != "cpu" and not torch.cuda.is_available():
+        raise ConfigError(f"no CUDA device here to train on; use device cpu, not {device!r}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = family(spec.family).build(spec)
@@ -52,7 +56,7 @@ def started(
 def logits_of(model: FusionModel, data: FlatHistories, device: str = "cpu") -> Floats:
     """Logits [N, H] of every step of the histories that belong to `data`, one after the other."""
     found = []
-    with torch.no_grad():
+    with torch.no_grad(), exact():
         for start in range(0, len(data.rows), _AT_ONCE):
             some: Ints = np.arange(start, min(start + _AT_ONCE, len(data.rows)))
             seq, _ = data.batch(some)

@@ -66,6 +66,7 @@ class Trainer:
         self._module: nn.Module = model
         self.model, self._data, self._recipe = model, data, recipe
         self._device, self.judge = device, judge
+        self._cards = [] if device == "cpu" else [torch.device(device)]
         self._lengths = data.lengths()
         self._per_epoch = -(-len(self._lengths) // recipe.batch)
         self._droppable = [m.name for m in model.spec.modalities if m.kind != "static"]
@@ -180,7 +181,7 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate_at(step, self._per_epoch * recipe.epochs, recipe)
         self._module.train()
-        with torch.random.fork_rng(enabled=True), _autocast(self._device):
+        with torch.random.fork_rng(self._cards), _autocast(self._device):
             torch.manual_seed(seed)
             losses = self.model.loss(seq, target)
         self._optimizer.zero_grad(set_to_none=True)

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from models.artifact import decode
+from models.cuda_runtime import WithFallback
 from models.open import open_blocks
 from models.runtime import BUCKETS, Blocks, Floats, Said, settled
-from models.torch_runtime import TorchRuntime, WithFallback
+from models.torch_runtime import TorchRuntime
 from models.weights import files_of
 from streams.errors import ConfigError
 from tests.models.contract import model_kit as kit
@@ -38,23 +39,24 @@ class Faulty:
     "error",
     [
         torch.cuda.OutOfMemoryError("out of memory"),
-        RuntimeError("CUDA error: an illegal memory access"),
+        RuntimeError("CUDA error: an illegal memory access\nCompile with ..."),
         MemoryError(),
     ],
 )
-@pytest.mark.parametrize("good", [0, 2])
+@pytest.mark.parametrize("good", [0, 1, 2])
 def test_a_device_that_fails_costs_no_score(good: int, error: Exception) -> None:
     said: list[str] = []
     device = Faulty(good, error)
-    cpu = TorchRuntime(kit.build("linear"))
-    both = WithFallback(device, cpu, said.append)
-    given = packed(kit.build("linear"), 32)
+    cpu = Blocks(TorchRuntime(kit.build("linear")), (32,))
+    both = WithFallback(Blocks(device, (16,)), cpu, said.append)
+    given = packed(kit.build("linear"), 24)  # two blocks of the device, one of the CPU
     for _ in range(5):
         assert taken(both(*given), slice(None)) == taken(cpu(*given), slice(None))
     assert device.asked == good + 1  # never again
     assert len(said) == 1
     assert "faulty device failed, scoring on torch cpu" in said[0]
-    assert both.name == "torch cpu"
+    assert "\n" not in said[0]
+    assert (both.runtime.name, both.buckets) == ("torch cpu", (32,))
 
 
 class Positional:

@@ -13,6 +13,7 @@ from service.artifacts import read_artifact
 from service.progress import Watcher
 from service.training import tasks
 from streams.errors import ConfigError
+from tests.models.contract.model_kit import needs_cuda
 from tests.service.training.made_up import stays
 
 SETTINGS = """
@@ -37,18 +38,24 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "load", lambda path: stays(200))
 
 
-def job(folder: Path, text: str = SETTINGS, model: str = "fusion.gated") -> own.NetworkJob:
+def job(
+    folder: Path, text: str = SETTINGS, model: str = "fusion.gated", device: str = "cpu"
+) -> own.NetworkJob:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "settings.toml").write_text(text, encoding="utf-8")
-    return own.NetworkJob(Path("cinc2019"), folder / "out", model, folder / "settings.toml")
+    settings = folder / "settings.toml"
+    return own.NetworkJob(Path("cinc2019"), folder / "out", model, settings, device=device)
 
 
 def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def test_a_run_that_was_stopped_gives_the_bytes_of_one_that_was_not(tmp_path: Path) -> None:
-    own.train_network(job(tmp_path / "whole"))
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
+def test_a_run_that_was_stopped_gives_the_bytes_of_one_that_was_not(
+    tmp_path: Path, device: str
+) -> None:
+    own.train_network(job(tmp_path / "whole", device=device))
     steps: list[int] = []
 
     def step(count: int) -> None:
@@ -56,7 +63,7 @@ def test_a_run_that_was_stopped_gives_the_bytes_of_one_that_was_not(tmp_path: Pa
         if len(steps) == 13:  # inside the second epoch
             raise Stopped
 
-    cut = job(tmp_path / "cut")
+    cut = job(tmp_path / "cut", device=device)
     with pytest.raises(Stopped):
         own.train_network(cut, Watcher(lambda name, total: None, step))
     assert not (cut.out / "spec.json").exists()

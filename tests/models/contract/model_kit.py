@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 
 from models.fusion_model import FusionModel
@@ -14,6 +15,7 @@ from models.tensors import ModelScore, SampleBatch, SequenceBatch, State, Target
 FAMILIES = names("models")
 BASE_US = 1_700_000_000_000_000 // 3_600_000_000 * 3_600_000_000
 SEED = 7
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
 def build(name: str, seed: int = SEED) -> FusionModel:

@@ -105,13 +105,13 @@ def test_a_year_of_hours_leaves_every_figure_bounded() -> None:
 @pytest.mark.parametrize("full", [True, False])
 def test_a_scan_is_the_step_in_a_loop_bit_by_bit(full: bool) -> None:
     draw = torch.Generator().manual_seed(0)
-    z, mask, fresh = (torch.randn(3, 9, 4, generator=draw) for _ in range(3))
+    z, mask, fresh = (torch.randn(3, 40, 4, generator=draw) for _ in range(3))
     given = Inputs(z, (mask > 0).float(), z.abs(), (fresh > 0).float() * (mask > 0), z)
-    passed = torch.rand(3, 9, generator=draw) * HOUR_S
+    passed = torch.rand(3, 40, generator=draw) * HOUR_S
     trend = Trend(4, full=full)
     whole = trend.scan(given, passed)
     state = torch.zeros(3, *trend.shape)
-    for t in range(9):
+    for t in range(40):
         row = Inputs(*(x[:, t] for x in given))
         state = trend.step(state, row, passed[:, t])
         assert torch.equal(trend.channels(state, row), whole[:, t])
