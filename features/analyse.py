@@ -66,7 +66,7 @@ def _each(
             ECG if is_lead(segment.signal) else segment.signal,
             segment.unit,
             segment.fs_hz,
-            len(segment.samples),
+            len(segment.data),
             length_us,
         )
         groups.setdefault(key, []).append(i)

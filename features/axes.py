@@ -13,6 +13,7 @@ import numpy as np
 from features.signals import AXES
 from streams.segments import Segment
 
+_HEAD: Final = Segment._fields.index("data")  # fields before the samples
 MOST_WAITING: Final = 4  # starts per patient; an axis that comes later finds nothing to join
 
 
@@ -51,7 +52,7 @@ class AxisJoiner:
     def to_state(self) -> list[Any]:
         """What waits, as values MessagePack can hold."""
         return [
-            [*segment[:-1], segment.samples.astype("<f4").tobytes()]
+            [*segment[:_HEAD], segment.samples.astype("<f4").tobytes()]
             for axes in self._waiting.values()
             for segment in axes.values()
         ]
@@ -62,7 +63,7 @@ class AxisJoiner:
         joiner = cls()
         for item in state:
             fields = [*item[:-1], np.frombuffer(item[-1], np.float32)]
-            segment = Segment._make(fields)
+            segment = Segment(*fields)
             joiner._waiting.setdefault((segment.device_id, segment.start_us), {})[
                 segment.signal
             ] = segment

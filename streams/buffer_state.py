@@ -49,15 +49,12 @@ class Awaited:
         What it was.
     sources : Sources
         Where its samples can be read.
-    capacity : int
-        Samples there may be room for.
     """
 
-    __slots__ = ("_capacity", "_missing", "_state")
+    __slots__ = ("_missing", "_state")
 
-    def __init__(self, state: BufferState, sources: Sources, capacity: int) -> None:
+    def __init__(self, state: BufferState, sources: Sources) -> None:
         self._state = state
-        self._capacity = capacity
         self._missing: dict[int, list[Source]] = {}  # by offset; one that came is taken out
         for source in sources:
             self._missing.setdefault(source.offset, []).append(source)
@@ -76,7 +73,8 @@ class Awaited:
             if chunk is None or chunk.signal != signal or not long_enough:
                 raise SnapshotMismatch(_GONE)
             low, stop = max(source.start, self._state.base), source.start + source.size
-            into.reserve(min(into.base, low), low, stop, self._capacity)
+            if low >= stop or stop > self._state.top:
+                raise SnapshotMismatch(_GONE)
             skip = low - source.start
             raw = raw_of(chunk, source.first + skip, source.size - skip)
             into.write(low, raw, (chunk.scale, chunk.offset))

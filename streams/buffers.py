@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +26,8 @@ from streams.epochs import (
     turned,
 )
 from streams.ranges import Ranges, add, overlap
-from streams.records import Chunk, Reason
-from streams.samples import Samples
+from streams.records import MISSING_SAMPLE, Chunk, Reason
+from streams.samples import Gain, Samples
 from streams.segments import SEGMENT_US
 from streams.sources import Source, Sources, from_differences
 
@@ -35,6 +36,15 @@ _MOST_REACH_US = 1e6  # a sample of a slow signal says nothing of the minutes un
 
 
 Place = tuple[int, int]  # on the log: offset of a chunk's record, place in its bundle
+
+
+class Cut(NamedTuple):
+    """Samples of a segment with their context, as `streams.segments.Segment` has them."""
+
+    start_us: int  # of the core
+    first_us: float  # of the first sample, from there
+    data: NDArray[np.int16 | np.float32]
+    gain: Gain
 
 
 class Inserted(NamedTuple):
@@ -47,15 +57,32 @@ class Inserted(NamedTuple):
     end_us: int  # event time the chunk reaches: its last sample and that sample's own stretch
 
 
+class _Limits(NamedTuple):
+    """What follows from a signal's rate: the same object for all patients."""
+
+    reach_us: float  # how far beyond its last sample a chunk reaches
+    length: int  # samples of a segment
+    capacity: int  # samples that may be kept
+    margin: int  # samples kept below what is needed: an epoch moved by its jitter may need them
+
+
+@lru_cache(maxsize=256)
+def _limits(fs_hz: float, context_us: int, capacity_us: int) -> _Limits:
+    return _Limits(
+        min(1e6 / fs_hz, _MOST_REACH_US),
+        max(1, round((SEGMENT_US + 2 * context_us) * fs_hz / 1e6)),
+        max(64, math.ceil(capacity_us * fs_hz / 1e6)),
+        math.ceil(EPOCH_TOLERANCE_US * fs_hz / 1e6) + 1,
+    )
+
+
 class SignalBuffer:
     """Samples of one signal of one device; see the module's invariant."""
 
     __slots__ = (
         "_awaited",
-        "_capacity",
-        "_length",
+        "_limits",
         "_own",
-        "_reach_us",
         "_samples",
         "_sources",
         "context_us",
@@ -75,9 +102,7 @@ class SignalBuffer:
         self.ranges: Ranges = []  # indexes received: tells a repetition from late data
         self.context_us = context_us
         self.ppm = 0  # of epochs to come
-        self._reach_us = min(1e6 / fs_hz, _MOST_REACH_US)
-        self._length = max(1, round((SEGMENT_US + 2 * context_us) * fs_hz / 1e6))  # of a segment
-        self._capacity = max(64, math.ceil(capacity_us * fs_hz / 1e6))
+        self._limits = _limits(fs_hz, context_us, capacity_us)
         self._samples = Samples()
         self._sources = Sources()
         self._own = 0  # index below which no source is known: those samples are kept by value
@@ -128,7 +153,7 @@ class SignalBuffer:
         first, count = span
         start = self._locate(chunk.first_sample + first, start_us)
         stop = start + count
-        end_us = round(self.sample_us(stop - 1) + self._reach_us)
+        end_us = round(self.sample_us(stop - 1) + self._limits.reach_us)
         past = self._past_samples(start, count)
         repeated = overlap(self.ranges, start, start + past) if past else 0
         late = past - repeated
@@ -168,36 +193,29 @@ class SignalBuffer:
             or start < epoch.index
         ):
             return 0
-        stop, kept, margin = start + count, 0, 0
-        if not samples.fits(start, stop):  # as `_make_room`
-            kept, margin = self._low(start), self._margin()
-            if stop - kept > self._capacity or start < kept:
-                return 0
-        raw = np.frombuffer(chunk.data, "<i2")
-        gain = chunk.scale, chunk.offset
-        if not samples.append(raw, gain, kept - margin, self._capacity + margin):
+        stop, limits = start + count, self._limits
+        if stop - samples.base > limits.capacity:  # a little stricter than `_make_room`
             return 0
-        if margin:
-            self._sources.forget(samples.base)
+        if not samples.append(chunk.data, (chunk.scale, chunk.offset)):
+            return 0
         self._sources.add((*place, 0, start, count))
-        self.ranges = [*ranges[:-1], (ranges[-1][0], stop)]
+        ranges[-1] = ranges[-1][0], stop
         last_us = epoch.start_us + (stop - 1 - epoch.index) * 1e6 / self.fs_hz
-        return round(last_us + self._reach_us)
+        return round(last_us + limits.reach_us)
 
     def _write(self, chunk: Chunk, source: Source) -> tuple[int, bool]:
         """Fill in what is not there yet; returns how much was, and whether it differed."""
         raw = raw_of(chunk, source.first, source.size)
         return self._samples.write(source.start, raw, (chunk.scale, chunk.offset))
 
-    def cut(self, until_us: int) -> list[tuple[int, float, NDArray[np.float32]]]:
+    def cut(self, until_us: int) -> list[Cut]:
         """Segments whose core and right context end by `until_us` (event time), in order.
 
-        Returns (core start, offset of the first sample from it, samples with context); segments
-        without a single sample in the core are passed over.
+        Segments without a single sample in the core are passed over.
         """
         if not self.epochs:
             return []
-        due: list[tuple[int, float, NDArray[np.float32]]] = []
+        due: list[Cut] = []
         if self.cut_us is None:
             first_us = self.sample_us(self.epochs[0].index)
             if until_us < first_us + self.context_us:
@@ -208,9 +226,15 @@ class SignalBuffer:
             stop = self._index_at(following)
             segment = self._window(self.cut_us, stop)
             if segment is not None:
-                due.append((self.cut_us, *segment))
+                due.append(segment)
             self.cut_us = self._next_cut(until_us, following, stop)
+            self._forget(self._index_at(self.cut_us - self.context_us))
         return due
+
+    def _forget(self, low: int) -> None:
+        """Drop what no segment needs when `low` is the lowest index that one may."""
+        self._samples.forget(low - self._limits.margin)
+        self._sources.forget(self._samples.base)
 
     def _next_cut(self, until_us: int, following: int, at: int) -> int:
         """The next grid border with data at or after it, or the last one that is due.
@@ -226,8 +250,8 @@ class SignalBuffer:
             target = (until_us - self.context_us) // SEGMENT_US * SEGMENT_US
         return max(following, target)
 
-    def _window(self, core_us: int, stop: int) -> tuple[float, NDArray[np.float32]] | None:
-        samples, count = self._samples, self._length
+    def _window(self, core_us: int, stop: int) -> Cut | None:
+        samples, count = self._samples, self._limits.length
         first = self._index_at(core_us - self.context_us)
         lo = first if first > samples.base else samples.base
         hi = first + count if first + count < samples.top else samples.top
@@ -237,12 +261,13 @@ class SignalBuffer:
         found = samples.next_from(core)
         if found is None or found >= stop:
             return None
-        values = samples.read(lo, hi)
+        data, gain = samples.read(lo, hi)
         if hi - lo < count:
-            part, values = values, np.full(count, np.nan, np.float32)
-            values[lo - first : hi - first] = part
+            part, data = data, np.full(count, MISSING_SAMPLE if gain[0] else np.nan, data.dtype)
+            data[lo - first : hi - first] = part
         epoch = epoch_at(self.epochs, core if core > samples.base else samples.base)
-        return (epoch.start_us - core_us) + epoch.since_us(first, self.fs_hz), values
+        first_us = (epoch.start_us - core_us) + epoch.since_us(first, self.fs_hz)
+        return Cut(core_us, first_us, data, gain)
 
     def _index_at(self, time_us: int) -> int:
         """Internal index of the first sample at or after `time_us`."""
@@ -298,19 +323,15 @@ class SignalBuffer:
 
     def _make_room(self, start: int, stop: int) -> bool:
         """Let `[start, stop)` be stored, forgetting what no open segment needs."""
-        if self._samples.fits(start, stop):
-            return True
         low = self._low(start)
-        if max(stop, self.top if self._begun() else stop) - low > self._capacity or start < low:
+        begun = self._begun()
+        if (max(stop, self.top) if begun else stop) - low > self._limits.capacity or start < low:
             return False
-        kept = low - self._margin() if self.cut_us is not None else low
-        self._samples.reserve(kept, start, stop, self._capacity + self._margin())
-        self._sources.forget(self.base)
+        if not begun:
+            kept = low - self._limits.margin if self.cut_us is not None else low
+            self._samples.begin(kept)
+            self._sources.forget(kept)
         return True
-
-    def _margin(self) -> int:
-        """Samples kept below what is needed: an epoch that moves by its jitter may need them."""
-        return math.ceil(EPOCH_TOLERANCE_US * self.fs_hz / 1e6) + 1
 
     def _begun(self) -> bool:
         return self.top > self.base
@@ -327,7 +348,7 @@ class SignalBuffer:
 
     def state(self, *, keep: bool) -> BufferState:
         """What the snapshot keeps; with `keep` the samples themselves, not where they are."""
-        low = self._low(self.top) - (self._margin() if self.cut_us is not None else 0)
+        low = self._low(self.top) - (self._limits.margin if self.cut_us is not None else 0)
         base = max(low, self.base) if self._begun() else self.top
         base = min(base, self.top)
         own = self.top if keep else min(max(self._own, base), self.top)
@@ -344,7 +365,7 @@ class SignalBuffer:
             [] if keep else self._sources.since(own),
             whole,
             self._samples.checksum(base, whole=whole),
-            self.ranges,
+            list(self.ranges),
         )
 
     @classmethod
@@ -357,12 +378,14 @@ class SignalBuffer:
         buffer.epochs, buffer.cut_us = list(state.epochs), state.cut_us
         buffer.ranges = state.ranges
         samples = buffer._samples
-        samples.base = samples.top = buffer._own = state.base
+        if not 0 <= state.top - state.base <= buffer._limits.capacity + buffer._limits.margin:
+            raise ValueError("more samples than a buffer holds")
+        samples.begin(state.base)
         if state.own is not None:
-            samples.put(state.base, state.own, buffer._capacity)
-            buffer._own = samples.top
+            samples.put(state.base, state.own)
+        buffer._own = samples.top
         buffer._sources = from_differences(state.sources)
-        buffer._awaited = Awaited(state, buffer._sources, buffer._capacity)
+        buffer._awaited = Awaited(state, buffer._sources)
         return buffer
 
     def refill(self, offset: int, signal: str, chunks: Mapping[int, Chunk]) -> None:

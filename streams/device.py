@@ -266,9 +266,10 @@ class Device:
                 buffer.fs_hz,
                 buffer.unit,
                 first_us,
-                samples,
+                data,
+                gain,
             )
-            for start_us, first_us, samples in buffer.cut(until_us)
+            for start_us, first_us, data, gain in buffer.cut(until_us)
         ]
 
     def first_offset(self) -> int | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streams.records import MISSING_SAMPLE
+from streams.samples import NO_GAIN, Gain, values_of
 
 SEGMENT_US = 10_000_000
 
@@ -27,4 +31,27 @@ class Segment(NamedTuple):
     fs_hz: float
     unit: str
     first_us: float
-    samples: NDArray[np.float32]
+    data: NDArray[np.int16 | np.float32]  # float32 samples, or what becomes them by `gain`
+    gain: Gain = NO_GAIN  # scale, offset of int16 `data`
+
+    @property
+    def samples(self) -> NDArray[np.float32]:
+        """The samples themselves."""
+        if self.gain[0]:
+            return values_of(self.data, self.gain)
+        return self.data.astype(np.float32, copy=False)
+
+
+def rows_of(segments: Sequence[Segment]) -> NDArray[np.float32]:
+    """Samples of segments of one length as rows; bit for bit what `samples` gives."""
+    if any(segment.data.dtype != np.int16 for segment in segments):
+        return np.stack([segment.samples for segment in segments])
+    raw = np.stack([segment.data for segment in segments])
+    gains = {segment.gain for segment in segments}
+    if len(gains) == 1:
+        return values_of(raw, gains.pop())
+    for_all = np.array([segment.gain for segment in segments], np.float32)
+    values: NDArray[np.float32] = raw * for_all[:, :1]
+    values += for_all[:, 1:]  # of 0 too: then -0.0 becomes 0.0, as in `values_of`
+    values[raw == MISSING_SAMPLE] = np.nan
+    return values

@@ -16,7 +16,7 @@ from features.primitives import Primitives
 from features.rounding import QUALITY_BITS, rounded
 from features.runs import Bools, Floats, Ints
 from features.signals import SIGNALS, Signal, SignalKind
-from streams.segments import Segment
+from streams.segments import Segment, rows_of
 
 Micros = NDArray[np.int64]
 Numbers = NDArray[np.float32]
@@ -80,7 +80,7 @@ class Analysed(NamedTuple):
 def block_of(segments: list[Segment]) -> Block:
     """Stack segments into rows and find their cores."""
     head = segments[0]
-    x = runs.as_rows(np.stack([segment.samples for segment in segments]))
+    x = runs.as_rows(rows_of(segments))
     first_us = np.array([[segment.first_us] for segment in segments], np.float64)
     # The usual case is rows in step: then one row of places is that of all.
     apart_us = first_us if (first_us != first_us[0]).any() else first_us[:1]

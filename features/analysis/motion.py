@@ -76,9 +76,9 @@ def _each(
     """What `many` makes of triples of one rate and length, and `none` of others."""
     groups: dict[tuple[str, float, int, int], list[int]] = {}
     for i, triple in enumerate(triples):
-        lengths = {(axis.fs_hz, len(axis.samples), axis.unit) for axis in triple}
+        lengths = {(axis.fs_hz, len(axis.data), axis.unit) for axis in triple}
         x = triple.x
-        n = len(x.samples) if len(lengths) == 1 and runs.is_rate(x.fs_hz) else 0
+        n = len(x.data) if len(lengths) == 1 and runs.is_rate(x.fs_hz) else 0
         groups.setdefault((x.unit, x.fs_hz, n, x.end_us - x.start_us), []).append(i)
     out: dict[int, _Made] = {}
     for group in groups.values():
@@ -96,7 +96,7 @@ def _each(
 def _analyse_axes(triples: list[Triple], calibration: Calibration | None) -> Analysed | None:
     """Movement of triples that share rate and length; None where those are impossible."""
     head = triples[0].x
-    lengths = {len(axis.samples) for axis in triples[0]}
+    lengths = {len(axis.data) for axis in triples[0]}
     if len(lengths) > 1 or 0 in lengths or not runs.is_rate(head.fs_hz):
         return None
     blocks = [block_of([triple[axis] for triple in triples]) for axis in range(3)]

@@ -60,5 +60,5 @@ def test_state_in_the_middle_changes_nothing(order: list[tuple[str, int]], at: i
         one, other = straight.add(axis(name, k)), restored.add(axis(name, k))
         assert (one is None) == (other is None)
         for a, b in zip(one or (), other or (), strict=True):
-            assert a[:-1] == b[:-1]
+            assert a[:8] == b[:8]
             assert a.samples.tobytes() == b.samples.tobytes()

@@ -65,7 +65,7 @@ def test_a_block_at_once_gives_the_bytes_of_each_alone(segments: list[Segment]) 
 def test_movement_at_once_gives_the_bytes_of_each_alone(cut: Cut) -> None:
     rng = np.random.default_rng(3)
     axes = [cut(rng.normal(0.5, 0.1, 1920), 32.0, axis, 0.0) for axis in AXES]
-    axes[1][2] = axes[1][2]._replace(samples=axes[1][2].samples[:-1])  # unlike its siblings
+    axes[1][2] = axes[1][2]._replace(data=axes[1][2].data[:-1])  # unlike its siblings
     triples = [Triple(*three) for three in zip(*axes, strict=True)]
     made = zip(analyse_motion(triples), analyse_motion_kept(triples), strict=True)
     for p, kept in made:

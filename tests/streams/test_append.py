@@ -63,8 +63,8 @@ def test_appending_leaves_what_inserting_leaves(seed: int) -> None:
             assert short.insert(one, (offset, 0), whole, one.start_us) == said
         ready_us = one.start_us - 10_000_000
         for mine, theirs in zip(short.cut(ready_us), long.cut(ready_us), strict=True):
-            assert mine[:2] == theirs[:2]
-            assert mine[2].tobytes() == theirs[2].tobytes()
+            assert (mine.start_us, mine.first_us, mine.gain) == theirs[:2] + theirs[3:]
+            assert mine.data.tobytes() == theirs.data.tobytes()
         states = [msgspec.msgpack.encode(b.state(keep=offset % 2 == 0)) for b in (short, long)]
         assert states[0] == states[1]
     assert appended > 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -51,13 +52,14 @@ def test_what_is_read_is_what_came_first(writes: list, chance: object) -> None:
             continue
         raw = np.random.default_rng(seed).integers(-4, 4, size).astype(np.int16)
         raw[raw == 3] = MISSING_SAMPLE
-        samples.reserve(low, start, start + size, MOST)
+        samples.forget(low)
         plain.forget(samples.base)
         assert samples.write(start, raw, gain) == plain.write(start, values_of(raw, gain)), step
         lo, hi = samples.base, samples.top
         have = [index in plain.there for index in range(lo, hi)]
         assert samples.have(lo, hi).tolist() == have
-        read = samples.read(lo, hi)
+        raw, gain = samples.read(lo, hi)
+        read = values_of(raw, gain) if gain[0] else raw
         wanted = np.array([plain.there.get(i, np.float32(np.nan)) for i in range(lo, hi)])
         assert read.tobytes() == wanted.astype(np.float32).tobytes() or np.array_equal(
             read, wanted, equal_nan=True
@@ -67,25 +69,38 @@ def test_what_is_read_is_what_came_first(writes: list, chance: object) -> None:
 def test_samples_of_one_scale_cost_two_bytes_and_a_gap_one_more() -> None:
     samples = Samples()
     for start in range(0, 3000, 250):
-        samples.reserve(0, start, start + 250, 4000)
         samples.write(start, np.arange(250, dtype=np.int16), GAINS[0])
     assert samples.whole
     assert samples._have is None
-    samples.reserve(0, 3100, 3200, 4000)
+    assert len(samples._data) == 2 * 3000, "no room beside them"
     samples.write(3100, np.arange(100, dtype=np.int16), GAINS[0])
     assert samples._have is not None
-    samples.reserve(3150, 3200, 7000, 4000)
+    assert len(samples._have) == 3200
+    samples.forget(3150)
     assert samples._have is None, "the gap is behind us"
+    assert len(samples._data) == 2 * 50
+
+
+def test_bytes_of_a_stretch_that_are_not_whole_are_refused() -> None:
+    samples = Samples()
+    samples.write(0, np.arange(50, dtype=np.int16), GAINS[0])
+    kept = samples.stretch(0, 50)
+    for odd in (
+        msgspec.structs.replace(kept, data=kept.data[:-1]),
+        msgspec.structs.replace(kept, have=kept.have[:-1]),
+    ):
+        with pytest.raises(ValueError, match=r"whole|multiple"):
+            Samples().put(0, odd)
 
 
 def test_a_stretch_put_back_is_the_same() -> None:
     for gains in (GAINS[:1], GAINS):
         samples = Samples()
-        samples.reserve(100, 100, 300, MOST)
+        samples.begin(100)
         for k, gain in enumerate(gains):
             samples.write(110 + 60 * k, np.arange(50, dtype=np.int16), gain)
         again = Samples()
-        again.put(105, samples.stretch(105, samples.top), MOST)
+        again.put(105, samples.stretch(105, samples.top))
         assert (again.base, again.top, again.whole) == (105, samples.top, samples.whole)
         whole = samples.whole
         assert again.checksum(105, whole=whole) == samples.checksum(105, whole=whole)
