@@ -1,6 +1,6 @@
 """Endurance: one worker at a steady load for hours; is memory flat, is every alert there?
 
-    deploy/services run -- python -m benchmarks.soak [--patients 150] [--hours 1]
+    deploy/services run -- python -m benchmarks.soak [--patients 150] [--hours 1] [--runner direct]
 
 Waveforms of simulated patients in real time, and one electrode a minute that falls off and is put
 back half a minute later, so the number of alerts is known. Fails when resident memory after the
@@ -152,15 +152,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--patients", type=int, default=150)
     parser.add_argument("--hours", type=float, default=1.0)
+    parser.add_argument("--runner", choices=("faust", "direct"), default="faust")
     parser.add_argument("--warm-minutes", type=float, default=15.0)
     parser.add_argument("--tell-minutes", type=float, default=5.0)
     options = parser.parse_args()
     seconds, warm_s = round(3600 * options.hours), 60 * options.warm_minutes
     if seconds < warm_s + 2 * SPAN_S:
         parser.error("hours must hold the warm-up and ten minutes more")
-    print(heading(f"Soak: {options.patients} patients, {options.hours:g} h"), flush=True)
+    title = f"Soak: {options.patients} patients, {options.hours:g} h, {options.runner} worker"
+    print(heading(title), flush=True)
     with tempfile.TemporaryDirectory(prefix="vigil-soak-") as folder:
-        ward = Ward(os.environ["VIGIL_KAFKA"], Path(folder))
+        settings = {"worker": {"runner": options.runner}}
+        ward = Ward(os.environ["VIGIL_KAFKA"], Path(folder), settings=settings)
         try:
             ward.start("one")
             ward.wait_until_ready("one")
