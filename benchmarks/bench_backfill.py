@@ -26,7 +26,7 @@ from service.config import Config
 from service.engine import Engine
 from service.load import CHUNK_S, Load, LoadSpec
 from streams.codec import decode, encode
-from streams.io.host import RawRecord
+from streams.io.input_log import RawRecord
 from streams.partition import partition_of
 from streams.portions import portions
 from streams.records import ANYONE, AlertCommand, Record, SignalBundle, Tick

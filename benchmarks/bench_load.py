@@ -24,7 +24,7 @@ from service.config import Config
 from service.load import Load, LoadSpec
 from service.metrics import Metrics
 from streams.codec import decode, encode
-from streams.io.host import RawRecord
+from streams.io.input_log import RawRecord
 from streams.portions import passes
 from streams.processor import Output
 from streams.records import Tick

@@ -174,12 +174,11 @@ def main() -> int:
             ward.drain()
             flat, lines = judged(looks, warm_s)
             all_there, words = counted(ward, electrodes.sent)
-            lines.append(words)
+            print("\n".join([*lines, words]), flush=True)
             if options.hours <= REPLAY_HOURS:
                 same, words = ward.verdict()
                 all_there &= same
-                lines.append(f"the log replayed: {words}: {'SAME' if same else 'DIFFERENT'}")
-            print("\n".join(lines))
+                print(f"the log replayed: {words}: {'SAME' if same else 'DIFFERENT'}")
         finally:
             ward.close()
     good = flat and all_there

@@ -18,8 +18,8 @@ from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 
 from streams.errors import BrokerError
 from streams.io.broker import client_options
-from streams.io.host import RawRecord
 from streams.io.host_metrics import HostMetrics
+from streams.io.input_log import RawRecord
 from streams.io.kafka_log import append_us_of, start_client, stop_client
 from streams.io.worker import BEAT_S, FETCH_BYTES, LEAVE_S, REBALANCE_S, SESSION_S, Worker
 from streams.io.worker_settings import WorkerSettings

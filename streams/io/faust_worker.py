@@ -19,8 +19,8 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from streams.io.broker import security_of
-from streams.io.host import RawRecord
 from streams.io.host_metrics import HostMetrics
+from streams.io.input_log import RawRecord
 from streams.io.kafka_log import append_us_of
 from streams.io.worker import BEAT_S, FETCH_BYTES, LEAVE_S, REBALANCE_S, SESSION_S, Worker
 from streams.io.worker_settings import WorkerSettings

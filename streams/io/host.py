@@ -9,56 +9,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from streams.codec import decode, encode
 from streams.errors import SnapshotMismatch, VigilError
 from streams.io.host_metrics import HostMetrics, SilentMetrics, counted
+from streams.io.input_log import InputLog, RawRecord
 from streams.io.kafka_log import LogWriter, Message
-from streams.io.published import event_id
+from streams.io.outbox import Outbox, Published
 from streams.io.state_store import PatientState, StateStore, read_ahead
 from streams.portions import passes, portions
-from streams.processor import Fault, Output, Processor
+from streams.processor import Fault, Processor
 from streams.quarantine import quarantine_order
 from streams.records import LogRecord
-from streams.topics import TOPICS, topic_name
+from streams.topics import topic_name
 
 T = TypeVar("T")
-_NOTHING_SAID: frozenset[bytes] = frozenset()
 log = logging.getLogger(__name__)
-
-
-class RawRecord(NamedTuple):
-    """One record as it came off the log."""
-
-    partition: int
-    offset: int
-    append_us: int
-    value: bytes
 
 
 def _as_it_is(order: Any) -> Any:
     """Sign nothing."""
     return order
-
-
-class InputLog(Protocol):
-    """The input topic, for what restored patients must read again."""
-
-    def read(self, wanted: Mapping[int, tuple[int, int]]) -> AsyncIterator[list[RawRecord]]:
-        """Records `[start, stop)` of partitions, in portions, in offset order per partition."""
-        ...
-
-
-class Published(Protocol):
-    """The alerts topic, for what an earlier owner published beyond the replay point."""
-
-    async def since(self, starts: Mapping[int, int]) -> dict[int, set[bytes]]:
-        """By partition the ids of alert events that records from these offsets on may cause."""
-        ...
 
 
 class Connections(NamedTuple):
@@ -98,20 +73,18 @@ class Host:
         metrics: HostMetrics | None = None,
     ) -> None:
         self._processor = processor
-        self._writer, self._states, self._source, self._sign, self._published = connected
-        self._topics = {short: topic_name(short, prefix) for short in TOPICS}
+        writer, self._states, self._source, self._sign, published = connected
+        self._input = topic_name("in", prefix)
         self._metrics: HostMetrics = metrics or SilentMetrics()
+        self._outbox = Outbox(writer, prefix, self._metrics, published)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._next: dict[int, int] = {}
         self._loading: set[int] = set()  # handed to the engine, not yet whole
-        self._said: dict[int, set[bytes]] = {}  # ids of alert events that are out already
         self._early: dict[int, float] = {}
         self._dirty: set[int] = set()
-        self._outbox: list[Output] = []  # caused, not yet acknowledged by the broker
         self._unstored: dict[int, list[tuple[str, int, bytes]]] = {}
         self._epoch = 0
         self._done: dict[int, int] = {}  # offset below which everything is published and stored
-        self._orders: list[Message] = []  # that take patients out, not yet acknowledged
 
     @property
     def positions(self) -> dict[int, int]:
@@ -144,8 +117,7 @@ class Host:
         """
         fresh = {part: at for part, at in starts.items() if self._next.get(part, -1) < at}
         asked = {part: max(at, self._next.get(part, at)) for part, at in starts.items()}
-        if self._published is not None and (doubt or fresh):
-            self._said |= await self._published.since(asked if doubt else fresh)
+        await self._outbox.listen(asked if doubt else fresh)
         if fresh:
             self._loading |= fresh.keys()
             await self._restore_states(fresh)
@@ -191,12 +163,12 @@ class Host:
                 if due:
                     self._dirty.update(record.partition for record in due)
                     await self._feed_and_publish(due)
-        await self._publish()
+        await self._outbox.publish()
 
     async def _feed_and_publish(self, due: Sequence[RawRecord]) -> None:
         """Feed these records; meanwhile the broker takes what those before them caused."""
         fed, written = await asyncio.gather(
-            self._run(self._feed, due), self._publish(), return_exceptions=True
+            self._run(self._feed, due), self._outbox.publish(), return_exceptions=True
         )
         if isinstance(written, BaseException):
             raise written
@@ -222,10 +194,10 @@ class Host:
         for (_, patient_id), fault in found.items():
             self._processor.quarantine(patient_id, fault)
         await self._run(self._feed, due)
-        self._orders += [
+        self._outbox.order(
             self._order(number, patient_id, fault, due[-1].append_us)
             for (number, patient_id), fault in found.items()
-        ]
+        )
         log.error("%d patients are no longer watched", len(found))
         self._metrics.quarantined(len(found))
 
@@ -245,8 +217,7 @@ class Host:
     def _order(self, number: int, patient_id: str, fault: Fault, now_us: int) -> Message:
         """The record that takes a patient out in every later run too."""
         order = self._sign(quarantine_order(patient_id, fault))
-        name = self._topics["in"]
-        return Message(name, number, now_us, patient_id.encode(), encode(order))
+        return Message(self._input, number, now_us, patient_id.encode(), encode(order))
 
     async def checkpoint(
         self, share: float = 1.0, only: Collection[int] | None = None
@@ -268,7 +239,7 @@ class Host:
             and stored.
         """
         await self._run(_nothing)  # a `process` that was cancelled may still feed
-        await self._publish()
+        await self._outbox.publish()
         asked = self._next.keys() if only is None else self._next.keys() & only
         for partition in sorted(self._dirty & asked):
             snapshots = await self._run(self._processor.snapshots, partition, share)
@@ -310,7 +281,7 @@ class Host:
             self._loading.discard(partition)
             self._early.pop(partition, None)
             self._unstored.pop(partition, None)
-            self._said.pop(partition, None)
+            self._outbox.forget(partition)
             self._dirty.discard(partition)
             self._metrics.dropped(partition)
 
@@ -353,35 +324,10 @@ class Host:
         """Decode and feed; runs in the engine's thread."""
         began_s = time.perf_counter()
         decoded = [_decoded(record) for record in records]
-        self._outbox.extend(self._processor.feed(decoded).messages)
+        self._outbox.add(self._processor.feed(decoded).messages)
         self._metrics.fed(counted(decoded), time.perf_counter() - began_s)
         for record in {record.partition: record for record in decoded}.values():
             self._metrics.frontier(record.partition, record.append_us)
-
-    async def _publish(self) -> None:
-        caused = tuple(self._outbox)
-        outputs = [output for output in caused if not self._is_out(output)]
-        await self._writer.send_all([self._message(output) for output in outputs])
-        del self._outbox[: len(caused)]
-        orders = tuple(self._orders)
-        await self._writer.send_all(orders)
-        del self._orders[: len(orders)]
-        self._metrics.published(outputs)
-
-    def _is_out(self, output: Output) -> bool:
-        """Whether an earlier owner has published this alert event."""
-        said = self._said.get(output.partition, _NOTHING_SAID)
-        return output.topic == "alerts" and event_id(output.headers) in said
-
-    def _message(self, output: Output) -> Message:
-        return Message(
-            self._topics[output.topic],
-            output.partition,
-            output.append_us,
-            output.key.encode("utf-8", "surrogatepass"),
-            output.value,
-            output.headers,
-        )
 
     async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
         loop = asyncio.get_running_loop()

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from typing import NamedTuple, Protocol
 
-from streams.io.host import RawRecord
 from streams.io.kafka_read import read_stretches
+
+
+class RawRecord(NamedTuple):
+    """One record as it came off the log."""
+
+    partition: int
+    offset: int
+    append_us: int
+    value: bytes
+
+
+class InputLog(Protocol):
+    """The input topic, for what restored patients must read again."""
+
+    def read(self, wanted: Mapping[int, tuple[int, int]]) -> AsyncIterator[list[RawRecord]]:
+        """Records `[start, stop)` of partitions, in portions, in offset order per partition."""
+        ...
 
 
 class KafkaInput:

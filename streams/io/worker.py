@@ -19,9 +19,9 @@ from typing import Any
 
 from streams.codec import encode
 from streams.errors import BrokerError, VigilError
-from streams.io.host import Connections, Host, RawRecord
+from streams.io.host import Connections, Host
 from streams.io.host_metrics import HostMetrics
-from streams.io.input_log import KafkaInput
+from streams.io.input_log import KafkaInput, RawRecord
 from streams.io.kafka_admin import take_out
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.kafka_read import spans

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from unittest.mock import patch
 
-from streams.io.host import RawRecord
+from streams.io.input_log import RawRecord
 from streams.io.state_store import newest
 from streams.processor import Processor
 from tests.model_check.world import Choice, KilledError, Worker, World, straight

@@ -13,7 +13,7 @@ import numpy as np
 
 from streams.codec import encode
 from streams.history import Timed
-from streams.io.host import RawRecord
+from streams.io.input_log import RawRecord
 from streams.records import ANYONE, Chunk
 from streams.shedding import BACKFILL, HOP
 from tests.service.engine_kit import (

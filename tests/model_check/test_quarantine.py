@@ -11,7 +11,7 @@ import pytest
 
 from service import patient as patients
 from streams.codec import decode, encode
-from streams.io.host import RawRecord
+from streams.io.input_log import RawRecord
 from streams.quarantine import release_order
 from streams.records import AlertCommand, SignalBundle
 from tests.model_check.crashes import check

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import cast
 
-from streams.io.host import Connections, Host, RawRecord
+from streams.io.host import Connections, Host
+from streams.io.input_log import RawRecord
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.state_store import PatientState, Restored, StateStore, newest
 from streams.processor import Processor

@@ -10,8 +10,10 @@ import pytest
 
 from streams.codec import encode
 from streams.errors import SnapshotMismatch
-from streams.io.host import Connections, Host, Published, RawRecord
+from streams.io.host import Connections, Host
+from streams.io.input_log import RawRecord
 from streams.io.kafka_log import LogWriter, Message
+from streams.io.outbox import Published
 from streams.io.state_store import PatientState, Restored, StateStore, newest
 from streams.processor import Processor
 from streams.records import Chunk, SignalBundle

@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 
 from streams.errors import BrokerError
-from streams.io.host import Connections, Host, InputLog, RawRecord
+from streams.io.host import Connections, Host
+from streams.io.input_log import InputLog, RawRecord
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.state_store import StateStore
 from streams.processor import Output, Outputs, Processor

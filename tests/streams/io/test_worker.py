@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from streams.io import worker as own
-from streams.io.host import RawRecord
 from streams.io.host_metrics import SilentMetrics
+from streams.io.input_log import RawRecord
 from streams.io.worker import SESSION_S, Worker
 from streams.io.worker_settings import WorkerSettings
 
