@@ -1,9 +1,11 @@
-"""What is left when time alone says nothing: the default's forests with a clock taken away.
+"""What is left when time alone says nothing: the default's forests with a clock taken away, and
+with NEWS2's chart besides.
 
 CinC 2019 set A, strictly nested: forests of three folds score the other two; clock, calibration and
 threshold of each come from the other. "In an hour" is the AUROC among rows of the same hour of the
 stay, weighed by those with the label: what no length of stay can give away. "First 48 h": stays cut
-there, before many without sepsis have ended. Then the eICU demo, by the artifacts as served.
+there, before many without sepsis have ended. Then what a point of NEWS2 is worth, tried on set A
+alone, and the eICU demo, by the artifacts as served.
 
     python -m benchmarks.bench_steady
 """
@@ -28,17 +30,26 @@ from service.datasets.cinc2019 import Stays
 from service.evaluate import open_artifact
 from service.evaluate_cohorts import of_yaib
 from service.evaluate_score import score
+from service.training import chart, steady
 from service.training import cinc2019 as recipe
-from service.training import steady
 from service.training.committee import calibrate, logits
 from service.training.operating import cautious_threshold
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 REPLICATES: Final = 200
-KINDS: Final = ("default", "steady")
+POINTS: Final = {"default": None, "steady": steady.POINT}  # None: no clock is taken away either
+KINDS: Final = tuple(POINTS)
 FEWEST: Final = 5  # rows with the label in an hour that is looked at
+TRIED: Final = (0.0, 0.1, 0.15, 0.2, 0.3, 0.5)  # of the raw logit, a point of NEWS2
 SPANS: Final = ((0, 12), (12, 24), (24, 48), (48, 10_000))
+
+
+class Data(NamedTuple):
+    """Stays, and NEWS2's points of every hour."""
+
+    stays: Stays
+    points: Floats
 
 
 class Said(NamedTuple):
@@ -54,25 +65,36 @@ def main() -> None:
     began = time.process_time()
     stays, job, stages = sets.stays_of_a()
     every = sets.two(stays, job, stages)
+    plain = recipe.fitted(recipe.blank(), stays, np.ones(len(stays.lengths), bool))
+    data = Data(stays, chart.points_of(stays, plain))
     judged = np.logical_or.reduce([s.split.test for s in every])
     print("\n| set A, two folds | AUROC | in an hour | utility | first 48 h: AUROC | utility |")
     print("|---|---|---|---|---|---|")
     for kind in KINDS:
-        whole = _row(*_said(stays, every, kind), judged)
-        cut, short, said = _beginning(stays, every, kind)
+        whole = _row(stays, _said(data, every, POINTS[kind]), judged)
+        cut, short, said = _beginning(data, every, POINTS[kind])
         early = _row(cut, said, short)
         print(f"| {kind} | {whole[0]} | {whole[1]} | {whole[2]} | {early[0]} | {early[2]} |")
+    print("\n| a point of NEWS2 | AUROC | in an hour | first 48 h: AUROC | utility |")
+    print("|---|---|---|---|---|")
+    for point in TRIED:
+        whole = _row(stays, _said(data, every, point), judged)
+        cut, short, said = _beginning(data, every, point)
+        early = _row(cut, said, short)
+        print(f"| {point:g} | {whole[0]} | {whole[1]} | {early[0]} | {early[2]} |")
     _outside()
     print(f"\n{time.process_time() - began:.0f} s of CPU")
 
 
-def _said(stays: Stays, every: list[sets.Scores], kind: str) -> tuple[Stays, Said]:
+def _said(data: Data, every: list[sets.Scores], point: float | None) -> Said:
+    stays = data.stays
     out = Said(np.full(len(stays.label), np.nan), np.zeros(len(stays.label), bool))
     hours = steady.hours_followed(stays.lengths)
     for scores in every:
         tune, test = (np.repeat(x, stays.lengths) for x in (scores.split.tune, scores.split.test))
         raw, fitted = scores.raw, tune
-        if kind == "steady":
+        if point is not None:
+            raw = steady.charted(raw, data.points, point)
             clock = steady.clocks(stays.label[tune], raw.rows(tune), hours[tune])
             raw = steady.without_clock(raw, hours, clock)
             fitted = tune & (hours <= steady.FIRST_H)
@@ -84,15 +106,18 @@ def _said(stays: Stays, every: list[sets.Scores], kind: str) -> tuple[Stays, Sai
         at = cautious_threshold(logits(raw.rows(tune), lines), inner)
         out.logit[test] = logits(raw.rows(test), lines)
         out.alarm[test] = out.logit[test] >= at
-    return stays, out
+    return out
 
 
-def _beginning(stays: Stays, every: list[sets.Scores], kind: str) -> tuple[Stays, Bools, Said]:
+def _beginning(
+    data: Data, every: list[sets.Scores], point: float | None
+) -> tuple[Stays, Bools, Said]:
     """The same with stays cut; clock and scores are those of whole stays."""
+    stays = data.stays
     rows = steady.hours_followed(stays.lengths) <= steady.FIRST_H
     none = np.zeros(len(stays.lengths), np.int64)
     cut, _ = steady.beginning(stays, recipe.Development(every[0].raw, none))
-    _, said = _said(stays, every, kind)
+    said = _said(data, every, point)
     worth = recipe.worth(cut)
     alarm = np.zeros(len(cut.label), bool)
     for scores in every:

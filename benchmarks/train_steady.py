@@ -1,8 +1,8 @@
 """The shipped artifact `steady`: the default's forests, clock and calibration from held-out scores.
 
-The forests are the default's to the bit. What time alone says, calibration, thresholds and figures
-come from the stays of two folds, scored by forests of the other three. To grow everything anew:
-`vigil train cinc2019 --model steady`.
+The forests are the default's to the bit, with NEWS2's chart behind them. What time alone says,
+calibration, thresholds and figures come from the stays of two folds, scored by forests of the
+other three. To grow everything anew: `vigil train cinc2019 --model steady`.
 
     python -m benchmarks.train_steady models/artifacts/steady
 """
@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from benchmarks import _cinc2019 as sets
@@ -23,7 +24,7 @@ from models.weights import files_of, network
 from service.datasets.cinc2019 import Stays
 from service.evaluate import open_artifact
 from service.train import folds_of
-from service.training import artifact, steady
+from service.training import artifact, chart, steady
 from service.training.cinc2019 import Development
 from service.training.committee import SHARES
 
@@ -39,12 +40,15 @@ def main() -> None:
     inside = scores.split.tune | scores.split.test
     fold = folds_of(stays, job)[inside]
     raw = scores.raw.rows(np.repeat(inside, stays.lengths))
-    cut, held, clock = steady.taken(only(stays, inside), Development(raw, fold))
+    plain = shipped()
+    tuning = only(stays, inside)
+    points = chart.points_of(tuning, plain)
+    cut, held, clock = steady.taken(tuning, Development(raw, fold), points)
     judged = artifact.judge(cut, held)
     lines = judged.lines
     grown = Grown({}, SHARES, lines.whole, lines.alone, lines.nothing, clock)
-    model = timed(grown)
-    named = msgspec.structs.replace(model.spec, name="steady")
+    model = timed(plain, grown)
+    named = msgspec.structs.replace(model.spec, name="steady", version=steady.VERSION)
     spec = artifact.told(named, cut, fold, judged, job.seed)
     training = msgspec.structs.replace(
         spec.training,
@@ -74,14 +78,27 @@ def only(stays: Stays, which: Bools) -> Stays:
     )
 
 
-def timed(grown: Grown) -> BoostedModel:
-    """The default's network with a clock, read as told."""
+def shipped() -> BoostedModel:
+    """The default's network."""
     plain = network(open_artifact("default"))
     assert isinstance(plain, BoostedModel)
-    config = {**msgspec.to_builtins(plain.spec.config), "clock": steady.KNOTS}
+    return plain
+
+
+def timed(plain: BoostedModel, grown: Grown) -> BoostedModel:
+    """The default's network with the chart's trees and a clock, read as told."""
+    weights = plain.state_dict()
+    config = msgspec.to_builtins(plain.spec.config) | {"clock": steady.KNOTS}
+    sizes = {"joint": config["joint"], **config["single"]}
+    for part in steady.CHARTED:
+        place = next(k for k in weights if k.endswith(f"{part}.column")).removesuffix("column")
+        own = {k: weights[place + k].numpy() for k in ("column", "threshold", "after", "value")}
+        more = steady.with_chart(own, plain)
+        weights |= {place + k: torch.from_numpy(x) for k, x in more.items()}
+        sizes[part]["trees"] = len(more["column"])
     model = build(msgspec.structs.replace(plain.spec, config=config))
-    own = {name: x for name, x in model.state_dict().items() if ".clock." in name}
-    model.load_state_dict({**plain.state_dict(), **own})
+    clocks = {name: x for name, x in model.state_dict().items() if ".clock." in name}
+    model.load_state_dict({**weights, **clocks})
     model.committee.read_as(grown)
     return model
 

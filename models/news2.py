@@ -8,7 +8,7 @@ For adults of 16 or more, not in pregnancy. Not here: where inputs come from
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,14 @@ _PULSE = _band((40, 50, 90, 110, 130), (3, 1, 0, 1, 2, 3))
 _TEMP_TENTHS = _band((350, 360, 380, 390), (3, 1, 0, 1, 2))
 _CONSCIOUSNESS = _band((0,), (0, 3))
 _OXYGEN = _band((0,), (0, 2))
+
+VITAL_SIGNS: Final = {  # edges in the chart's steps, points, steps per unit; on scale 1
+    "resp_rate": (_RESP, 1),
+    "spo2": (_SPO2_SCALE1, 1),
+    "sbp": (_SBP, 1),
+    "hr": (_PULSE, 1),
+    "temp": (_TEMP_TENTHS, 10),
+}
 
 _PER_UNIT = np.array([1, 1, 1, 1, 1, 1, 10], dtype=np.int64)  # the chart's steps per unit
 _MAXIMUM = np.array([3, 3, 2, 3, 3, 3, 3], dtype=np.int64)  # per parameter, in their order

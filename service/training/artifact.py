@@ -19,7 +19,7 @@ from models.families.boosted import BoostedModel, Forest, Grown
 from models.spec import CalibrationSpec, ModelSpec, OperatingPoint, Provenance
 from models.weights import files_of
 from service.datasets.cinc2019 import CITATION, LICENCE, Stays
-from service.training import boost, steady
+from service.training import boost, chart, steady
 from service.training import cinc2019 as recipe
 from service.training.committee import SHARES, Lines, alone, calibrate, logits, sigmoid
 from service.training.operating import (
@@ -34,6 +34,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Kind = Literal["default", "steady"]
 COMMAND: Final = "vigil train cinc2019"
+VERSIONS: Final[dict[Kind, str]] = {"default": recipe.VERSION, "steady": steady.VERSION}
 FOLDS: Final = 5  # unless another number is asked for
 SELDOM: Final = 0.99  # of development hours in which modalities do not contradict
 PER_DAY: Final = 0.2  # alarms per patient-day of the second operating point
@@ -76,10 +77,10 @@ def assemble(
     told_of = stays
     clock: dict[str, Line] = {}
     if kind == "steady":
-        told_of, held, clock = steady.taken(stays, held)
+        told_of, held, clock = steady.taken(stays, held, chart.points_of(stays, _plain(stays)))
     judged = judge(told_of, held)
     model = network(stays, forests, judged.lines, clock)
-    named = msgspec.structs.replace(model.spec, name=kind)
+    named = msgspec.structs.replace(model.spec, name=kind, version=VERSIONS[kind])
     spec = told(named, told_of, held.fold, judged, seed)
     return files_of(model, spec, graph(model))
 
@@ -105,8 +106,7 @@ def network(
     stays: Stays, forests: dict[str, bytes], lines: Lines, clock: dict[str, Line]
 ) -> BoostedModel:
     """The network with trees, normalisation, calibration and perhaps a clock in it."""
-    everyone = np.ones(len(stays.lengths), bool)
-    names = recipe.column_names()
+    names, plain = recipe.column_names(), _plain(stays)
     laid, sizes = {}, {}
     for part in ("joint", *recipe.SINGLE):
         members = recipe.JOINT if part == "joint" else (part,)
@@ -115,11 +115,20 @@ def network(
             for m in members
         ]
         laid[part] = boost.averaged([arrays for arrays, _ in grown])
+        depth = max(depth for _, depth in grown)
+        if clock and part in steady.CHARTED:
+            laid[part], depth = steady.with_chart(laid[part], plain), max(depth, chart.DEPTH)
         trees, nodes = laid[part]["column"].shape
-        sizes[part] = Forest(trees, nodes, max(depth for _, depth in grown))
-    model = recipe.fitted(recipe.blank(sizes, steady.KNOTS if clock else 0), stays, everyone)
+        sizes[part] = Forest(trees, nodes, depth)
+    blank = recipe.blank(sizes, steady.KNOTS if clock else 0)
+    model = recipe.fitted(blank, stays, np.ones(len(stays.lengths), bool))
     model.committee.take(Grown(laid, SHARES, lines.whole, lines.alone, lines.nothing, clock))
     return model
+
+
+def _plain(stays: Stays) -> BoostedModel:
+    """The network without trees, with the normalisation of all stays."""
+    return recipe.fitted(recipe.blank(), stays, np.ones(len(stays.lengths), bool))
 
 
 def told(spec: ModelSpec, stays: Stays, fold: Ints, judged: Judged, seed: int) -> ModelSpec:

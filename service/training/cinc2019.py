@@ -142,9 +142,9 @@ def prepare(stays: Stays, train: Bools, houses: tuple[int, ...]) -> Rows:
     """
     model = fitted(blank(), stays, train)
     names = {name: tuple(table.values()) for name, table in MODALITIES.items()}
-    own = _laid(model, stays.value, stays.lengths)
+    own = laid(model, stays.value, stays.lengths)
     others = [
-        _laid(model, elsewhere(stays.value, names, stays.lengths, seed), stays.lengths)
+        laid(model, elsewhere(stays.value, names, stays.lengths, seed), stays.lengths)
         for seed in houses
     ]
     return Rows(train, own, others, column_names())
@@ -157,7 +157,8 @@ def fitted(model: BoostedModel, stays: Stays, train: Bools) -> BoostedModel:
     return model
 
 
-def _laid(model: BoostedModel, value: dict[str, Floats32], lengths: Ints) -> Floats32:
+def laid(model: BoostedModel, value: dict[str, Floats32], lengths: Ints) -> Floats32:
+    """The whole vector of every hour, [N, W]; see `column_names`."""
     found = vectors(model, carried(value, lengths))
     return np.concatenate([found[name] for name in MODALITIES], axis=1)
 

@@ -10,6 +10,7 @@ import torch
 
 from models.artifact import FILES, Artifact, decode
 from models.fusion_model import FusionModel
+from models.news2 import VITAL_SIGNS
 from models.training.ragged import carried, padded
 from models.weights import network
 
@@ -108,12 +109,14 @@ def test_a_stable_patient_is_below_the_threshold(model: FusionModel) -> None:
     assert (_patient(model, 0.0) < threshold).all()
 
 
-def test_the_steady_ones_forests_are_those_of_the_default() -> None:
+def test_the_steady_ones_forests_are_those_of_the_default_and_then_the_chart() -> None:
     plain, steady = (_read(name).weights for name in ("default", "steady"))
     forests = [n for n in plain if ".joint." in n or ".single." in n]
     assert forests
     for name in forests:
-        np.testing.assert_array_equal(plain[name], steady[name])
+        np.testing.assert_array_equal(plain[name], steady[name][: len(plain[name])])
+        more = len(steady[name]) - len(plain[name])
+        assert more == (0 if ".labs." in name else len(VITAL_SIGNS))
 
 
 def test_who_stays_long_and_well_is_not_called_ill_by_the_steady_one() -> None:

@@ -9,9 +9,9 @@ import torch
 from models.artifact import decode
 from models.training.ragged import carried, padded
 from models.weights import network
-from service.training import artifact, boost, steady
+from service.training import artifact, boost, chart, steady
 from service.training import cinc2019 as recipe
-from service.training.committee import Raw, calibrate, logits
+from service.training.committee import Raw, calibrate, logits, mixed
 from tests.service.training.made_up import stays
 
 SMALL = boost.Recipe(rounds=6, min_data_in_leaf=10, keep=1.0)
@@ -79,7 +79,7 @@ def test_the_network_takes_away_what_training_took_away() -> None:
     held = recipe.Development(recipe.raw_of(found), np.arange(80) % 5)
     files = artifact.assemble(own, forests, held, 0, "steady")
     model = decode(files)
-    assert model.spec.name == "steady"
+    assert (model.spec.name, model.spec.version) == ("steady", steady.VERSION)
     assert model.spec.training.command == "vigil train cinc2019 --model steady"
     with torch.no_grad():
         score = network(model).forward(
@@ -87,8 +87,19 @@ def test_the_network_takes_away_what_training_took_away() -> None:
         )
     said = np.concatenate([score.logit[i, :n, 0].numpy() for i, n in enumerate(own.lengths)])
     hours = steady.hours_followed(own.lengths)
-    clock = steady.clocks(own.label, held.raw, hours)
-    raw = steady.without_clock(held.raw, hours, clock)
+    plain = recipe.fitted(recipe.blank(), own, np.ones(80, bool))
+    points = steady.charted(held.raw, chart.points_of(own, plain))
+    clock = steady.clocks(own.label, points, hours)
+    raw = steady.without_clock(points, hours, clock)
     cut, beginning = steady.beginning(own, held._replace(raw=raw))
     lines = calibrate(cut.label, beginning.raw, recipe.KNOTS)
     np.testing.assert_allclose(said, logits(raw, lines), atol=5e-4)
+
+
+def test_a_point_of_the_chart_is_worth_the_same_whoever_is_heard() -> None:
+    hours = steady.hours_followed(np.full(20, 30))
+    raw = _raw(hours, np.zeros(len(hours), bool))
+    points = np.random.default_rng(1).integers(0, 12, len(hours)).astype(np.float64)
+    after = steady.charted(raw, points)
+    np.testing.assert_allclose(mixed(after) - mixed(raw), steady.POINT * points, atol=1e-12)
+    np.testing.assert_array_equal(after.single["labs"], raw.single["labs"])
