@@ -36,8 +36,7 @@ from features.ecg import candidates, decision, working
 from features.ecg.alone import alone
 from features.ecg.candidates import Block, Candidates, select
 from features.ecg.company import together
-from features.ecg.detector import CONTEXT_S, CORE_S, END_S
-from features.ecg.localise import localise
+from features.ecg.detector import CONTEXT_S, CORE_S, END_S, placed
 from features.ecg.network import Network, logits
 
 Singles = NDArray[np.float32]
@@ -267,8 +266,9 @@ def found_by(looks: Looks, x: Floats) -> Floats:
     result = candidates.find(slow, fs_hz)
     assert result is not None
     block, found = result
-    beats = decision.decide(block, found, looks).beats
-    at = start[beats.row] + working.to_samples(localise(block, beats).position, FS_HZ)
+    decided = decision.decide(block, found, looks)
+    beats, _, place = placed(block, decided.beats, decided.logit)
+    at = start[beats.row] + working.to_samples(place.position, FS_HZ)
     at = np.sort(at[(at >= own[beats.row]) & (at < own[beats.row] + core)])
     at = at[(at >= END_S * FS_HZ) & (at <= x.size - 1 - END_S * FS_HZ)]
     return np.asarray(at[np.diff(at, prepend=-core) >= decision.REFRACTORY_S * FS_HZ], np.float64)

@@ -67,9 +67,11 @@ def of_lead(x: Floats, fs_hz: float) -> Floats:
     rows = x[first[:, None] + np.arange(core + 2 * context)]
     seen: list[told.Measures] = []
 
-    def noted(mean: told.MeanBeats, hz: float, _: float | None) -> told.Verdict:
-        seen.append(told.measures(mean, hz, 1.0))
-        nothing = np.zeros(mean.n_beats.size)
+    def noted(
+        means: tuple[told.MeanBeats, told.MeanBeats], hz: float, _: float | None
+    ) -> told.Verdict:
+        seen.append(told.measures(means[0], hz, 1.0))
+        nothing = np.zeros(means[0].n_beats.size)
         return told.Verdict(nothing > 0, nothing)
 
     with patch.object(told, "told", noted):

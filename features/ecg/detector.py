@@ -134,7 +134,23 @@ def _look(
         return None
     block, possible = found
     beats, logit, risk = decision.decide(block, possible, networks)
-    return block, beats, logit, risk, localise(block, beats)
+    beats, logit, place = placed(block, beats, logit)
+    return block, beats, logit, risk, place
+
+
+def placed(block: Block, beats: Candidates, logit: Floats) -> tuple[Candidates, Floats, Place]:
+    """Beats where they lie, at least the refractory time apart.
+
+    Two summits may share the wave's largest excursion, or have theirs too near for two beats; the
+    more believed one stays.
+    """
+    place = localise(block, beats)
+    nearest = decision.REFRACTORY_S * block.fs_hz
+    apart = decision.strongest(beats.row, place.position, logit, nearest)
+    if not apart.all():
+        beats, logit = candidates.select(beats, apart), logit[apart]
+        place = Place(place.position[apart], place.peak[apart], place.height[apart])
+    return beats, logit, place
 
 
 def _kept(block: RunBlock, n_samples: int) -> EcgBeats:

@@ -68,7 +68,8 @@ class _Look(NamedTuple):
     found: Ints  # beats
     peaked: Floats
     steady: Floats
-    mean: MeanBeats
+    own: MeanBeats  # of the core
+    around: MeanBeats  # of the context
 
 
 def analyse_ecg(
@@ -87,8 +88,8 @@ def analyse_ecg(
     fs_hz : float
         Sampling rate, 25 to 2000 Hz. At impossible rates there are no beats and quality is 0.
     core : (first, stop), optional
-        Samples whose faults count; beats of the context are reported all the same. The whole row
-        by default.
+        Samples whose faults count, and whose beats tell whether they are P waves or spikes; beats
+        of the context are reported all the same. The whole row by default.
     networks : two Network, optional
         Others than those that were trained.
     mv_per_unit : float, optional
@@ -107,14 +108,15 @@ def analyse_ecg(
     """
     n_rows, n = x.shape
     view = usable.look(x, fs_hz) if is_rate(fs_hz) else None
-    found = [_look(block, n) for block in detector.run_blocks(x, fs_hz, networks, view)]
+    own = core or (0, n)
+    found = [_look(block, n, own) for block in detector.run_blocks(x, fs_hz, networks, view)]
     indices = _indices(found, n_rows)
     qrs_odds = np.full(n_rows, np.nan)
     if found:
         no_qrs, qrs_odds = _told(found, n_rows, fs_hz, mv_per_unit)
         indices = indices._replace(no_qrs=no_qrs)
     inside = np.zeros(n, np.bool_)
-    inside[slice(*(core or (0, n)))] = True
+    inside[slice(*own)] = True
     fault = _all_gap(n_rows)
     if view and detector.is_rate(fs_hz):
         fault = usable.faults(view, fs_hz, inside)
@@ -142,7 +144,7 @@ def _all_gap(n_rows: int) -> usable.Faults:
     return usable.Faults(nothing + 1.0, nothing, nothing, nothing)
 
 
-def _look(run: RunBlock, n_samples: int) -> _Look:
+def _look(run: RunBlock, n_samples: int, core: tuple[int, int]) -> _Look:
     """Beats of a block of runs, and the sums for their rows."""
     block, row = run.block, run.beats.row
     n_runs = len(block.wave)
@@ -150,6 +152,8 @@ def _look(run: RunBlock, n_samples: int) -> _Look:
     other = second.second_opinion(block.slow, block.fs_hz)
     both = (row, run.place.position), (other[0], other[1].astype(np.float64))
     known = ~np.isnan(shape.likeness)
+    position = run.position()
+    own = (position >= core[0]) & (position < core[1])
     return _Look(
         beats=_table(run, shape, n_samples),
         heard=_heard(run, n_samples),
@@ -164,23 +168,31 @@ def _look(run: RunBlock, n_samples: int) -> _Look:
         found=np.bincount(row, minlength=n_runs),
         peaked=quality.peakedness(block),
         steady=quality.steadiness(block),
-        mean=standstill.mean_beats(block, row, run.place.peak),
+        own=standstill.mean_beats(block, row[own], run.place.peak[own]),
+        around=standstill.mean_beats(block, row[~own], run.place.peak[~own]),
     )
 
 
 def _told(
     found: list[_Look], n_rows: int, fs_hz: float, mv_per_unit: float | None
 ) -> standstill.Verdict:
-    """Whether the mean beat of each row, over all its runs, is a QRS complex."""
+    """Whether the mean beats of each row, over all its runs, are QRS complexes.
+
+    P waves are told by all beats, the more the better; spikes by those of the core, because two
+    beats before them would be seen in the mean.
+    """
     row = np.concatenate([look.row for look in found])
     order = np.argsort(row, kind="stable")
-    total = np.concatenate([look.mean.total for look in found])[order]
-    count = np.concatenate([look.mean.n_beats for look in found])[order]
-    mean = MeanBeats(
-        row_totals(total, row[order], n_rows),
-        np.bincount(row[order], count, n_rows).astype(np.intp),
-    )
-    return standstill.told(mean, working.rate(fs_hz), mv_per_unit)
+
+    def of_rows(parts: list[MeanBeats]) -> MeanBeats:
+        total = np.concatenate([part.total for part in parts])[order]
+        count = np.concatenate([part.n_beats for part in parts])[order]
+        n_beats = np.bincount(row[order], count, n_rows).astype(np.intp)
+        return MeanBeats(row_totals(total, row[order], n_rows), n_beats)
+
+    own, around = of_rows([look.own for look in found]), of_rows([look.around for look in found])
+    whole = MeanBeats(own.total + around.total, own.n_beats + around.n_beats)
+    return standstill.told((whole, own), working.rate(fs_hz), mv_per_unit)
 
 
 def _heard(run: RunBlock, n_samples: int) -> RunBeats:

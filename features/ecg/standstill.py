@@ -36,6 +36,15 @@ _SIZE_BAR: Final = 4.34
 _SPIKE_S: Final = 0.02
 _AROUND_S: Final = (0.2, 0.42)
 _LEAST_AROUND: Final = 0.039
+# Or, among noise and waves of another rhythm, which stay in the mean: from 12 to 60 ms from its top
+# there is less than this share of it, and not more than twice of what lies before it, where nothing
+# can answer; nor is anything later as high as a T wave. Of those segments none is as bare: a QRS
+# complex lasts 40 ms and more.
+_FLANK_S: Final = (0.012, 0.06)
+_LEAST_FLANK: Final = 0.07
+_BEFORE_S: Final = 0.2
+_OF_BEFORE: Final = 2.0
+_ANSWER: Final = 0.15
 _LEAST_T: Final = -5.0  # below it only noise is measured
 _SIZES: Final = (-4.0, 1.0)  # 0.06 to 2 mV
 
@@ -72,6 +81,8 @@ class Measures(NamedTuple):
     t_wave: Floats  # height of what follows over height
     size: Floats  # height, in mV if the unit is known
     around: Floats  # highest excursion around the top over height, not a logarithm
+    flank: Floats  # highest excursion next to it over height, likewise
+    before: Floats  # range of what lies before it over height, likewise
 
 
 class Verdict(NamedTuple):
@@ -81,13 +92,13 @@ class Verdict(NamedTuple):
     qrs_odds: Floats  # log-odds of a beat against a P wave by shape, in any unit; NaN likewise
 
 
-def told(mean: MeanBeats, fs_hz: float, mv_per_unit: float | None) -> Verdict:
+def told(means: tuple[MeanBeats, MeanBeats], fs_hz: float, mv_per_unit: float | None) -> Verdict:
     """Whether the mean beat of rows is a QRS complex.
 
     Parameters
     ----------
-    mean : MeanBeats
-        Of rows.
+    means : two MeanBeats
+        Of rows: of all their beats, and of those of their cores.
     fs_hz : float
         Working rate.
     mv_per_unit : float or None
@@ -101,14 +112,22 @@ def told(mean: MeanBeats, fs_hz: float, mv_per_unit: float | None) -> Verdict:
     -----
     Checked against: ``tests/features/ecg/test_standstill.py``, ``benchmarks/bench_standstill.py``.
     """
-    known, steep, t_wave, size, around = measures(mean, fs_hz, mv_per_unit or 1.0)
+    seen, own = (measures(mean, fs_hz, mv_per_unit or 1.0) for mean in means)
+    steep, t_wave = seen.steepness, seen.t_wave
     by_shape = _BY_SHAPE[0] + _BY_SHAPE[1] * steep + _BY_SHAPE[2] * t_wave
     p_wave = by_shape > _SHAPE_BAR
     if mv_per_unit is not None:
-        odds = _BY_SIZE[0] + _BY_SIZE[1] * steep + _BY_SIZE[2] * t_wave + _BY_SIZE[3] * size
+        odds = _BY_SIZE[0] + _BY_SIZE[1] * steep + _BY_SIZE[2] * t_wave + _BY_SIZE[3] * seen.size
         p_wave = odds > _SIZE_BAR
-    no_qrs = known & (p_wave | (around < _LEAST_AROUND))
-    return Verdict(no_qrs, np.where(known, -by_shape, np.nan))
+    no_qrs = (seen.known & p_wave) | (own.known & _is_spike(own))
+    return Verdict(no_qrs, np.where(seen.known, -by_shape, np.nan))
+
+
+def _is_spike(seen: Measures) -> Bools:
+    """Whether mean beats are spikes that nothing answers."""
+    bar = np.minimum(_OF_BEFORE * seen.before, _LEAST_FLANK)
+    hidden = (seen.flank < bar) & (seen.around < _ANSWER)
+    return np.asarray((seen.around < _LEAST_AROUND) | hidden, np.bool_)
 
 
 def measures(mean: MeanBeats, fs_hz: float, mv_per_unit: float) -> Measures:
@@ -125,21 +144,27 @@ def measures(mean: MeanBeats, fs_hz: float, mv_per_unit: float) -> Measures:
     slope = np.abs(qrs[:, 2:] - qrs[:, :-2]).max(axis=1) * (0.5 * fs_hz)
     known &= height > 0
     height = np.where(known, height, 1.0)
+    before = beat[:, : max(1, reach - round(_BEFORE_S * fs_hz))]
+    around, flank = _excursions(beat, reach, fs_hz)
     follows = np.ptp(beat[:, reach + begin : reach + end], axis=1)
     return Measures(
         known,
         np.log2(slope / height + _TINY),
         np.log2(follows / height + _TINY).clip(_LEAST_T, 0.0),
         np.log2(height * mv_per_unit + _TINY).clip(*_SIZES),
-        _around(beat, reach, fs_hz) / height,
+        around / height,
+        flank / height,
+        np.ptp(before, axis=1) / height,
     )
 
 
-def _around(beat: Floats, reach: int, fs_hz: float) -> Floats:
-    """Highest excursion of each mean beat from before to after its top, the top itself left out."""
+def _excursions(beat: Floats, reach: int, fs_hz: float) -> tuple[Floats, Floats]:
+    """Highest excursion of each mean beat around its top, and next to it, the top left out."""
     size, side = np.abs(beat), round(_QRS_S * fs_hz)
     top = size[:, reach - side : reach + side + 1].argmax(axis=1) + reach - side
     since = np.arange(beat.shape[1]) - top[:, None]
     before, after = (round(s * fs_hz) for s in _AROUND_S)
-    seen = (since >= -before) & (since < after) & (np.abs(since) > np.ceil(_SPIKE_S * fs_hz))
-    return np.asarray(np.where(seen, size, 0.0).max(axis=1), np.float64)
+    around = (since >= -before) & (since < after) & (np.abs(since) > np.ceil(_SPIKE_S * fs_hz))
+    near, far = (s * fs_hz for s in _FLANK_S)
+    flank = (np.abs(since) > near) & (np.abs(since) <= far)
+    return np.where(around, size, 0.0).max(axis=1), np.where(flank, size, 0.0).max(axis=1)

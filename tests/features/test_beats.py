@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from features.beats import detect_pulses, detect_r_peaks
+from features.beats import ECG_REFRACTORY_S, detect_pulses, detect_r_peaks
 
 Floats = NDArray[np.float64]
 Wave = Callable[..., Floats]
@@ -253,6 +253,19 @@ def test_t_waves_are_no_beats_however_large(ecg_wave: Wave) -> None:
 def test_a_pause_holds_no_beats(ecg_wave: Wave) -> None:
     at = np.concatenate((np.arange(0.6, 10.0, 0.8), np.arange(15.5, 29.0, 0.8)))
     assert len(detect_r_peaks(ecg_wave(7500, FS, at), FS)) == len(at)
+
+
+@pytest.mark.parametrize("fs_hz", [50.0, 64.0, 125.0, 250.0])
+def test_no_two_beats_lie_nearer_than_a_heart_can_beat(ecg_wave: Wave, fs_hz: float) -> None:
+    """In a burst of noise two summits may share the largest excursion between them."""
+    rng = np.random.default_rng(1)
+    rows = np.tile(ecg_wave(round(10 * fs_hz), fs_hz, np.arange(0.3, 9.9, 0.45)), (300, 1))
+    for row in rows:
+        for start_s in rng.uniform(1, 8, 2):
+            burst = row[int(start_s * fs_hz) :][: round(0.3 * fs_hz)]
+            burst += rng.uniform(2, 6) * rng.standard_normal(burst.size)
+    found = detect_r_peaks(rows, fs_hz)
+    assert min(np.diff(beats).min(initial=np.inf) for beats in found) >= ECG_REFRACTORY_S * fs_hz
 
 
 def _f1_of_mit_bih(archive: Callable[[str], Path], snr_db: float | None) -> float:

@@ -62,6 +62,24 @@ def test_spikes_of_a_pacemaker_that_nothing_answers_are_refused(gain: float) -> 
     assert reason_of(spikes * gain) == FeatureReason.NO_QRS
 
 
+@pytest.mark.parametrize("gain", [1.0, -1.0, 1e-5, 1e5])
+@pytest.mark.parametrize(("spike", "p_wave", "noise"), [(0.5, 0.0, 0.02), (1.0, 0.1, 0.04)])
+def test_spikes_among_noise_and_p_waves_of_another_rhythm_are_refused(
+    gain: float, spike: float, p_wave: float, noise: float
+) -> None:
+    x = waves(((p_wave, 0.0, 0.022),), np.arange(0.1, 13.8, 0.95))
+    x += np.random.default_rng(3).normal(0, noise, N)
+    x[(AT_S * FS).astype(int)] += spike
+    assert reason_of(x * gain) == FeatureReason.NO_QRS
+
+
+def test_spikes_that_a_small_beat_answers_on_a_quiet_line_are_not() -> None:
+    """A unipolar pacemaker's spike may be fifteen times the beat it makes."""
+    paced = waves(((0.12, 0.05, 0.035), (-0.04, 0.3, 0.05)))
+    paced[(AT_S * FS).astype(int)] += 2.0
+    assert reason_of(paced) == FeatureReason.OK
+
+
 def test_spikes_that_a_wide_beat_answers_are_not() -> None:
     paced = waves(((0.9, 0.05, 0.035), (-0.3, 0.3, 0.05)))
     paced[(AT_S * FS).astype(int)] += 2.0
