@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 import msgspec
 
@@ -106,13 +107,7 @@ class Patient:
         """Store chunks; returns refusals (position in the bundle, reason) and duplicates."""
         self._see(arrival.append_us)
         self.dirty = True
-        by_device: dict[str, list[tuple[int, Chunk]]] = {}
-        faults: list[tuple[int, Reason]] = []
-        for item in chunks:
-            if self.allowance.take(len(item[1].data) // 2, self.clock_us):
-                by_device.setdefault(item[1].device_id, []).append(item)
-            else:
-                faults.append((item[0], Reason.TOO_MUCH))
+        by_device, faults = self._allowed(chunks)
         segments: list[Segment] = []
         duplicates = 0
         for device_id, own in by_device.items():
@@ -132,6 +127,27 @@ class Patient:
                 self._hear(index, device, done.heard)
         self._emit(index, segments)
         return faults, duplicates
+
+    def _allowed(
+        self, chunks: Sequence[tuple[int, Chunk]]
+    ) -> tuple[dict[str, Sequence[tuple[int, Chunk]]], list[tuple[int, Reason]]]:
+        """Chunks by their device, as far as the patient may send them, and refusals."""
+        samples = sum([len(chunk.data) for _, chunk in chunks]) // 2
+        first = chunks[0][1].device_id
+        by_device: dict[str, list[tuple[int, Chunk]]] = {}
+        if self.allowance.take(samples, self.clock_us):
+            if all([chunk.device_id == first for _, chunk in chunks]):  # the usual case
+                return {first: chunks}, []
+            for item in chunks:
+                by_device.setdefault(item[1].device_id, []).append(item)
+            return dict(by_device), []
+        faults: list[tuple[int, Reason]] = []
+        for item in chunks:
+            if self.allowance.take(len(item[1].data) // 2, self.clock_us):
+                by_device.setdefault(item[1].device_id, []).append(item)
+            else:
+                faults.append((item[0], Reason.TOO_MUCH))
+        return dict(by_device), faults
 
     def replay_offset(self) -> int:
         """Lowest offset from which a restored patient must be given its chunks again."""
@@ -298,7 +314,7 @@ class Patient:
         """Silence counts from now for every signal the device had before it was taken off."""
         for signal, buffer in device.signals.items():
             if signal not in self.life:
-                seen = self.clock_us, device.max_event_us, round(1e6 / buffer.fs_hz)
+                seen = self.clock_us, device.max_event_us, buffer.interval_us
                 self.life[signal] = SignalLife(device.device_id, *seen, False)
 
     def _hear(self, index: int, device: Device, heard: dict[str, int]) -> None:
@@ -306,7 +322,7 @@ class Patient:
         if device.silent:
             self._return(device, index)
         for signal, end_us in sorted(heard.items()):
-            interval_us = round(1e6 / device.signals[signal].fs_hz)
+            interval_us = device.signals[signal].interval_us
             life = self.life.get(signal)
             if life is None:
                 life = SignalLife(device.device_id, self.clock_us, end_us, interval_us, False)
@@ -331,14 +347,19 @@ class Patient:
         if not segments and self.cursor_us > until_us:
             return
         cause = Cause(index, self.clock_us)
-        for segment in sorted(segments, key=_by_end):
-            self._windows(cause, min(until_us, segment.start_us))
-            if not self.started:
-                self.cursor_us = min(self.cursor_us or segment.end_us, segment.end_us)
-            self.covered_us = max(self.covered_us, segment.end_us)
-            if not self._spared(segment):
-                self.ops.append(SegmentOp(cause, segment))
+        if segments:
             self.dirty = True
+            segments.sort(key=_by_end)
+        for segment in segments:
+            end_us = segment.end_us
+            if 0 < self.cursor_us <= segment.start_us:
+                self._windows(cause, min(until_us, segment.start_us))
+            if not self.started:
+                self.cursor_us = min(self.cursor_us or end_us, end_us)
+            if end_us > self.covered_us:
+                self.covered_us = end_us
+            if not (self.shed and self._spared(segment)):
+                self.ops.append(SegmentOp(cause, segment))
         self._windows(cause, until_us)
 
     def _spared(self, segment: Segment) -> bool:
@@ -378,8 +399,8 @@ class Patient:
         return min(max((d.max_event_us for d in heard), default=0), clock_us)
 
 
-def _by_end(segment: Segment) -> tuple[int, str, str]:
-    return segment.end_us, segment.signal, segment.device_id
+# By end, signal and device.
+_by_end = itemgetter(*map(Segment._fields.index, ("end_us", "signal", "device_id")))
 
 
 _NOBODY = SignalLife("", 0, 0, 0, False)

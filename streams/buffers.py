@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streams.buffer_state import Awaited, BufferState, raw_of
 from streams.epochs import (
@@ -21,30 +20,23 @@ from streams.epochs import (
     begin,
     epoch_at,
     index_at,
+    indexes_at,
     known_in,
     turn,
     turned,
 )
 from streams.ranges import Ranges, add, overlap
 from streams.records import MISSING_SAMPLE, Chunk, Reason
-from streams.samples import Gain, Samples
-from streams.segments import SEGMENT_US
+from streams.samples import Samples
+from streams.segments import SEGMENT_US, Segment
 from streams.sources import Source, Sources, from_differences
 
 NEVER_US = 2**62
 _MOST_REACH_US = 1e6  # a sample of a slow signal says nothing of the minutes until the next
 
 
+Whose = tuple[str, str, str]  # patient, device, signal
 Place = tuple[int, int]  # on the log: offset of a chunk's record, place in its bundle
-
-
-class Cut(NamedTuple):
-    """Samples of a segment with their context, as `streams.segments.Segment` has them."""
-
-    start_us: int  # of the core
-    first_us: float  # of the first sample, from there
-    data: NDArray[np.int16 | np.float32]
-    gain: Gain
 
 
 class Inserted(NamedTuple):
@@ -60,6 +52,7 @@ class Inserted(NamedTuple):
 class _Limits(NamedTuple):
     """What follows from a signal's rate: the same object for all patients."""
 
+    interval_us: int  # between two samples
     reach_us: float  # how far beyond its last sample a chunk reaches
     length: int  # samples of a segment
     capacity: int  # samples that may be kept
@@ -69,6 +62,7 @@ class _Limits(NamedTuple):
 @lru_cache(maxsize=256)
 def _limits(fs_hz: float, context_us: int, capacity_us: int) -> _Limits:
     return _Limits(
+        round(1e6 / fs_hz),
         min(1e6 / fs_hz, _MOST_REACH_US),
         max(1, round((SEGMENT_US + 2 * context_us) * fs_hz / 1e6)),
         max(64, math.ceil(capacity_us * fs_hz / 1e6)),
@@ -107,6 +101,11 @@ class SignalBuffer:
         self._sources = Sources()
         self._own = 0  # index below which no source is known: those samples are kept by value
         self._awaited: Awaited | None = None  # restored, and its samples still to be read
+
+    @property
+    def interval_us(self) -> int:
+        """Time between two samples."""
+        return self._limits.interval_us
 
     @property
     def base(self) -> int:
@@ -208,33 +207,33 @@ class SignalBuffer:
         raw = raw_of(chunk, source.first, source.size)
         return self._samples.write(source.start, raw, (chunk.scale, chunk.offset))
 
-    def cut(self, until_us: int) -> list[Cut]:
+    def cut(self, until_us: int, whose: Whose) -> list[Segment]:
         """Segments whose core and right context end by `until_us` (event time), in order.
 
         Segments without a single sample in the core are passed over.
         """
         if not self.epochs:
             return []
-        due: list[Cut] = []
+        due: list[Segment] = []
+        context_us = self.context_us
         if self.cut_us is None:
             first_us = self.sample_us(self.epochs[0].index)
-            if until_us < first_us + self.context_us:
+            if until_us < first_us + context_us:
                 return []
             self.cut_us = math.floor(first_us / SEGMENT_US) * SEGMENT_US
-        while self.cut_us + SEGMENT_US + self.context_us <= until_us:
-            following = self.cut_us + SEGMENT_US
-            stop = self._index_at(following)
-            segment = self._window(self.cut_us, stop)
+        while self.cut_us + SEGMENT_US + context_us <= until_us:
+            core_us, following = self.cut_us, self.cut_us + SEGMENT_US
+            times_us = core_us - context_us, core_us, following, following - context_us
+            first, core, stop, low = indexes_at(self.epochs, times_us, self.fs_hz, self.top)
+            segment = self._segment((first, core, stop), core_us, whose)
             if segment is not None:
                 due.append(segment)
             self.cut_us = self._next_cut(until_us, following, stop)
-            self._forget(self._index_at(self.cut_us - self.context_us))
+            if self.cut_us != following:
+                low = self._index_at(self.cut_us - context_us)
+            self._samples.forget(low - self._limits.margin)
+            self._sources.forget(self._samples.base)
         return due
-
-    def _forget(self, low: int) -> None:
-        """Drop what no segment needs when `low` is the lowest index that one may."""
-        self._samples.forget(low - self._limits.margin)
-        self._sources.forget(self._samples.base)
 
     def _next_cut(self, until_us: int, following: int, at: int) -> int:
         """The next grid border with data at or after it, or the last one that is due.
@@ -250,14 +249,14 @@ class SignalBuffer:
             target = (until_us - self.context_us) // SEGMENT_US * SEGMENT_US
         return max(following, target)
 
-    def _window(self, core_us: int, stop: int) -> Cut | None:
+    def _segment(self, borders: tuple[int, int, int], core_us: int, whose: Whose) -> Segment | None:
+        """The segment with these first indexes of context, core and what follows; None: no core."""
         samples, count = self._samples, self._limits.length
-        first = self._index_at(core_us - self.context_us)
+        first, core, stop = borders
         lo = first if first > samples.base else samples.base
         hi = first + count if first + count < samples.top else samples.top
         if lo >= hi:
             return None
-        core = self._index_at(core_us) if self.context_us else first
         found = samples.next_from(core)
         if found is None or found >= stop:
             return None
@@ -267,7 +266,8 @@ class SignalBuffer:
             data[lo - first : hi - first] = part
         epoch = epoch_at(self.epochs, core if core > samples.base else samples.base)
         first_us = (epoch.start_us - core_us) + epoch.since_us(first, self.fs_hz)
-        return Cut(core_us, first_us, data, gain)
+        end_us = core_us + SEGMENT_US
+        return Segment(*whose, core_us, end_us, self.fs_hz, self.unit, first_us, data, gain)
 
     def _index_at(self, time_us: int) -> int:
         """Internal index of the first sample at or after `time_us`."""

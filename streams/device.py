@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from streams.buffer_state import BufferState
-from streams.buffers import SignalBuffer
+from streams.buffers import NEVER_US, SignalBuffer
 from streams.clock import TimingSpec
 from streams.codec import MIN_TIME_US
 from streams.device_clock import DeviceClock
@@ -240,10 +240,15 @@ class Device:
         if until_us < self._due_us:
             return []
         segments: list[Segment] = []
+        next_us = NEVER_US
         for signal, buffer in self.signals.items():
-            if until_us >= buffer.due_us():
+            due_us = buffer.due_us()
+            if until_us >= due_us:
                 segments += self._segments(signal, buffer, until_us)
-        self._due_us = min([buffer.due_us() for buffer in self.signals.values()])
+                due_us = buffer.due_us()
+            if due_us < next_us:
+                next_us = due_us
+        self._due_us = next_us
         return segments
 
     def _give_up(self, until_us: int) -> list[Segment]:
@@ -256,21 +261,7 @@ class Device:
         return segments
 
     def _segments(self, signal: str, buffer: SignalBuffer, until_us: int) -> list[Segment]:
-        return [
-            Segment(
-                self.patient_id,
-                self.device_id,
-                signal,
-                start_us,
-                start_us + SEGMENT_US,
-                buffer.fs_hz,
-                buffer.unit,
-                first_us,
-                data,
-                gain,
-            )
-            for start_us, first_us, data, gain in buffer.cut(until_us)
-        ]
+        return buffer.cut(until_us, (self.patient_id, self.device_id, signal))
 
     def first_offset(self) -> int | None:
         """Lowest offset of the log at which samples still needed can be read; None: none are."""

@@ -8,7 +8,7 @@ new rate, no jump).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -60,6 +60,17 @@ def index_at(epochs: Epochs, time_us: int, fs_hz: float, top: int) -> int:
             return index if epoch is epochs[-1] else min(index, following)
         following = epoch.index
     return index
+
+
+def indexes_at(epochs: Epochs, times_us: Iterable[int], fs_hz: float, top: int) -> list[int]:
+    """The same of several times."""
+    if len(epochs) == 1 and not epochs[0].ppm:
+        index, start_us = epochs[0].index, epochs[0].start_us
+        return [
+            index + math.ceil((time_us - start_us) * fs_hz / 1e6 - _GRID_EPS)
+            for time_us in times_us
+        ]
+    return [index_at(epochs, time_us, fs_hz, top) for time_us in times_us]
 
 
 def known_in(epochs: Sequence[Epoch], counter: int, start_us: int, fs_hz: float) -> Epoch | None:
