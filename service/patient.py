@@ -136,7 +136,7 @@ class Patient:
         first = chunks[0][1].device_id
         by_device: dict[str, list[tuple[int, Chunk]]] = {}
         if self.allowance.take(samples, self.clock_us):
-            if all([chunk.device_id == first for _, chunk in chunks]):  # the usual case
+            if len({chunk.device_id for _, chunk in chunks}) == 1:  # the usual case
                 return {first: chunks}, []
             for item in chunks:
                 by_device.setdefault(item[1].device_id, []).append(item)

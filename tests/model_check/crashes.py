@@ -51,7 +51,11 @@ def check(
     rules = rules or Rules()
     whole = straight(log, engine)
     crashed = World(log, rules.choose)
-    with patch("streams.portions.PASS_BYTES", random.Random(seed).choice(PASSES)):
+    size = random.Random(seed).choice(PASSES)
+    with (
+        patch("streams.portions.PASS_BYTES", size),
+        patch("streams.portions.MOST_PASS_BYTES", size),
+    ):
         kills, zombies = asyncio.run(_Storm(crashed, seed, engine, rules).run())
     lost = extra = repeated = 0
     out_of_order = False

@@ -7,7 +7,7 @@ from itertools import chain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.portions import PASS_BYTES, passes
+from streams.portions import MOST_PASS_BYTES, PASS_BYTES, passes
 from streams.records import LogRecord
 
 ROW = st.tuples(st.integers(0, 5), st.integers(0, 1_400_000), st.integers(0, 60))
@@ -39,10 +39,22 @@ def test_every_record_is_there_once_and_in_its_partitions_order(
 @given(ROWS)
 def test_a_pass_ends_with_the_record_that_fills_it(rows: list[tuple[int, int, int]]) -> None:
     parts = list(passes(batch(rows)))
+    third = -(-sum(size for _, size, _ in rows) // 3)
+    enough = max(PASS_BYTES, min(third, MOST_PASS_BYTES))
     for part in parts:
-        assert sum(len(r.value) for r in part[:-1]) < PASS_BYTES
+        assert sum(len(r.value) for r in part[:-1]) < enough
     for part in parts[:-1]:
-        assert sum(len(r.value) for r in part) >= PASS_BYTES
+        assert sum(len(r.value) for r in part) >= enough
+
+
+def test_what_waits_long_goes_in_larger_passes_but_none_without_bound() -> None:
+    size = PASS_BYTES // 4
+    counts = {n: [len(p) for p in passes(batch([(0, size, 0)] * n))] for n in (4, 8, 12, 48, 100)}
+    assert counts[4] == [4]
+    assert counts[8] == [4, 4]
+    assert counts[12] == [4, 4, 4]
+    assert counts[48] == [16, 16, 16]
+    assert counts[100] == [16, 16, 16, 16, 16, 16, 4]
 
 
 def test_the_oldest_go_first_whatever_their_partition() -> None:
