@@ -6,7 +6,6 @@ patient is whole once its samples were given back.
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import msgspec
@@ -19,15 +18,15 @@ from features.catalog import catalog_hash
 from features.memory import Memory
 from service.patient import Patient, SignalLife
 from service.recent import Recent
+from service.squeeze import restored, squeezed
 from streams.allowance import Allowance
 from streams.clock import TimingSpec
 from streams.device import Device, DeviceState
 from streams.errors import SnapshotMismatch
 
-SNAPSHOT_VERSION = 10
-_MAGIC = b"vigil-state"  # then the version, one byte, then zlib; until version 4 plain MessagePack
-_LEVEL = 2  # of zlib: higher ones take twice the time for a twentieth of the bytes
-_MOST_BYTES = 64 * 1024 * 1024  # unpacked: a snapshot is a few hundred kB at most
+SNAPSHOT_VERSION = 11
+# Then the version, one byte, then `service.squeeze`; until version 4 plain MessagePack.
+_MAGIC = b"vigil-state"
 
 Memories = dict[str, dict[str, bytes]]  # state by model and version
 
@@ -90,7 +89,7 @@ def pack(patient: Patient, memories: Memories) -> bytes:
             patient.allowance,
         )
     )
-    return _MAGIC + bytes((SNAPSHOT_VERSION,)) + zlib.compress(state, _LEVEL)
+    return _MAGIC + bytes((SNAPSHOT_VERSION,)) + squeezed(state)
 
 
 def standing(state: bytes) -> Standing:
@@ -141,17 +140,9 @@ def _decoded(state: bytes) -> PatientState:
     if version != SNAPSHOT_VERSION:
         raise _other("unknown" if version is None else str(version))
     try:
-        return _DECODER.decode(_inflated(state[len(_MAGIC) + 1 :]))
-    except (ValueError, RecursionError, zlib.error) as error:
+        return _DECODER.decode(restored(state[len(_MAGIC) + 1 :]))
+    except (ValueError, RecursionError) as error:
         raise SnapshotMismatch("stored engine state cannot be read by this build") from error
-
-
-def _inflated(packed: bytes) -> bytes:
-    unpacker = zlib.decompressobj()
-    state = unpacker.decompress(packed, _MOST_BYTES)
-    if not unpacker.eof or unpacker.unused_data:
-        raise ValueError("cut short, too long, or followed by something else")
-    return state
 
 
 def _version_of(state: bytes) -> int | None:

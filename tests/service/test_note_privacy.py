@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import zlib
 
 import msgspec
 import numpy as np
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.snapshot import _MAGIC, pack
+from service.squeeze import restored
 from service.withheld import without_notes
 from streams.codec import decode, encode
 from streams.history import Timed
@@ -80,7 +80,7 @@ def said() -> tuple[list[Output], bytes]:
     machine = engine()
     messages = [*machine.feed(bad).messages, *machine.feed(log).messages]
     packed = [pack(p, {}) for own in machine._patients.values() for p in own.values()]
-    states = [zlib.decompress(state[len(_MAGIC) + 1 :]) for state in packed]
+    states = [restored(state[len(_MAGIC) + 1 :]) for state in packed]
     assert any(b"sbp" in state for state in states), "stored states are not looked into"
     return messages, b"\n".join(states)
 

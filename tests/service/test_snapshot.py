@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import msgspec
@@ -11,6 +10,7 @@ import pytest
 from features.catalog import catalog_hash
 from service import snapshot
 from service.snapshot import SNAPSHOT_VERSION, standing
+from service.squeeze import MOST_BYTES, restored, squeezed
 from streams.errors import SnapshotMismatch
 from streams.partition import partition_of
 from tests.service.engine_kit import PARTITIONS, START_US, S, engine, log_of, patient, revived
@@ -60,13 +60,31 @@ def test_a_state_that_was_cut_or_lengthened_anywhere_is_refused() -> None:
     refused(state + b"x")
 
 
+def test_a_state_that_was_changed_anywhere_is_refused() -> None:
+    state = stored()
+    for place in range(len(snapshot._MAGIC) + 1, len(state), 61):
+        changed = bytearray(state)
+        changed[place] ^= 0x10
+        assert "cannot be read by this build" in refused(bytes(changed))
+
+
+def test_a_state_that_says_it_is_endless_is_refused_before_room_is_made_for_it() -> None:
+    packed = squeezed(b"x" * 100)
+    with pytest.raises(ValueError, match="too long"):
+        restored((MOST_BYTES + 1).to_bytes(4, "little") + packed[4:])
+    with pytest.raises(ValueError, match="whole|not squeezed"):
+        restored((99).to_bytes(4, "little") + packed[4:])
+    with pytest.raises(ValueError, match="not squeezed"):
+        restored((101).to_bytes(4, "little") + packed[4:])
+
+
 def test_a_state_of_another_catalogue_is_refused() -> None:
     state = stored()
     body = len(snapshot._MAGIC) + 1
-    fields = msgspec.msgpack.decode(zlib.decompress(state[body:]))
+    fields = msgspec.msgpack.decode(restored(state[body:]))
     assert fields[1] == catalog_hash()
     fields[1] = "another"
-    changed = state[:body] + zlib.compress(msgspec.msgpack.encode(fields))
+    changed = state[:body] + squeezed(msgspec.msgpack.encode(fields))
     assert "catalogue another" in refused(changed)
 
 
