@@ -16,7 +16,6 @@ import os
 import tempfile
 import time
 import urllib.request
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +32,7 @@ from service import snapshot
 from service.build import build_engine
 from service.config import Config, KafkaConfig
 from service.load import CHUNK_S, SIGNALS, Load, LoadSpec
+from service.squeeze import squeezed
 from streams.codec import encode
 from streams.io.kafka_log import LogWriter, Message, start_client, stop_client
 from streams.io.state_store import StateStore
@@ -89,7 +89,7 @@ def renamed(state: bytes, patient_id: str, before: int) -> bytes:
                 signal.sources[1] += before * len(SIGNALS)
     machine = msgspec.structs.replace(kept.machine, patient_id=patient_id)
     kept = msgspec.structs.replace(kept, patient_id=patient_id, machine=machine)
-    packed = zlib.compress(snapshot._ENCODER.encode(kept), snapshot._LEVEL)
+    packed = squeezed(snapshot._ENCODER.encode(kept))
     head: bytes = snapshot._MAGIC + bytes((snapshot.SNAPSHOT_VERSION,))
     return head + packed
 

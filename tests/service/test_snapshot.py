@@ -72,7 +72,7 @@ def test_a_state_that_says_it_is_endless_is_refused_before_room_is_made_for_it()
     packed = squeezed(b"x" * 100)
     with pytest.raises(ValueError, match="too long"):
         restored((MOST_BYTES + 1).to_bytes(4, "little") + packed[4:])
-    with pytest.raises(ValueError, match="whole|not squeezed"):
+    with pytest.raises(ValueError, match="not squeezed"):
         restored((99).to_bytes(4, "little") + packed[4:])
     with pytest.raises(ValueError, match="not squeezed"):
         restored((101).to_bytes(4, "little") + packed[4:])
