@@ -7,6 +7,7 @@ disagree by. What an artifact does not declare is not said. Torch-free.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -23,6 +24,14 @@ YES_FROM: Final = "yes_from"
 DISAGREE_ABOVE: Final = "disagree_above"
 NO_EVENT: Final = "no_event"
 EVENT: Final = "event"
+
+
+_POSSIBLE: Final[dict[tuple[bool, bool], tuple[str, ...]]] = {
+    (False, False): (),
+    (True, False): (NO_EVENT,),
+    (False, True): (EVENT,),
+    (True, True): (NO_EVENT, EVENT),
+}
 
 
 class Doubt(NamedTuple):
@@ -52,11 +61,15 @@ class Doubt(NamedTuple):
         prob : float
             Rounded as it is published.
         """
+        return self.outcomes_of(np.array([prob]))[0]
+
+    def outcomes_of(self, prob: NDArray[np.float64]) -> Sequence[tuple[str, ...] | None]:
+        """`outcomes` of many probabilities [N]."""
         if self.sets is None:
-            return None
-        found = self.sets.sets_of(np.array([prob]))
-        said = ((NO_EVENT, found.none[0]), (EVENT, found.event[0]))
-        return tuple(name for name, possible in said if possible)
+            return [None] * len(prob)
+        found = self.sets.sets_of(prob)
+        flags = zip(found.none.tolist(), found.event.tolist(), strict=True)
+        return [_POSSIBLE[no_event, event] for no_event, event in flags]
 
     @property
     def compares(self) -> bool:
@@ -90,12 +103,11 @@ class Doubt(NamedTuple):
         chosen = np.flatnonzero(there.sum(axis=1) > 1)
         if not len(chosen):
             return found
-        logit = np.full((len(chosen), len(self.members)), np.nan)
-        for column, (_, first, end) in enumerate(self.members):
-            alone = self._without_others(rows[chosen], first, end)
-            own = step(state[chosen], alone, times[chosen]).logit[:, 0]
-            logit[:, column] = np.where(there[chosen, column], own, np.nan)
-        found[chosen] = disagreement(logit)
+        each = [self._without_others(rows[chosen], first, end) for _, first, end in self.members]
+        again = np.tile(chosen, len(self.members))
+        said_alone = step(state[again], np.concatenate(each), times[again]).logit[:, 0]
+        logit = said_alone.reshape(len(self.members), len(chosen)).T.astype(np.float64)
+        found[chosen] = disagreement(np.where(there[chosen], logit, np.nan))
         return found
 
     def _without_others(self, rows: Floats, first: int, end: int) -> Floats:

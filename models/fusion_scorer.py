@@ -18,30 +18,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from itertools import pairwise
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.align import AlignedBatch
-from models.doubt import Doubt
-from models.inputs import VALUE, Feed, Rows
+from models.inputs import VALUE, Feed, Rows, taken
 from models.runtime import Floats, Said, Step
-from models.score import Score, Word
+from models.score import Word
 from models.slab import Slab
 from models.spec import ModelSpec
+from models.words import UNLOOKED, Looked, Wording
 from streams.windows import Window
 
 LATENESS_S: Final = 60.0  # corrected rows come at most this much later, plus a cadence
 _MOST_KEPT: Final = 8
-_DECIMALS = 4
 _HOUR_US = 3_600_000_000
-_NORMAL_95 = 1.96
 _NEAR = 1.0  # of the lowest operating threshold; 0.5 where there is none
 _TOLD_INPUTS = 8  # that are told to have added something
 _LEAST_POINTS = 0.05  # logit: less is noise
-
-NO_VALUE: Final = "failed, or gave a value that is not finite"
+_ASKED_AT_ONCE = 1024  # rows
 
 
 class Opened(NamedTuple):
@@ -52,16 +50,6 @@ class Opened(NamedTuple):
     spec: ModelSpec
     step: Step
     tell: Callable[[str], None] = lambda words: None  # of faults, for a log
-
-
-class _Looked(NamedTuple):
-    """What was found by asking a model again about a row."""
-
-    points: Floats | None  # [D] what each input added; None: not asked
-    bits: float  # disagreement of the modalities; NaN: not asked
-
-
-_UNLOOKED: Final = _Looked(None, math.nan)
 
 
 class FusionScorer:
@@ -85,15 +73,13 @@ class FusionScorer:
         self.feed = Feed(opened.spec)
         cadence_s = opened.spec.cadence_s
         self._cadence_us = round(cadence_s * 1e6)
-        self._warmup_us = round(opened.spec.warmup_s * 1e6)
         depth = min(_MOST_KEPT, 1 + math.ceil(LATENESS_S / cadence_s))
         columns = sum(len(m.features) for m in opened.spec.modalities)
         width = sum(math.prod(shape) for shape in opened.spec.state.values())
         self.slab = Slab(opened.ref.rpartition("/")[2], width, 4 * columns, depth)
         points = [p.threshold for p in opened.spec.operating]
         self._near = _NEAR * min(points) if points else 0.5
-        self._halfwidth = opened.spec.calibration.halfwidth_logit
-        self._doubt = Doubt.of(opened.spec)
+        self._wording = Wording(self.name, self.model, self.spec, self.feed)
 
     def words(self, batch: AlignedBatch) -> list[Word]:
         """One `Word` per row, in order; a patient may occur many times."""
@@ -134,8 +120,7 @@ class FusionScorer:
             return
         said, before = self._said(wave, rows, windows)
         looked = self._looked(wave, said, before, rows, windows)
-        for place, i in enumerate(wave):
-            words[i] = self._word(i, _row(said, place), rows, windows[i], looked[place])
+        words.update(zip(wave, self._worded(wave, said, rows, windows, looked), strict=True))
 
     def _said(self, wave: list[int], rows: Rows, windows: Sequence[Window]) -> tuple[Said, Floats]:
         """Run the model on rows of different patients, take in those on the grid.
@@ -188,9 +173,9 @@ class FusionScorer:
         """Word on a row that state has gone past."""
         found = self._corrected(i, rows, windows[i])
         if found is None:
-            return self._word(i, None, rows, windows[i])
+            return self._worded([i], _nothing(self.spec, 1), rows, windows, [UNLOOKED])[0]
         looked = self._looked([i], *found, rows, windows)
-        return self._word(i, found[0], rows, windows[i], looked[0])
+        return self._worded([i], found[0], rows, windows, looked)[0]
 
     def _corrected(self, i: int, rows: Rows, window: Window) -> tuple[Said, Floats] | None:
         """Score a row that state has gone past; take it and what came after it in again.
@@ -220,112 +205,66 @@ class FusionScorer:
 
     def _looked(
         self, wave: list[int], said: Said, before: Floats, rows: Rows, windows: Sequence[Window]
-    ) -> list[_Looked]:
+    ) -> list[Looked]:
         """What is looked at closer, per row: what inputs added, and how modalities disagree.
 
         Modalities are compared where the score is near alerting, and once a cadence.
         """
         points = self._points(wave, said, before, rows, windows)
         bits = np.full(len(wave), np.nan)
-        if self._doubt.compares:
+        if self._wording.doubt.compares:
             close = said.prob[:, 0] >= self._near
             at = np.flatnonzero(close | [self._on_grid(windows[i]) for i in wave])
             own = [wave[place] for place in at]
             times = clock(np.array([windows[i].end_us for i in own], np.int64))
             part = Said(*(each[at] for each in said))
-            bits[at] = self._doubt.bits(before[at], rows.packed[own], times, part, self._step)
-        return [_Looked(points.get(place), float(bits[place])) for place in range(len(wave))]
+            bits[at] = self._wording.doubt.bits(
+                before[at], rows.packed[own], times, part, self._step
+            )
+        return [Looked(points.get(place), float(bits[place])) for place in range(len(wave))]
 
     def _points(
         self, wave: list[int], said: Said, before: Floats, rows: Rows, windows: Sequence[Window]
     ) -> dict[int, Floats]:
-        """What each input added to the logit [D], by place, for the rows near alerting."""
-        found = {}
-        near = np.flatnonzero(said.prob[:, 0] >= self._near) if len(wave) else ()
-        for place in near:
-            i = wave[place]
-            there = np.flatnonzero(rows.member[i] >= 0)
-            if not len(there):
-                continue  # what the state alone says has no input to name
-            without = np.repeat(rows.packed[i : i + 1], len(there), axis=0)
-            without[np.arange(len(there)), VALUE, there] = np.nan
-            state = np.repeat(before[place : place + 1], len(there), axis=0)
-            times = clock(np.full(len(there), windows[i].end_us, np.int64))
-            added = np.nan_to_num(
-                said.logit[place, 0] - self._step(state, without, times).logit[:, 0]
-            )
-            found[int(place)] = _most(added, there, rows.packed.shape[2])
-        return found
+        """What each input added to the logit [D], by place, for the rows near alerting.
 
-    def _word(
-        self, i: int, one: Said | None, rows: Rows, window: Window, looked: _Looked = _UNLOOKED
-    ) -> Word:
-        """What is published of one row; `one` holds that row alone, None if it is too old."""
-        if one is None:
-            one = _nothing(self.spec, 1)
-        names = [m.name for m in self.spec.modalities]
-        there = one.present[0] > 0.5
-        finite = bool(np.isfinite(one.logit).all() and np.isfinite(one.after).all())
-        told = finite and bool(there.any())
-        since_us = int(self.slab.since_us[self.slab.slots([window.patient_id])[0]])
-        cold = since_us == 0 or window.end_us - since_us < self._warmup_us
-        value = round(float(one.prob[0, 0]), _DECIMALS) if told else None
-        lower, upper = self._bounds(one, value)
-        share = np.round(one.share[0].astype(np.float64), _DECIMALS) + 0.0
-        points = looked.points
-        if points is None:
-            points = np.zeros(rows.member.shape[1], np.float32)
-        score = Score(
-            patient_id=window.patient_id,
-            scorer=self.name,
-            model=self.model,
-            start_us=window.start_us,
-            end_us=window.end_us,
-            known_us=window.known_us,
-            revision=window.revision,
-            value=value,
-            lower=lower,
-            upper=upper,
-            std=_finite(float(one.std[0, 0])) if told else None,
-            calibrated=self.spec.calibration.kind != "none" and not cold,
-            horizon_s=self.spec.horizons_s[0],
-            share=dict(zip(names, share.tolist(), strict=True)) if told else {},
-            present=dict(zip(names, there.tolist(), strict=True)),
-            completeness=round(float((rows.member[i] >= 0).mean()), _DECIMALS),
-            news2=None,
-            evidence=self.feed.evidence(rows, i, window.end_us, points),
-            cold=cold,
-            **self._doubts(value, looked.bits),
-        )
-        return Word(score, "" if finite or window.revision else NO_VALUE)
+        Every row is asked again without each of its inputs, many such questions at a time.
+        """
+        near = np.flatnonzero(said.prob[:, 0] >= self._near)
+        member = rows.member[np.asarray(wave, np.intp)[near]]
+        row, column = np.nonzero(member >= 0)  # what the state alone says has no input to name
+        place = near[row]
+        own = np.asarray(wave, np.intp)[place]
+        end_us = np.array([windows[i].end_us for i in wave], np.int64)[place]
+        logit = np.empty(len(own), np.float32)
+        for first in range(0, len(own), _ASKED_AT_ONCE):
+            some = slice(first, first + _ASKED_AT_ONCE)
+            without = rows.packed[own[some]]
+            without[np.arange(len(without)), VALUE, column[some]] = np.nan
+            asked = self._step(before[place[some]], without, clock(end_us[some]))
+            logit[some] = asked.logit[:, 0]
+        added = np.nan_to_num(said.logit[place, 0] - logit)
+        stops = np.searchsorted(row, np.arange(len(near) + 1))
+        cuts = [slice(a, b) for a, b in pairwise(stops.tolist())]
+        width = rows.packed.shape[2]
+        return {
+            where: _most(added[cut], column[cut], width)
+            for where, cut in zip(near.tolist(), cuts, strict=True)
+            if cut.stop > cut.start
+        }
 
-    def _doubts(self, value: float | None, bits: float) -> dict[str, Any]:
-        """Outcomes not ruled out, and whether modalities contradict; nothing that is not known."""
-        if value is None:
-            return {}
-        found: dict[str, Any] = {}
-        outcomes = self._doubt.outcomes(value)
-        if outcomes is not None:
-            found |= {"outcomes": outcomes, "abstains": len(outcomes) != 1}
-        if math.isfinite(bits):
-            over = bits > self._doubt.disagree_above
-            found |= {"disagreement": round(bits, _DECIMALS) + 0.0, "contradicts": over}
-        return found
-
-    def _bounds(self, one: Said, value: float | None) -> tuple[float | None, float | None]:
-        """Interval of the probability: conformal, else from the spread, else none."""
-        if value is None:
-            return None, None
-        logit, std = float(one.logit[0, 0]), float(one.std[0, 0])
-        if self._halfwidth:
-            ends = (_sigmoid(logit - self._halfwidth), _sigmoid(logit + self._halfwidth))
-        elif math.isfinite(std):
-            prob = float(one.prob[0, 0])
-            ends = (max(prob - _NORMAL_95 * std, 0.0), min(prob + _NORMAL_95 * std, 1.0))
-        else:
-            return None, None
-        low, high = (round(end, _DECIMALS) for end in ends)
-        return min(low, value), max(high, value)
+    def _worded(
+        self,
+        wave: list[int],
+        said: Said,
+        rows: Rows,
+        windows: Sequence[Window],
+        looked: Sequence[Looked],
+    ) -> list[Word]:
+        """What is published of some rows."""
+        own = [windows[i] for i in wave]
+        since_us = self.slab.since_us[self.slab.slots([w.patient_id for w in own])]
+        return self._wording.of(said, taken(rows, wave), own, since_us, looked)
 
 
 def _waves(windows: Sequence[Window]) -> list[list[int]]:
@@ -369,16 +308,3 @@ def _nothing(spec: ModelSpec, state_width: int) -> Said:
         np.full((1, n), np.nan, np.float32) for n in (state_width, narrow, narrow, narrow, wide)
     )
     return Said(after, logit, prob, std, share, np.zeros((1, wide), np.float32))
-
-
-def _row(said: Said, place: int) -> Said:
-    """One row of many."""
-    return Said(*(part[place : place + 1] for part in said))
-
-
-def _sigmoid(x: float) -> float:
-    return 1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x))
-
-
-def _finite(x: float) -> float | None:
-    return round(x, _DECIMALS) if math.isfinite(x) else None

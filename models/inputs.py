@@ -8,7 +8,7 @@ source serves which name (`models.schema`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,16 @@ class Rows(NamedTuple):
     age_s: NDArray[np.float64]  # [N, D]
     quality: NDArray[np.float64]  # [N, D]
     member: NDArray[np.int64]  # [N, D] which source served it; -1 = none
+
+
+def taken(rows: Rows, at: Sequence[int]) -> Rows:
+    """Some rows, in that order."""
+    if len(at) == len(rows.packed) and list(at) == list(range(len(at))):
+        return rows
+    own = np.asarray(at, np.intp)
+    return Rows(
+        rows.packed[own], rows.value[own], rows.age_s[own], rows.quality[own], rows.member[own]
+    )
 
 
 class _Shared(NamedTuple):
@@ -79,6 +89,12 @@ class Feed:
         self._rules = sorted({s.rule for s in self._sources if s.rule})
         self._encoders = sorted({s.encoder for s in self._sources if s.encoder})
         self._described = [_described(source) for source in self._sources]
+        # One number of a note tells nobody anything.
+        self._shown = np.array([not source.encoder for source in self._sources], np.bool_)
+        charted = [(j, s.concept) for j, s in enumerate(self._sources) if _only_charted(s)]
+        self._charted = np.array(charted, np.intp).reshape(-1, 2).T
+        own_columns = {column for column, _ in charted}
+        self._worn = [j for j in range(len(self._sources)) if j not in own_columns]
         own = {CATALOG[i].name for source in self._sources for i in source.features}
         self.reads = tuple(sorted(own | set(READS if self._rules else ())))
 
@@ -88,15 +104,35 @@ class Feed:
         value, age_s, quality = np.full((n, d), np.nan), np.zeros((n, d)), np.zeros((n, d))
         member = np.full((n, d), -1, dtype=np.int64)
         shared = self._shared(batch)
-        for column, source in enumerate(self._sources):
-            for place, (x, age, good) in enumerate(_candidates(source, batch, shared)):
+        for column in self._worn:
+            for place, (x, age, good) in enumerate(
+                _candidates(self._sources[column], batch, shared)
+            ):
                 take = (member[:, column] < 0) & np.isfinite(x) & (age <= self._max_age_s[column])
                 value[take, column], age_s[take, column] = x[take], age[take]
                 quality[take, column], member[take, column] = good[take], place
+        self._chart(batch, shared.end_us, value, age_s, quality, member)
         packed = np.empty((n, 4, d), dtype=np.float32)
         packed[:, VALUE], packed[:, AGE], packed[:, QUALITY] = value, age_s, quality
         packed[:, FRESH] = (member >= 0) & (age_s < self._cadence_s)
         return Rows(packed, value, age_s, quality, member)
+
+    def _chart(
+        self,
+        batch: AlignedBatch,
+        end_us: NDArray[np.int64],
+        *filled: NDArray[Any],
+    ) -> None:
+        """Fill what only charted facts serve, all such columns at once."""
+        if not self._charted.size:
+            return
+        columns, concepts = self._charted
+        x = batch.concept_value[:, concepts]
+        age = (end_us[:, None] - batch.concept_time_us[:, concepts]) / 1e6
+        take = np.isfinite(x) & (age <= self._max_age_s[columns])
+        value, age_s, quality, member = filled
+        value[:, columns], age_s[:, columns] = np.where(take, x, np.nan), np.where(take, age, 0.0)
+        quality[:, columns], member[:, columns] = take, np.where(take, 0, -1)
 
     def _shared(self, batch: AlignedBatch) -> _Shared:
         """What several inputs are read from."""
@@ -110,27 +146,51 @@ class Feed:
         working = at_work(*effects, end_us) if effects[0].size else None
         return _Shared(end_us, scores, notes, working)
 
-    def evidence(
-        self, rows: Rows, row: int, end_us: int, points: NDArray[np.float32]
-    ) -> tuple[Evidence, ...]:
-        """Inputs of one row that were there, with what each added to the logit [D]."""
-        there = [
-            j
-            for j in np.flatnonzero(rows.member[row] >= 0).tolist()
-            if not self._sources[j].encoder  # one number of a note tells nobody anything
-        ]
-        columns = (rows.member, rows.value, rows.age_s, rows.quality)
-        added = points.tolist()
-        member, value, age_s, quality = (column[row].tolist() for column in columns)
-        return tuple(
-            _evidence(
-                self._described[j][member[j]], value[j], age_s[j], quality[j], end_us, added[j]
+    def told(
+        self,
+        rows: Rows,
+        end_us: Sequence[int],
+        points: Sequence[NDArray[np.float32] | None],
+    ) -> list[tuple[Evidence, ...]]:
+        """Inputs of every row that were there, with what each added to the logit.
+
+        Parameters
+        ----------
+        rows : Rows
+            N rows.
+        end_us : sequence of int
+            N, the ends of their windows.
+        points : sequence
+            N: [D] what each input added, or None: nothing is said of it.
+        """
+        there = (rows.member >= 0) & self._shown
+        at = np.nonzero(there)
+        columns = at[1].tolist()
+        age_s = rows.age_s[at]
+        ago_us = np.rint(age_s * 1e6).astype(np.int64).tolist()
+        parts = (rows.member[at], rows.value[at], age_s, rows.quality[at])
+        flat = list(zip(columns, ago_us, *(x.tolist() for x in parts), strict=True))
+        found, first = [], 0
+        stops = np.cumsum(there.sum(axis=1)).tolist()
+        for end, stop, added in zip(end_us, stops, points, strict=True):
+            own, first = flat[first:stop], stop
+            each = [0.0] * len(self._described) if added is None else added.tolist()
+            found.append(
+                tuple(
+                    _evidence(self._described[j][member], x, age, good, end - ago, each[j])
+                    for j, ago, member, x, age, good in own
+                )
             )
-            for j in there
-        )
+        return found
 
 
 _Described = tuple[str, str, str, str, int]  # label, code, unit, source, concept or -1
+
+
+def _only_charted(source: Source) -> bool:
+    """Whether facts alone serve an input."""
+    others = source.features or source.rule or source.encoder or source.effect >= 0
+    return source.concept >= 0 and not others
 
 
 def _described(source: Source) -> list[_Described]:
@@ -179,7 +239,7 @@ def _candidates(
 
 
 def _evidence(
-    described: _Described, value: float, age_s: float, quality: float, end_us: int, points: float
+    described: _Described, value: float, age_s: float, quality: float, time_us: int, points: float
 ) -> Evidence:
     """One input as people see it."""
     label, code, unit, source, worded = described
@@ -191,7 +251,7 @@ def _evidence(
         code,
         round(value, _DECIMALS),
         unit,
-        end_us - round(age_s * 1e6),
+        time_us,
         age_s,
         source,
         round(quality, _DECIMALS),

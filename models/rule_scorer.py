@@ -13,7 +13,7 @@ from features.align import AlignedBatch
 from features.concepts import CONCEPTS, INDEX
 from models.inputs import Feed, Rows
 from models.rule_tables import TABLES, Judged, Table
-from models.score import Score
+from models.score import Evidence, Score
 from models.spec import FeatureSpec, ModalitySpec, ModelSpec
 from streams.windows import Window
 
@@ -41,7 +41,13 @@ class RuleScorer:
         rows = self._feed.rows(batch)
         judged = self._table.judge(rows.value)
         windows = batch.features.windows
-        return [self._row(i, window, rows, judged) for i, window in enumerate(windows)]
+        points = list(judged.points.astype(np.float32))
+        evidence = self._feed.told(rows, [w.end_us for w in windows], points)
+        valued = self._valued(rows, judged).tolist()
+        return [
+            self._row(i, window, judged, evidence[i], valued=valued[i])
+            for i, window in enumerate(windows)
+        ]
 
     def totals(self, batch: AlignedBatch) -> NDArray[np.float64]:
         """Points [N] of the inputs at hand; NaN where there is no value."""
@@ -53,10 +59,9 @@ class RuleScorer:
         there: NDArray[np.bool_] = np.isfinite(rows.value).any(axis=1) & np.isfinite(judged.upper)
         return there
 
-    def _row(self, i: int, window: Window, rows: Rows, judged: Judged) -> Score:
-        valued = bool(self._valued(rows, judged)[i])
-        points = judged.points[i].astype(np.float32)
-        items = self._feed.evidence(rows, i, window.end_us, points)
+    def _row(
+        self, i: int, window: Window, judged: Judged, items: tuple[Evidence, ...], *, valued: bool
+    ) -> Score:
         share: dict[str, float] = {}
         for item in items:
             share[item.source] = round(share.get(item.source, 0.0) + item.points, _DECIMALS)

@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 INPUTS: Final = ("state", "rows", "clock")
 OUTPUTS: Final = ("after", "logit", "prob", "std", "share", "present")
 
-BUCKETS: Final = (4, 8, 32, 64, 128, 256)  # more rows than the last: several blocks of it
+BUCKETS: Final = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # more: several of the last
 CANONICAL: Final = BUCKETS[-1]
 _SHIFT: Final = 3  # rows a probe is moved by: places in a block must not matter either
 _PROBE_SEED: Final = 20_240_229

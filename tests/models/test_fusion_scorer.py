@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from features.align import AlignedBatch
-from models.fusion_scorer import NO_VALUE, FusionScorer, Opened
+from models.fusion_scorer import FusionScorer, Opened
 from models.open import open_blocks
 from models.runtime import Said
 from models.score import Score
 from models.seat import RAISED, Seat
 from models.slab import Slab
 from models.spec import OperatingPoint
+from models.words import NO_VALUE
 from service.artifacts import read_artifact
 from streams.windows import Window
 from tests.models.conftest import END_US
@@ -229,14 +230,14 @@ def test_whatever_else_raises_costs_only_its_row(
     opened: Opened, rows: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scorer = FusionScorer(opened)
-    real = scorer._word
+    real = scorer._worded
 
-    def word(i, one, given, window, points=None):  # type: ignore[no-untyped-def]
-        if window.patient_id == "q":
+    def worded(wave, said, given, windows, looked):  # type: ignore[no-untyped-def]
+        if "q" in [windows[i].patient_id for i in wave]:
             raise KeyError("boom")
-        return real(i, one, given, window, points)
+        return real(wave, said, given, windows, looked)
 
-    monkeypatch.setattr(scorer, "_word", word)
+    monkeypatch.setattr(scorer, "_worded", worded)
     cases = [("p", 0, 80.0, 0), ("q", 0, 95.0, 0), ("r", 0, 90.0, 0)]
     words = Seat("risk", [scorer]).words(rows(*cases), ["", "", ""])
     assert [word.fault for word in words] == ["", RAISED, ""]

@@ -65,7 +65,7 @@ def test_without_a_note_every_number_is_missing() -> None:
 def test_a_note_is_no_evidence_number_by_number() -> None:
     own = feed(f"{LOCAL}#0", "effect:antipyretic")
     rows = own.rows(aligned(NOTE, DOSE))
-    told = own.evidence(rows, 0, END_US, np.zeros(2, np.float32))
+    told = own.told(rows, [END_US], [np.zeros(2, np.float32)])[0]
     assert [(item.code, item.label, item.source) for item in told] == [
         ("effect:antipyretic", "Antipyretic", "med")
     ]
