@@ -6,15 +6,20 @@ Not here: where the beats come from (`features.beat_windows`), the rules for wha
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.ecg import kernels
 from features.variability.correction import Corrected, Kind, classify, correct, within_limits
 from features.variability.rows import Bools, Floats, Ints
 
 _ROW_US: Final = 1 << 44  # more than any window: keeps rows apart on one time axis
+_PER_ROW: Final = 60  # beats in a usual minute: fewer are a small batch
 
 
 class Beats(NamedTuple):
@@ -67,6 +72,9 @@ def intervals_with_context(beats: Beats, length_us: Ints) -> Intervals:
     if not later.all():
         row, times_us, run, ectopic = beats
         beats = Beats(row[later], times_us[later], run[later], ectopic[later])
+    if kernels.worth_it(length_us.size):
+        row, end_us, nn_ms, joined, by_shape = _looped(beats, length_us)
+        return judged(row, end_us, nn_ms, (joined, length_us.size), by_shape)
     exists = (beats.row[1:] == beats.row[:-1]) & (beats.run[1:] == beats.run[:-1])
     exists &= beats.times_us[1:] < length_us[beats.row[1:]]
     joined = exists.copy()
@@ -77,6 +85,21 @@ def intervals_with_context(beats: Beats, length_us: Ints) -> Intervals:
     nn_ms = (end_us - beats.times_us[at]) / 1000.0
     by_shape = (beats.ectopic[1:] | beats.ectopic[:-1])[at]
     return judged(row, end_us, nn_ms, (joined, length_us.size), by_shape)
+
+
+def _looped(beats: Beats, length_us: Ints) -> tuple[Ints, Ints, Floats, Bools, Bools]:
+    """Rows, ends, lengths, which are joined and which begin or end with an ectopic beat."""
+    most = max(beats.row.size - 1, 0)
+    places, flags = np.empty((2, most), np.int64), np.empty((2, most), np.bool_)
+    nn_ms = np.empty(most)
+    n = loops().between(beats, length_us, tuple(places), nn_ms, tuple(flags))
+    return places[0, :n], places[1, :n], nn_ms[:n], flags[0, :n], flags[1, :n]
+
+
+@lru_cache(maxsize=1)
+def loops() -> ModuleType:
+    """Compiled loops; only where numba is installed."""
+    return import_module("features.beat_loops")
 
 
 def judged(
@@ -119,6 +142,10 @@ def inside(intervals: Intervals) -> Intervals:
 
 def rising(times_us: Ints, row: Ints) -> Bools:
     """Events later than all before them in their row."""
+    if kernels.worth_it(row.size // _PER_ROW):
+        later = np.empty(row.size, np.bool_)
+        loops().rising(times_us, row, _ROW_US // 4, later)
+        return later
     along = np.clip(times_us, -_ROW_US // 4, _ROW_US // 4) + row * _ROW_US
     later = np.ones(along.size, np.bool_)
     later[1:] = along[1:] > np.maximum.accumulate(along)[:-1]

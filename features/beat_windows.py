@@ -10,7 +10,15 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from features.beat_intervals import Beats, Intervals, intervals_with_context, judged, rising
+from features.beat_intervals import (
+    Beats,
+    Intervals,
+    intervals_with_context,
+    judged,
+    loops,
+    rising,
+)
+from features.ecg import kernels
 from features.feature import FeatureReason
 from features.gather import Events, Rows, Segments, Support, events_of, select
 from features.hrv_windows import Standing
@@ -117,6 +125,12 @@ def standing_of(rows: Rows, support: Support, quantum_ms: Floats | None = None) 
 
 def _runs_and_merged(events: Events, segments: Segments, refractory_us: Ints) -> tuple[Ints, Bools]:
     """Gap-free run of each beat, numbered through, and the beats to keep at borders."""
+    if kernels.worth_it(refractory_us.size):
+        run, kept = np.empty(events.row.size, np.int64), np.empty(events.row.size, np.bool_)
+        of_beats = events.row, events.place, events.times_us, events.values, events.run
+        borders = segments.start_us, segments.end_us, segments.open_left, segments.open_right
+        loops().runs_and_merged(of_beats, borders, refractory_us, run, kept)
+        return run, kept
     border = np.flatnonzero(events.place[1:] != events.place[:-1])
     left, right = events.place[border], events.place[border + 1]
     same_row = events.row[border] == events.row[border + 1]

@@ -6,7 +6,7 @@ features themselves (`features.families`), joining clinical events (`features.al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, KeysView, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -70,12 +70,18 @@ _FAMILIES: Final[dict[str, tuple[_Family, ...]]] = {
     ),
 }
 _ABSENT: Final = {
-    spec.name: [
-        FeatureReason.NO_SIGNAL if spec.name in feature.windows else FeatureReason.OTHER_WINDOW
-        for feature in CATALOG
-    ]
+    spec.name: np.array(
+        [
+            FeatureReason.NO_SIGNAL if spec.name in feature.windows else FeatureReason.OTHER_WINDOW
+            for feature in CATALOG
+        ],
+        np.uint8,
+    )
     for spec in WINDOWS
 }
+
+
+_NOTHING: Final = np.empty(0, np.uint8)  # so that no rows at all are a batch as well
 
 
 def extract(rows: Sequence[Row]) -> FeatureBatch:
@@ -115,18 +121,29 @@ def extract(rows: Sequence[Row]) -> FeatureBatch:
         np.zeros(shape, np.float32),
         np.zeros(shape, np.float32),
         np.zeros(shape, np.int32),
-        np.array([_ABSENT[window.name] for _, window in rows], np.uint8).reshape(shape),
+        np.concatenate([_NOTHING, *(_ABSENT[window.name] for _, window in rows)]).reshape(shape),
     )
     rows = rows if isinstance(rows, Batch) else Batch(rows)
     with np.errstate(all="ignore"):
         for name, families in _FAMILIES.items():
-            of_length = [i for i, (_, window) in enumerate(rows) if window.name == name]
+            of_length = tuple(i for i, (_, window) in enumerate(rows) if window.name == name)
             ever = [rows[i][0].rings.ever() for i in of_length]
             for family in families:
                 # Without one of its signals nothing need be computed.
-                has = zip(of_length, ever, strict=True)
-                at = tuple(i for i, known in has if not known.isdisjoint(family.signals))
-                if not at:
-                    continue
-                store(batch, np.array(at), family.columns(asked_of(rows, at)))
+                at = _having(family.signals, of_length, ever)
+                if at:
+                    store(batch, np.array(at), family.columns(asked_of(rows, at)))
     return batch
+
+
+def _having(
+    signals: tuple[str, ...], rows: tuple[int, ...], ever: list[KeysView[str]]
+) -> tuple[int, ...]:
+    """Rows whose patient ever had one of these signals."""
+    lacking = [i for i, known in zip(rows, ever, strict=True) if known.isdisjoint(signals)]
+    if not lacking:
+        return rows
+    if len(lacking) == len(rows):
+        return ()
+    without = set(lacking)
+    return tuple(i for i in rows if i not in without)

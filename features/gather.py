@@ -7,12 +7,16 @@ Not here: which segments a patient has (`features.rings`), what is computed from
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import FeatureReason
+from features.ecg import kernels
 from features.intervals import Bools, Floats, Ints, row_sums
 from features.rings import Rings
 from features.signal_ring import Kind, View, joined
@@ -21,6 +25,13 @@ from streams.windows import Window
 
 _N_REASONS = len(FeatureReason)
 _PLAIN = Kind(0, 0)
+# As the loop takes them.
+_NAMED = (
+    _N_REASONS,
+    int(FeatureReason.TOO_SHORT),
+    int(FeatureReason.GAP),
+    int(FeatureReason.OK),
+)
 
 
 class Request(NamedTuple):
@@ -89,16 +100,17 @@ def rows_of(requests: Sequence[Request]) -> Rows:
 
 def segments_of(found: Sequence[View | None], shape: Kind = _PLAIN) -> Segments:
     """Flat table of the segments found for each row; `shape` is that of their signal."""
+    # Copies: what is only a view of bytes cannot be written to, which loops take for another type.
     kept, counts = joined(shape, found)
     segments = kept.segments
     row = np.repeat(np.arange(len(found)), counts)
-    reason = np.ascontiguousarray(segments["reason"])
+    reason = segments["reason"].copy()
     n_events = segments["n_events"].astype(np.int64)
     place = np.repeat(np.arange(row.size), n_events)
     events = Events(
         row[place],
         place,
-        np.ascontiguousarray(kept.times_us),
+        kept.times_us.copy(),
         kept.values.astype(np.float64),
         kept.run.astype(np.int64),
         np.ascontiguousarray(kept.extra),
@@ -111,8 +123,8 @@ def segments_of(found: Sequence[View | None], shape: Kind = _PLAIN) -> Segments:
         _shares(segments["quality"]),
         reason,
         reason == FeatureReason.OK,
-        np.ascontiguousarray(segments["open_left"]),
-        np.ascontiguousarray(segments["open_right"]),
+        segments["open_left"].copy(),
+        segments["open_right"].copy(),
         n_events,
         np.ascontiguousarray(kept.stats),
         events,
@@ -137,6 +149,12 @@ def support_of(rows: Rows, segments: Segments) -> Support:
         first data ever; `GAP` for all other time that was not recorded.
     """
     row, n_rows = segments.row, rows.start_us.size
+    if kernels.worth_it(n_rows):
+        out = np.zeros(n_rows), np.empty(n_rows), np.empty(n_rows, np.uint8)
+        shares = (share.astype(np.float64) for share in (segments.coverage, segments.quality))
+        of_segments = row, segments.start_us, segments.end_us, *shares, segments.reason, segments.ok
+        _loops().support(rows[:3], of_segments, _NAMED, out)
+        return Support(*out)
     begin_us = np.maximum(segments.start_us, rows.start_us[row])
     inside_us = np.maximum(np.minimum(segments.end_us, rows.end_us[row]) - begin_us, 0) * 1.0
     usable_us = np.where(segments.ok, inside_us * segments.coverage, 0.0)
@@ -160,6 +178,11 @@ def support_of(rows: Rows, segments: Segments) -> Support:
         np.minimum(quality, 1.0),
         lost_us.argmax(axis=1).astype(np.uint8),
     )
+
+
+@lru_cache(maxsize=1)
+def _loops() -> ModuleType:
+    return import_module("features.window_loops")
 
 
 def events_of(segments: Segments) -> Events:

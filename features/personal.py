@@ -33,8 +33,7 @@ class Personal:
 
     def put(self, name: str, vector: Floats) -> None:
         """Keep a state, with the digits of float32 but for what is a time in µs."""
-        single = vector.astype(np.float32).astype(np.float64)
-        self._vectors[name] = np.where(np.abs(vector) < _TIMES_FROM, single, vector)
+        self._vectors[name] = _kept(vector)
 
     def to_state(self) -> dict[str, bytes]:
         """Everything, as values MessagePack can hold."""
@@ -80,5 +79,11 @@ def gathered(people: Sequence[Personal], name: str, fresh: Callable[[int], State
 
 def scattered(people: Sequence[Personal], name: str, state: tuple[Any, ...]) -> None:
     """Give every patient its part of a batch back."""
-    for person, vector in zip(people, packed(state), strict=True):
-        person.put(name, vector.copy())
+    for person, vector in zip(people, _kept(packed(state)), strict=True):
+        person._vectors[name] = vector.copy()
+
+
+def _kept(vectors: Floats) -> Floats:
+    """With the digits that are kept."""
+    single = vectors.astype(np.float32).astype(np.float64)
+    return np.where(np.abs(vectors) < _TIMES_FROM, single, vectors)

@@ -71,8 +71,17 @@ class Rate(NamedTuple):
 
 def source(name: str, found: Spectra) -> Source:
     """One source of `SOURCE_WEIGHTS` for the model."""
+    return sources([name], found)[0]
+
+
+def sources(names: Sequence[str], found: Spectra) -> list[Source]:
+    """`source` of each from spectra of all: the rows of the first, then of the next..."""
     log_power = np.where(found.present[:, None], _above_mean(at_rates(found.power)), 0.0)
-    return Source(found.power, log_power, found.present, SOURCE_WEIGHTS[name])
+    parts = (np.split(part, len(names)) for part in (found.power, log_power, found.present))
+    return [
+        Source(power, logs, present, SOURCE_WEIGHTS[name])
+        for name, power, logs, present in zip(names, *parts, strict=True)
+    ]
 
 
 def evidence(sources: Sequence[Source]) -> tuple[Floats, Ints]:

@@ -5,12 +5,16 @@ Not here: the values themselves (`fiducials`), spectra (`spectrum`).
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from features.breathing.ragged import quartiles
 from features.breathing.wave import WAVE_HZ
+from features.ecg import kernels
 from features.runs import Floats, Ints
 
 STEP_US: Final = round(1e6 / WAVE_HZ)
@@ -89,6 +93,8 @@ def on_grid(series: Series, n_rows: int, n_samples: int) -> tuple[Floats, ...]:
     series = _complete(series)
     if series.row.size == 0:
         return tuple(np.full((n_rows, n_samples), np.nan) for _ in series.values)
+    if kernels.worth_it(n_rows):
+        return _looped(series, n_rows, n_samples)
     grid_us = np.arange(n_samples) * STEP_US
     before = _last_beat(series, n_rows, n_samples)
     rows = np.arange(n_rows)[:, None]
@@ -111,6 +117,19 @@ def on_grid(series: Series, n_rows: int, n_samples: int) -> tuple[Floats, ...]:
         start = centred[left]
         out.append(start + share * (centred[right] - start))
     return tuple(out)
+
+
+def _looped(series: Series, n_rows: int, n_samples: int) -> tuple[Floats, ...]:
+    """The same by a loop."""
+    out = np.empty((len(series.values), n_rows, n_samples))
+    spec = STEP_US, _LONGEST_STEP_US, _HELD_US, _OUTLIER
+    _loops().on_grid(series[:3], np.stack(series.values), spec, out)
+    return tuple(out)
+
+
+@lru_cache(maxsize=1)
+def _loops() -> ModuleType:
+    return import_module("features.window_loops")
 
 
 def _intervals(row: Ints, time_us: Ints, run: Ints) -> Series:

@@ -99,9 +99,12 @@ def evidence_of(windows: Windows) -> Evidence:
     real &= covered >= spectrum.LEAST_COVERAGE
     quality = np.where(real, counted.regular * pure, 0.0)
     shape = windows.wave.shape
-    ecg, ecg_covered = _sources(_ECG_NAMES, series.ecg_series(windows.ecg), shape)
-    ppg, ppg_covered = _sources(_PPG_NAMES, series.ppg_series(windows.ppg), shape)
-    together, _ = fusion.evidence([*ecg, *ppg])
+    every = [*series.ecg_series(windows.ecg), *series.ppg_series(windows.ppg)]
+    sources, coverage = _sources((*_ECG_NAMES, *_PPG_NAMES), every, shape)
+    n_ecg = len(_ECG_NAMES)
+    ecg, ppg = sources[:n_ecg], sources[n_ecg:]
+    ecg_covered, ppg_covered = coverage[:n_ecg].max(axis=0), coverage[n_ecg:].max(axis=0)
+    together, _ = fusion.evidence(sources)
     return Evidence(
         counted,
         quality,
@@ -192,15 +195,10 @@ def _chosen(found: Evidence, probability: Floats, state: Floats) -> Fused:
 def _sources(
     names: Sequence[str], values: Sequence[Series], shape: tuple[int, ...]
 ) -> tuple[list[fusion.Source], Floats]:
-    """The sources of one signal for the model, and the best coverage among them."""
-    n_rows, n_samples = shape
-    out, covered = [], np.zeros(n_rows)
-    waves = (wave for one in values for wave in series.on_grid(one, n_rows, n_samples))
-    for name, x in zip(names, waves, strict=True):
-        found = spectrum.spectra(x)
-        covered = np.maximum(covered, found.coverage)
-        out.append(fusion.source(name, found))
-    return out, covered
+    """The sources for the model, and their coverage, (sources, B)."""
+    waves = [wave for one in values for wave in series.on_grid(one, *shape)]
+    found = spectrum.spectra(np.concatenate(waves))  # rows of all sources at once
+    return fusion.sources(names, found), found.coverage.reshape(len(names), -1)
 
 
 def _alone(sources: list[fusion.Source], covered: Floats, row: Ints) -> FromBeats:

@@ -75,7 +75,8 @@ def warm_up() -> bool:
     if not _installed():
         return False
     from features.ecg.segment import analyse_ecg  # which imports this module
-    from features.ppg import motion, segment  # likewise
+    from features.ppg.segment import analyse_ppg  # likewise
+    from features.practice import practise
     from features.variability import loops
 
     compiled()
@@ -87,8 +88,8 @@ def warm_up() -> bool:
     rows[2, 900] = 40.0
     for size in (len(rows), 1):
         analyse_ecg(rows[:size], _WARM_UP_HZ)
-        segment.analyse_ppg(rows[:size], _WARM_UP_HZ)
-    motion.track(np.ones((1, 6, motion.N_RATES)), np.ones((1, 6, motion.N_RATES)))
+        analyse_ppg(rows[:size], _WARM_UP_HZ)
+    practise()
     np.empty(_KEPT_BYTES, np.uint8)
     return True
 

@@ -28,6 +28,9 @@ NAMES: Final = {
 }
 
 
+_OK, _GAP = np.uint8(FeatureReason.OK), np.uint8(FeatureReason.GAP)
+
+
 class SegmentRows(NamedTuple):
     """Segments of many windows, `row` ascending; one value each."""
 
@@ -56,16 +59,20 @@ def quality_columns(segments: SegmentRows, window_s: Floats) -> dict[str, Column
     whole = row_sums(segments.seconds, segments.row, n_rows)
     believed = row_sums(segments.seconds * segments.quality, segments.row, n_rows)
     quality = believed / np.maximum(whole, 1e-9)
-    out = {}
-    for index, values in segments.indices.items():
-        known = ~np.isnan(values)
-        row, seconds = segments.row[known], segments.seconds[known]
-        lasted = row_sums(seconds, row, n_rows)
-        total = row_sums(values[known] * seconds, row, n_rows)
-        coverage = (lasted / np.maximum(window_s, 1e-9)).clip(0, 1)
-        enough = coverage >= LEAST_COVERAGE
-        value = np.where(enough, total / np.where(lasted > 0, lasted, 1.0), np.nan)
-        reason = np.where(enough, FeatureReason.OK, FeatureReason.GAP).astype(np.uint8)
-        n = np.bincount(row, minlength=n_rows)
-        out[NAMES[index]] = Column(value, quality, coverage, n, reason)
-    return out
+    table = np.stack(list(segments.indices.values()))
+    known = ~np.isnan(table)
+    shape = len(table), n_rows
+    # Every index of every window has a place of its own: all are added in one pass.
+    place = (segments.row + n_rows * np.arange(len(table))[:, None])[known]
+    seconds = np.broadcast_to(segments.seconds, table.shape)[known]
+    n = np.bincount(place, minlength=table.shape[0] * n_rows).reshape(shape)
+    lasted = row_sums(seconds, place, n.size).reshape(shape)
+    total = row_sums(table[known] * seconds, place, n.size).reshape(shape)
+    coverage = (lasted / np.maximum(window_s, 1e-9)).clip(0, 1)
+    enough = coverage >= LEAST_COVERAGE
+    value = np.where(enough, total / np.where(lasted > 0, lasted, 1.0), np.nan)
+    reason = np.where(enough, _OK, _GAP)
+    return {
+        NAMES[index]: Column(value[k], quality, coverage[k], n[k], reason[k])
+        for k, index in enumerate(segments.indices)
+    }

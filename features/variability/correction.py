@@ -44,6 +44,19 @@ _FAR: Final = 3.0  # LT2019: thresholds off the running median
 _OUT: Final = 1.0  # an artefact is out of rhythm itself
 _FEWEST_GOOD: Final = 4  # intervals of a row from which others may be interpolated
 _LONGEST_INTERPOLATED: Final = 5  # intervals in a row; more would be invention
+# As the loops take them.
+_TREE: Final = (
+    (
+        (_NEAR // 2, _NEAR),
+        (_RANK, _AROUND),
+        CONTEXT_BEATS,
+        (_QUARTILES, _SHARE_OF_MEDIAN),
+    ),
+    (_C1, _C2, _FAR, _OUT, SHORTEST_NN_MS),
+    _FEWEST_JUDGED,
+    LONGEST_NN_MS,
+)
+_REPAIR: Final = (LONGEST_NN_MS, _LONGEST_INTERPOLATED, _FEWEST_GOOD)
 
 
 class Kind(IntEnum):
@@ -115,6 +128,9 @@ def classify(nn_ms: Floats, row: Ints, joined: Bools, n_rows: int) -> NDArray[np
     kind = np.zeros(nn_ms.size, np.uint8)
     if nn_ms.size == 0:
         return kind
+    by_loop = loops.classified(nn_ms, row, joined, _TREE)
+    if by_loop is not None:
+        return by_loop
     joined = joined & (np.diff(row, prepend=-1) == 0)
     count = np.bincount(row, minlength=n_rows)
     around = _surround(count, row)
@@ -217,6 +233,9 @@ def correct(nn_ms: Floats, row: Ints, joined: Bools, kind: NDArray[np.uint8]) ->
     clean, parts = nn_ms.copy(), np.ones(nn_ms.size, np.uint8)
     if nn_ms.size == 0:
         return Corrected(clean, parts, np.zeros(0, np.bool_))
+    by_loop = loops.corrected(nn_ms, row, joined, kind, _REPAIR)
+    if by_loop is not None:
+        return Corrected(*by_loop)
     split = kind == Kind.MISSED
     clean[split] /= 2.0
     parts[split] = 2

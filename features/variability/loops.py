@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.ecg import kernels
 from features.variability.rows import Bools, Floats, Ints
@@ -87,6 +88,34 @@ def residuals(profile: Floats, first: Ints, along: Floats) -> Floats | None:
     out = np.empty(first.size)
     _compiled().residuals(profile, first, (along, float((along**2).sum())), out)
     return out
+
+
+def classified(
+    nn_ms: Floats, row: Ints, joined: Bools, spec: tuple[object, ...]
+) -> NDArray[np.uint8] | None:
+    """`correction.classify` by a loop; `spec` are its constants."""
+    if not kernels.worth_it(nn_ms.size // _PER_ROW):
+        return None
+    kind = np.zeros(nn_ms.size, np.uint8)
+    _of_correction().classify(np.ascontiguousarray(nn_ms), row, joined, spec, kind)
+    return kind
+
+
+def corrected(
+    nn_ms: Floats, row: Ints, joined: Bools, kind: NDArray[np.uint8], spec: tuple[object, ...]
+) -> tuple[Floats, NDArray[np.uint8], Bools] | None:
+    """`correction.correct` by a loop; `spec` are its constants."""
+    n = nn_ms.size
+    if not kernels.worth_it(n // _PER_ROW):
+        return None
+    out = np.empty(n), np.empty(n, np.uint8), np.empty(n, np.bool_)
+    _of_correction().correct(np.ascontiguousarray(nn_ms), row, joined, kind, spec, out)
+    return out
+
+
+@lru_cache(maxsize=1)
+def _of_correction() -> ModuleType:
+    return import_module("features.variability.compiled_correction")
 
 
 def warm_up() -> None:

@@ -1,0 +1,248 @@
+"""Compiled form of `features.variability.correction`, row by row; the same bits.
+
+Imported only where numba is installed (`features.variability.loops`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from features.compiler import compiled
+from features.ecg.compiled import total
+from features.variability.compiled import ordered_keys, ranked
+
+_NORMAL: Final = 0  # as `correction.Kind`
+_ECTOPIC: Final = 1
+_MISSED: Final = 2
+_EXTRA: Final = 3
+_LONG_SHORT: Final = 4
+
+
+@compiled
+def folded(place: int, count: int) -> Any:
+    """A place of a row that is reflected at its first and last value."""
+    if 0 <= place < count:
+        return place
+    if count == 1:
+        return 0
+    period = 2 * (count - 1)
+    place = abs(place) % period
+    return min(place, period - place)
+
+
+@compiled
+def around(values: Any, around_each: int, centre: Any, spec: Any, out: Any) -> None:
+    """Order statistic of the values around each of a row, (n,)."""
+    rank, size = spec
+    n = values.size
+    padded, found = np.empty(n + 2 * around_each), np.empty(n, np.int64)
+    for i in range(padded.size):
+        padded[i] = values[folded(i - around_each, n)]
+    keys = np.empty(padded.size, np.int64)
+    ordered_keys(padded.view(np.int64), keys)
+    ranked(keys, centre, rank, size, found)
+    ordered_keys(found, found)  # its own inverse
+    out[:] = found.view(np.float64)
+
+
+@compiled
+def steps(nn_ms: Any, joined: Any, out: Any) -> None:
+    """Differences to the interval before; their mean where there is none before."""
+    n = 0
+    known = np.empty(nn_ms.size)
+    for i in range(nn_ms.size):
+        if joined[i]:
+            out[i] = nn_ms[i] - nn_ms[i - 1]
+            known[n] = out[i]
+            n += 1
+    mean = (known[0] + total(known[1:n])) / n if n else 0.0
+    for i in range(nn_ms.size):
+        if not joined[i]:
+            out[i] = mean
+
+
+@compiled
+def threshold(typical: float, median: float, spec: Any) -> Any:
+    """As `correction._threshold`."""
+    quartiles, share = spec
+    return max(quartiles * typical, max(share * abs(median), 1e-6))
+
+
+@compiled
+def rhythm(nn_ms: Any, joined: Any, spec: Any, out: Any) -> None:
+    """Running median, threshold, and deviations and steps in thresholds of one row."""
+    near, wide, context, scale = spec
+    median, limit, m, d = out
+    centre = np.arange(nn_ms.size) + context
+    step, size = np.empty(nn_ms.size), np.empty(nn_ms.size)
+    steps(nn_ms, joined, step)
+    around(nn_ms, context, centre, near, median)
+    for i in range(nn_ms.size):
+        off = nn_ms[i] - median[i]
+        m[i] = 2.0 * off if off < 0 else off
+    around(np.abs(m), context, centre, wide, limit)
+    around(np.abs(step), context, centre, wide, size)
+    for i in range(nn_ms.size):
+        limit[i] = threshold(limit[i], median[i], scale)
+        m[i] /= limit[i]
+        d[i] = step[i] / threshold(size[i], median[i], scale)
+
+
+@compiled
+def sides(d: Any, i: int, joined: Any) -> Any:
+    """Step of an interval, smaller and larger of its neighbours' as the tree asks, alone."""
+    n = d.size
+    own, before, after = d[i], d[folded(i - 1, n)], d[folded(i + 1, n)]
+    second = d[folded(i + 2, n)]
+    s12 = max(before, after) if own > 0 else min(before, after)
+    s22 = min(after, second) if own >= 0 else max(after, second)
+    goes_on = i + 1 < n and joined[i + 1]
+    alone = abs(own) > 1 if joined[i] and not goes_on else False
+    alone = abs(after) > 1 if goes_on and not joined[i] else alone
+    return own, s12, s22, alone
+
+
+@compiled
+def look(i: int, nn_ms: Any, joined: Any, fit: Any, spec: Any) -> Any:
+    """What the tree says of an interval: out of rhythm, ectopic, split, first of an extra pair."""
+    median, limit, m, d = fit
+    c1, c2, far_from, out_from, shortest = spec
+    own, s12, s22, alone = sides(d, i, joined)
+    ectopic = own > 1 and s12 < -c1 * own - c2
+    ectopic = ectopic or (own < -1 and s12 > -c1 * own + c2)
+    big = not ectopic and own > 1 and s22 < -1
+    small = not ectopic and own < -1 and s22 > 1
+    far = abs(m[i]) > far_from
+    # Two missed beats next to each other look like an ectopic beat; see the reference.
+    pause = ectopic and joined[i] and m[i - 1] < -out_from
+    half = nn_ms[i] / 2.0
+    split = (big or (far and m[i] > 0)) and not pause and half >= shortest
+    split = split and abs(half - median[i]) < limit[i]
+    first = small and i + 1 < nn_ms.size and joined[i + 1]
+    first = first and abs(nn_ms[i] + nn_ms[i + 1] - median[i]) < limit[i]
+    return big or small or far or alone, ectopic, split, first
+
+
+@compiled
+def pairs(joined: Any, m: Any, out_from: float, kind: Any) -> None:
+    """A short and a long interval are a premature beat and its pause, however noticed."""
+    pair = np.zeros(kind.size, np.bool_)
+    for i in range(kind.size - 1):
+        here, after = kind[i], kind[i + 1]
+        free = here in (_NORMAL, _LONG_SHORT) and after in (_NORMAL, _LONG_SHORT)
+        pair[i] = free and here + after > 0 and joined[i + 1]
+        pair[i] = pair[i] and m[i] < -out_from and m[i + 1] > out_from
+    for i in range(kind.size - 1):
+        if pair[i]:
+            kind[i] = kind[i + 1] = _ECTOPIC
+
+
+@compiled
+def decide(nn_ms: Any, joined: Any, fit: Any, spec: Any, kind: Any) -> None:
+    """The decision tree of one row, in the phases of `correction._decide`."""
+    m, out_from = fit[2], spec[3]
+    said = np.zeros((4, nn_ms.size), np.bool_)
+    for i in range(nn_ms.size):
+        if abs(m[i]) > out_from:
+            said[0, i], said[1, i], said[2, i], said[3, i] = look(i, nn_ms, joined, fit, spec)
+    odd, ectopic, split, first = said
+    for i in range(nn_ms.size):
+        kind[i] = _LONG_SHORT if odd[i] else _NORMAL
+        kind[i] = _MISSED if split[i] else kind[i]
+    for i in range(nn_ms.size):
+        if first[i]:
+            kind[i] = kind[i + 1] = _EXTRA
+    for i in range(nn_ms.size):
+        if ectopic[i] and not split[i]:
+            kind[i] = _ECTOPIC
+            if joined[i]:
+                kind[i - 1] = _ECTOPIC
+    pairs(joined, m, out_from, kind)
+
+
+@compiled
+def classify(nn_ms: Any, row: Any, joined: Any, spec: Any, kind: Any) -> None:
+    """Kind of each interval; see `correction.classify`."""
+    rhythm_spec, tree, fewest, longest = spec
+    start = 0
+    while start < row.size:
+        stop = start + 1
+        while stop < row.size and row[stop] == row[start]:
+            stop += 1
+        own = nn_ms[start:stop]
+        n = stop - start
+        if n >= fewest:
+            within = joined[start:stop].copy()
+            within[0] = False
+            fit = (np.empty(n), np.empty(n), np.empty(n), np.empty(n))
+            rhythm(own, within, rhythm_spec, fit)
+            decide(own, within, fit, tree, kind[start:stop])
+        for i in range(start, stop):
+            if not tree[4] <= nn_ms[i] <= longest:
+                kind[i] = _LONG_SHORT
+        start = stop
+
+
+@compiled
+def correct(nn_ms: Any, row: Any, joined: Any, kind: Any, spec: Any, out: Any) -> None:
+    """What becomes of each interval; see `correction.correct`."""
+    longest, most_lost, fewest_good = spec
+    clean, parts, measured = out
+    n = nn_ms.size
+    good = np.zeros(n, np.bool_)
+    n_good = np.zeros(row[n - 1] + 1)
+    odd = False  # the second of a pair, in a run of extra beats
+    for i in range(n):
+        clean[i], parts[i], measured[i] = nn_ms[i], 1, kind[i] == _NORMAL
+        if kind[i] == _MISSED:
+            clean[i], parts[i] = nn_ms[i] / 2.0, 2
+        goes_on = i > 0 and kind[i] == _EXTRA and kind[i - 1] == _EXTRA and joined[i]
+        odd = goes_on and not odd
+        if odd and nn_ms[i - 1] + nn_ms[i] <= longest:
+            clean[i], parts[i - 1], measured[i] = nn_ms[i - 1] + nn_ms[i], 0, True
+    for i in range(n):
+        good[i] = measured[i] or kind[i] == _MISSED
+        n_good[row[i]] += good[i]
+    interpolate(clean, row, joined, (good, n_good), (most_lost, fewest_good), parts)
+    for i in range(n):
+        if clean[i] != clean[i]:
+            parts[i] = 0
+
+
+@compiled
+def interpolate(clean: Any, row: Any, joined: Any, good: Any, spec: Any, parts: Any) -> None:
+    """Lost intervals by their good neighbours, NaN without; see `correction._interpolated`."""
+    is_good, n_good = good
+    most_lost, fewest_good = spec
+    n = clean.size
+    run = np.empty(n, np.int64)
+    number = 0
+    for i in range(n):
+        number += not joined[i]
+        run[i] = number
+    i, left = 0, -1
+    while i < n:
+        if is_good[i] or parts[i] == 0:
+            left = i if is_good[i] else left
+            i += 1
+            continue
+        stop = i + 1  # of the lost ones that follow each other
+        while stop < n and not is_good[stop] and parts[stop] > 0 and joined[stop]:
+            stop += 1
+        right = stop
+        while right < n and not is_good[right]:
+            right += 1
+        has_left = left >= 0 and run[left] == run[i]
+        has_right = right < n and run[right] == run[i]
+        begin, end = left if has_left else right, right if has_right else left
+        known = (has_left or has_right) and stop - i <= most_lost
+        known = known and n_good[row[i]] >= fewest_good
+        for k in range(i, stop):
+            value = np.nan
+            if known:
+                share = min(max((k - begin) / max(end - begin, 1), 0.0), 1.0)
+                value = clean[begin] + (clean[end] - clean[begin]) * share
+            clean[k] = value
+        i = stop

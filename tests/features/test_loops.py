@@ -1,0 +1,161 @@
+"""Compiled loops over windows, beats and intervals give the bits of the NumPy beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from features import beat_intervals, beat_windows, gather
+from features.breathing import series
+from features.ecg import kernels
+from features.feature import FeatureReason
+from features.variability import correction
+
+Arrays = tuple[NDArray[np.generic], ...]
+
+pytest.importorskip("numba")
+
+
+@pytest.fixture
+def both(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Arrays]], None]:
+    """Checks that work gives the same with and without loops."""
+
+    def compare(work: Callable[[], Arrays]) -> None:
+        made = []
+        for loops in (True, False):
+            monkeypatch.setattr(kernels, "worth_it", lambda _, loops=loops: loops)
+            made.append(work())
+        for one, other in zip(*made, strict=True):
+            assert one.dtype == other.dtype
+            assert np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+
+    return compare
+
+
+Both = Callable[[Callable[[], Arrays]], None]
+
+
+def _disturbed(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """Intervals with missed, extra and early beats, and stretches of nonsense."""
+    nn = rng.uniform(300, 1400) * (1 + rng.choice([0.001, 0.02, 0.3]) * rng.standard_normal(n))
+    nn = np.round(nn / 8) * 8 if rng.random() < 0.3 else nn
+    luck = rng.random(n)
+    nn = np.where(luck < 0.04, nn * 2, np.where(luck < 0.08, nn * 0.5, nn))
+    for i in np.flatnonzero(rng.random(max(n - 1, 0)) < 0.06):
+        nn[i], nn[i + 1] = nn[i] * 0.6, nn[i + 1] * 1.4
+    for i in np.flatnonzero(rng.random(n) < 0.01):
+        nn[i : i + 7] *= rng.uniform(0.2, 9)
+    return np.abs(nn) + 1.0
+
+
+def _intervals(
+    rng: np.random.Generator, n_rows: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
+    sizes = rng.choice([0, 1, 2, 3, 4, 5, 6, 20, 100, 400], n_rows)
+    row = np.repeat(np.arange(n_rows), sizes)
+    joined = rng.random(row.size) > rng.choice([0.0, 0.02, 0.3])
+    joined &= np.diff(row, prepend=-1) == 0
+    return np.concatenate([_disturbed(rng, n) for n in sizes]), row, joined
+
+
+def test_intervals_are_judged_and_corrected_the_same(both: Both) -> None:
+    rng = np.random.default_rng(1)
+    for n_rows in [1, 2, 20] * 30:
+        nn, row, joined = _intervals(rng, n_rows)
+
+        def work() -> Arrays:
+            kind = correction.classify(nn, row, joined, n_rows)  # noqa: B023
+            return kind, *correction.correct(nn, row, joined, kind)  # noqa: B023
+
+        both(work)
+
+
+def test_intervals_between_beats_are_the_same(both: Both) -> None:
+    rng = np.random.default_rng(2)
+    for n_rows in [1, 5, 30] * 10:
+        sizes = rng.choice([0, 1, 2, 60, 120], n_rows)
+        row = np.repeat(np.arange(n_rows), sizes)
+        times_us = rng.integers(-40_000_000, 70_000_000, row.size)
+        order = np.lexsort((times_us, row))
+        times_us = np.where(rng.random(row.size) < 0.98, times_us[order], 0)  # some not ascending
+        run = np.cumsum(rng.random(row.size) < 0.05)
+        beats = beat_intervals.Beats(row, times_us, run, rng.random(row.size) < 0.1)
+        length_us = np.full(n_rows, 60_000_000)
+
+        def work() -> Arrays:
+            found = beat_intervals.intervals_with_context(beats, length_us)  # noqa: B023
+            return *found[:5], *found.corrected
+
+        both(work)
+
+
+def _segments(rng: np.random.Generator, n_rows: int) -> tuple[gather.Rows, gather.Segments]:
+    """Windows of a minute, their segments, and beats in these."""
+    start_us = rng.integers(0, 10, n_rows) * 10_000_000
+    sizes = rng.choice([0, 1, 3, 7], n_rows)
+    row = np.repeat(np.arange(n_rows), sizes)
+    place = np.arange(row.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    begin_us = start_us[row] + (place - 1) * 10_000_000
+    n_events = rng.choice([0, 1, 12], row.size)
+    at = np.repeat(np.arange(row.size), n_events)
+    step = np.arange(at.size) - np.repeat(np.cumsum(n_events) - n_events, n_events)
+    times_us = begin_us[at] + step * 830_000 + rng.integers(0, 200_000, at.size)
+    run = (step > 6).astype(np.int64)
+    extra = np.empty((at.size, 0), np.float32)
+    events = gather.Events(row[at], at, times_us, rng.uniform(0, 2, at.size), run, extra)
+    reason = rng.choice([0, 0, 0, 2, 5], row.size).astype(np.uint8)
+    segments = gather.Segments(
+        row,
+        begin_us,
+        begin_us + rng.choice([10_000_000, 4_000_000], row.size),
+        rng.random(row.size).astype(np.float32),
+        rng.random(row.size).astype(np.float32),
+        reason,
+        reason == FeatureReason.OK,
+        rng.random(row.size) < 0.8,
+        rng.random(row.size) < 0.8,
+        n_events,
+        np.empty((row.size, 0), np.float32),
+        events,
+    )
+    end_us = start_us + 60_000_000
+    first_us = start_us + rng.integers(-3, 8, n_rows) * 10_000_000
+    return gather.Rows(start_us, end_us, first_us, first_us < end_us), segments
+
+
+def test_support_of_windows_is_the_same(both: Both) -> None:
+    rng = np.random.default_rng(3)
+    for n_rows in [1, 2, 40] * 10:
+        asked = _segments(rng, n_rows)
+        both(lambda: tuple(gather.support_of(*asked)))  # noqa: B023
+
+
+def test_beats_across_borders_are_the_same(both: Both) -> None:
+    rng = np.random.default_rng(4)
+    for n_rows in [1, 2, 40] * 10:
+        asked = _segments(rng, n_rows)
+        refractory_us = np.full(n_rows, 600_000)
+
+        def work() -> Arrays:
+            found = beat_windows.found_beats(*asked, refractory_us)  # noqa: B023
+            return *found.events, found.run
+
+        both(work)
+
+
+def test_series_of_beats_on_a_grid_are_the_same(both: Both) -> None:
+    rng = np.random.default_rng(5)
+    for n_rows in [1, 3, 30] * 10:
+        sizes = rng.choice([0, 1, 2, 60, 90], n_rows)
+        row = np.repeat(np.arange(n_rows), sizes)
+        times_us = rng.integers(0, 60_000_000, row.size)
+        times_us = times_us[np.lexsort((times_us, row))]
+        run = np.cumsum(rng.random(row.size) < 0.1)
+        values = (rng.standard_normal(row.size), rng.integers(0, 4, row.size) * 1.0)
+        if row.size:
+            values[0][rng.random(row.size) < 0.02] = np.nan
+        asked = series.Series(row, times_us, run, values)
+        both(lambda: series.on_grid(asked, n_rows, 240))  # noqa: B023
