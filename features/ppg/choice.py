@@ -128,7 +128,9 @@ def _doubt(rises: Rises) -> Floats:
     """Share of the usual height that each rise must have for want of votes."""
     both = rises.by_slope & rises.by_area
     least = np.where(both, 0.0, _LEAST_UNSEEN)
-    least[(rises.climb < _SWING_PER_S) & ~both] = _LEAST_SWING
+    swing = (rises.climb < _SWING_PER_S) & ~both
+    slow = (_SWING_PER_S - rises.climb[swing]) / (_SWING_PER_S - _CREEP_PER_S)
+    least[swing] = _LEAST_SWING + (_LEAST_CREEP - _LEAST_SWING) * slow
     least[rises.climb < _CREEP_PER_S] = _LEAST_CREEP
     return least
 

@@ -172,7 +172,7 @@ def mean_of_three(y: Any, at: int) -> Any:
 def rises(wave: Any, limits: Any, by_slope: Any, by_area: Any, out: Any) -> int:
     """All rises the wave as sent shares; whole numbers and values of each, and how many."""
     (raw, band, slope), (places, values) = wave, out
-    fs_hz, least_raw, least_steep = limits
+    fs_hz, least_raw, least_steep, reach = limits
     n_rows, n = band.shape
     room = np.empty((3, n))
     inside = np.empty((2, n), np.bool_)
@@ -196,6 +196,8 @@ def rises(wave: Any, limits: Any, by_slope: Any, by_area: Any, out: Any) -> int:
             # A centred difference changes its sign within a sample of the extreme.
             onset = onset if band[r, onset] < band[r, start] else start
             peak = peak if band[r, peak] > band[r, stop - 1] else stop - 1
+            if steepest - onset > reach:
+                onset = steepest - reach + first_largest(-slope[r, steepest - reach : steepest])
             height = band[r, peak] - band[r, onset]
             climbed = mean_of_three(raw[r], peak) - mean_of_three(raw[r], onset)
             climb = quotient(slope[r, steepest] * fs_hz, height)

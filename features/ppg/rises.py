@@ -26,6 +26,9 @@ _LEAST_RAW_RISE: Final = 0.05  # of the height in the band
 # A pulse rises in 0.1-0.3 s at any rate, so its steepest second would climb 5-15 heights; the
 # swing of a breath climbs less than this.
 _LEAST_STEEPNESS_PER_S: Final = 3.0
+# A foot lies at most so long before the steepest slope. What rises longer is carried by a swing, as
+# the high-pass leaves one behind a burst: with all of it the pulse would be too flat for one.
+_FOOT_S: Final = 0.35
 
 
 class _Averages(NamedTuple):
@@ -76,10 +79,11 @@ def rises(wave: Wave) -> Rises:
     flat, begin = y.reshape(-1), row * y.shape[1]
     onset = np.where(flat[begin + onset] < flat[begin + start], onset, start)
     peak = np.where(flat[begin + peak] > flat[begin + stop - 1], peak, stop - 1)
+    steepest = argmax_between(slope, row, start, stop)
+    onset = _feet(slope, row, (onset, steepest), round(_FOOT_S * wave.fs_hz))
     level = flat[begin + onset]
     height = flat[begin + peak] - level
     raw_rise = mean_of_three(wave.raw, row, peak) - mean_of_three(wave.raw, row, onset)
-    steepest = argmax_between(slope, row, start, stop)
     climb = slope.reshape(-1)[begin + steepest] * wave.fs_hz / height
     real = np.flatnonzero(
         (raw_rise >= _LEAST_RAW_RISE * height) & (climb >= _LEAST_STEEPNESS_PER_S)
@@ -89,6 +93,17 @@ def rises(wave: Wave) -> Rises:
     by_area = _blocks(y, wave.fs_hz, _SYSTOLE)[row, peak]
     height, level, climb = height[real], level[real], climb[real]
     return Rises(row, onset[real], steepest, peak, height, level, climb, by_slope, by_area)
+
+
+def _feet(slope: Floats, row: Ints, rise: tuple[Ints, Ints], reach: int) -> Ints:
+    """Onsets of rises to their steepest sample; the flattest within reach if one is earlier."""
+    onset, steepest = rise
+    long = np.flatnonzero(steepest - onset > reach)
+    if long.size == 0:
+        return onset
+    onset, last = onset.copy(), steepest[long]
+    onset[long] = argmax_between(-slope, row[long], last - reach, last)
+    return onset
 
 
 def _compiled_rises(wave: Wave) -> Rises:
@@ -107,7 +122,8 @@ def _compiled_rises(wave: Wave) -> Rises:
         for spec in (_UPSLOPE, _SYSTOLE)
     ]
     waves = tuple(np.ascontiguousarray(part) for part in (wave.raw, wave.band, wave.slope))
-    limits = wave.fs_hz, _LEAST_RAW_RISE, _LEAST_STEEPNESS_PER_S
+    reach = round(_FOOT_S * wave.fs_hz)
+    limits = wave.fs_hz, _LEAST_RAW_RISE, _LEAST_STEEPNESS_PER_S, reach
     k = _loops().rises(waves, limits, *specs, (places, values))
     row, onset, steepest, peak, by_slope, by_area = places[:, :k].copy()
     height, level, climb = values[:, :k].copy()

@@ -36,7 +36,10 @@ def _least(rises: Rises, i: int) -> float:
         return choice._LEAST_CREEP
     if rises.by_slope[i] and rises.by_area[i]:
         return choice._LEAST_HEIGHT
-    return choice._LEAST_SWING if rises.climb[i] < choice._SWING_PER_S else choice._LEAST_UNSEEN
+    if rises.climb[i] >= choice._SWING_PER_S:
+        return choice._LEAST_UNSEEN
+    slow = (choice._SWING_PER_S - rises.climb[i]) / (choice._SWING_PER_S - choice._CREEP_PER_S)
+    return float(choice._LEAST_SWING + (choice._LEAST_CREEP - choice._LEAST_SWING) * slow)
 
 
 def _reference(rises: Rises, time_s: Floats) -> list[int]:

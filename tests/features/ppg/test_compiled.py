@@ -44,6 +44,7 @@ def test_rises_are_the_same(monkeypatch: pytest.MonkeyPatch, fs_hz: float, lengt
     rows[2] = 3.0  # nothing at all
     rows[3, t.size // 2 :] = 0.0
     rows[4] *= 1e-12
+    rows[5, : t.size // 4] += 40.0 * rng.standard_normal(t.size // 4)  # leaves a swing behind
     seen = wave.pulse_wave(rows, fs_hz)
     _same(*_both(monkeypatch, lambda: rises.rises(seen)))
 

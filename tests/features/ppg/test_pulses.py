@@ -366,3 +366,18 @@ def test_a_small_creeping_wave_in_a_pause_is_no_pulse() -> None:
     found = np.asarray(detect_pulses(x, fs_hz)) / fs_hz
     assert not np.any((found > 5.3) & (found < 7.0))
     assert found.size == len(beats)
+
+
+def test_a_burst_costs_no_pulse_that_is_a_second_away(steady: Callable[..., Any]) -> None:
+    """The high-pass climbs back behind a burst; the pulse on that climb rises from its own foot."""
+    rng = np.random.default_rng(0)
+    made = [steady(n_s=10.0, per_min=55.0, jitter_s=0.08, seed=k) for k in range(300)]
+    x = np.stack([one.x for one in made])
+    start_s, length = rng.uniform(1.0, 8.0, len(x)), round(0.3 * FS)
+    for row, begin in zip(x, (start_s * FS).astype(int), strict=True):
+        row[begin : begin + length] += 8.0 * rng.standard_normal(length) - 2.0 * np.hanning(length)
+    for one, begin_s, found in zip(made, start_s, detect_pulses(x, FS), strict=True):
+        steepest = one.feet_s + UPSLOPE_S
+        far = (steepest < begin_s - 1.0) | (steepest > begin_s + 1.3)
+        off = np.abs(steepest[far, None] - found / FS).min(axis=1, initial=np.inf)
+        assert off.max(initial=0.0) < 0.1
