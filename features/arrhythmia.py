@@ -17,9 +17,9 @@ import numpy as np
 from scipy import ndimage
 
 from features import filters
+from features.arrhythmia_quality import believed
 from features.beats import detect_pulses, detect_r_peaks
 from features.ecg.second import second_opinion
-from features.quality import signal_quality
 from features.runs import Bools, Floats, Ints, spans
 
 # An alarm sounds within 10 s of what it reports (ANSI/AAMI EC13); 6 s more hold what led to it.
@@ -82,7 +82,8 @@ def arrhythmia_evidence(ecg: Sequence[Floats], pulse: Sequence[Floats], fs_hz: f
         Per signal `ecg0_...`, `pulse0_...`; over the believable ones `ecg_..._min|max`,
         `pulse_...`, `all_...`. `pause_s`: longest time without a beat, up to the end. `slow5`,
         `fast5`, `fast12`, `fast17`: slowest and fastest rate over that many beats in a row,
-        1/min. `cv`, `jump`: irregularity of the intervals. `quality` 0-1. Of leads also `odd5`:
+        1/min. `cv`, `jump`: irregularity of the intervals. `quality` 0-1, and what that of leads is
+        made of (`features.arrhythmia_quality`). Of leads also `odd5`:
         how unlike the usual beat the four oddest of five fast beats are, 0-2; `alike5`: how alike
         those five are; `low`, `narrow`: share of power at 2-8 Hz and around the peak in the most
         sinusoidal 3 s; `quiet_s`: longest time without QRS energy, `rhythm`, `rhythm_bpm`: how
@@ -104,7 +105,9 @@ def arrhythmia_evidence(ecg: Sequence[Floats], pulse: Sequence[Floats], fs_hz: f
         for i, x in enumerate(waves):
             name = f"{kind}{i}"
             found[name] = _beats(x, fs_hz, kind)
-            own = {**_rates(found[name], len(x), end_s), "quality": _qualities(x, fs_hz, kind)}
+            late = x[:, -round(LOOK_S * fs_hz) :]
+            own = _rates(found[name], len(x), end_s)
+            own |= believed(late, fs_hz, "ecg" if kind == "ecg" else "ppg")
             more = _lead if kind == "ecg" else _heights
             own |= more(x, fs_hz, found[name])
             if kind == "ecg":
@@ -144,13 +147,6 @@ def _second(x: Floats, fs_hz: float) -> Evidence:
         **_oddity(_banded(y, _QRS_HZ, fs_hz), fs_hz, beats),
     }
     return {f"second_{name}": value for name, value in told.items()}
-
-
-def _qualities(x: Floats, fs_hz: float, kind: str) -> Floats:
-    """Quality of the last 16 s of each row."""
-    last = x[:, -round(LOOK_S * fs_hz) :]
-    signal = "ecg" if kind == "ecg" else "ppg"
-    return np.array([signal_quality(row, fs_hz, signal)[0] for row in last])
 
 
 def _rates(beats: _Beats, n_rows: int, end_s: float) -> Evidence:
@@ -363,11 +359,11 @@ def _heights(x: Floats, fs_hz: float, beats: _Beats) -> Evidence:
 def _compared(out: Evidence, name: str, of: Sequence[str]) -> Evidence:
     """The least and the most that believable signals say of each rate, and the best quality."""
     quality = np.stack([out[f"{s}_quality"] for s in of])
-    believed = quality >= BELIEVED
+    counted = quality >= BELIEVED
     made: Evidence = {f"{name}_quality": quality.max(axis=0)}
     for what in ("pause_s", *_INTERVALS, "cv", "jump"):
         value = np.stack([out[f"{s}_{what}"] for s in of])
-        counts = believed & ~np.isnan(value)
+        counts = counted & ~np.isnan(value)
         made[f"{name}_{what}_min"] = _over(value, counts, np.inf)
         made[f"{name}_{what}_max"] = -_over(-value, counts, np.inf)
     return made

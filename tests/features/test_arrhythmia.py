@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from features.arrhythmia import Evidence, arrhythmia_evidence
+from features.arrhythmia_quality import VIEWS
 
 Floats = NDArray[np.float64]
 Wave = Callable[..., Floats]
@@ -109,3 +110,17 @@ def test_a_row_does_not_depend_on_its_neighbours(ecg_wave: Wave, ppg_wave: Wave)
         alone = arrhythmia_evidence([ecg[i : i + 1]], [ppg[i : i + 1]], FS)
         for name, value in alone.items():
             assert value.tobytes() == together[name][i : i + 1].tobytes(), name
+
+
+def test_the_parts_of_quality_say_in_what_a_lead_is_bad(ecg_wave: Wave) -> None:
+    clean = ecg_wave(N, FS, _regular(75))
+    noisy = clean + np.random.default_rng(1).normal(0, 0.5, N)
+    rows = np.stack([clean, noisy, np.full(N, np.nan)])
+    e = arrhythmia_evidence([rows], [], FS)
+    assert e["ecg0_kinship"][0] > 0.95 > e["ecg0_kinship"][1]
+    assert e["ecg0_risk"][0] < e["ecg0_risk"][1]
+    assert e["ecg0_peaked"][0] > e["ecg0_peaked"][1]
+    assert e["ecg0_bsqi"][0] == 1.0
+    assert all(np.isnan(e[f"ecg0_{name}"][2]) for name in VIEWS)
+    alone = arrhythmia_evidence([rows[1:2]], [], FS)
+    assert all(e[f"ecg0_{name}"][1] == alone[f"ecg0_{name}"][0] for name in VIEWS)
