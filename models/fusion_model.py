@@ -135,7 +135,9 @@ class ComposedModel(RowwiseModel):
     def judge(self, rows: State, now: Tensor, *, explain: bool) -> ModelScore:
         """See `RowwiseModel`."""
         waited_s = elapsed_s(rows[CLOCK], now)
-        present = (rows[LEFT] - waited_s[..., None]) >= 1.0  # [N, M]
+        at_once = rows[CLOCK] is now  # nothing was waited for: a graph takes nothing off
+        left = rows[LEFT] if at_once else rows[LEFT] - waited_s[..., None]
+        present = left >= 1.0  # [N, M]
         vectors = {}
         for name in self.names:
             own = {k: rows[f"{name}.{k}"] for k in self._step[name].state}

@@ -149,6 +149,6 @@ def normalised(
         torch.where(there, z, 0.0),
         there.to(value.dtype),
         torch.where(there, age_s.clamp(min=0.0), 0.0),  # a clock ahead of ours: it is new
-        torch.where(known, fresh, 0.0),
+        known.to(value.dtype),  # new is 1; a selection would cost a graph ten times as much
         torch.where(there & (quality >= 0), quality.clamp(max=1.0), 0.0),  # NaN: unvouched
     )

@@ -86,7 +86,8 @@ def elapsed_s(before: Tensor, now: Tensor) -> Tensor:
     """Seconds between two clocks [..., 2]; 0 where `before` is all zeros: nothing was before."""
     if before is now:
         return torch.zeros_like(now[..., 0])
-    passed = (now[..., 0] - before[..., 0]) * 3600.0 + (now[..., 1] - before[..., 1])
+    apart = now - before
+    passed = apart[..., 0] * 3600.0 + apart[..., 1]
     return torch.where(before[..., 0] > 0, passed, torch.zeros_like(passed)).clamp(min=0.0)
 
 

@@ -75,8 +75,8 @@ class GruD(nn.Module):
         """What the network is shown of a row, [..., channels]."""
         age_h = inputs.age_s / _HOUR_S
         # What is new keeps exp(0) of itself: in a graph two products are half of a comparison.
-        stale = 1.0 - inputs.fresh
-        faded = inputs.value * torch.exp(-stale * torch.relu(self.fade * age_h + self.fade_bias))
+        fading = torch.relu(self.fade * age_h + self.fade_bias)
+        faded = inputs.value * torch.exp((inputs.fresh - 1.0) * fading)
         age = torch.log1p(age_h) / _AGE_SCALE
         passed = torch.log1p(passed_s[..., None] / _HOUR_S)
         shown = [faded, inputs.mask, inputs.fresh, age, passed]
