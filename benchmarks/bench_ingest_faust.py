@@ -33,7 +33,7 @@ from streams.clock import TimingSpec
 from streams.device import Arrival, Device
 from streams.history import LogEntry
 from streams.partition import partition_of
-from streams.processor import Fault, Loaded, Outputs, Processor
+from streams.processor import Fault, Loaded, Outputs, Processor, Prompt
 from streams.records import Chunk, LogRecord, SignalBundle
 
 PARTITIONS = 8
@@ -45,7 +45,7 @@ START_US = 1_600_000_000_000_000
 GOALS_PER_CPU_S = {"faust": 13_000, "direct": 20_000}  # bundled
 
 
-class Devices:
+class Devices(Prompt):
     """What Vigil does with a chunk before analysing it: check, de-duplicate, buffer, cut.
 
     The engine's own `streams.device.Device` per patient; the segments it cuts are counted and
@@ -109,7 +109,7 @@ def whole_engine() -> Processor:
 FACTORIES: dict[str, Callable[[], Processor]] = {"ingest": Devices, "engine": whole_engine}
 
 
-class Measured:
+class Measured(Prompt):
     """Another processor, with the CPU time from its first record to its last; then the end."""
 
     def __init__(self, inner: Processor, chunks: int, report: Path) -> None:

@@ -13,15 +13,15 @@ from alerts.commands import for_everyone
 from alerts.machine import AlertMachine
 from alerts.policy import Policy
 from features.facts import admit
-from service.outputs import Caused, dead_letter
 from service.patient import Patient
 from service.roster import CONTEXT_US, Roster
-from service.settle import USE_MODEL, Emitted, Judges, RefusedCommand, settle
+from service.settle import USE_MODEL, Judges, settle
+from service.work import Work
 from streams.clock import TimingSpec
 from streams.codec import encode, kind_of
 from streams.device import Arrival
 from streams.partition import partition_of
-from streams.processor import Fault, Loaded, Output, Outputs
+from streams.processor import Fault, Loaded, Outputs
 from streams.quarantine import QUARANTINE, RELEASE, SERVICE, named_in
 from streams.records import (
     ANYONE,
@@ -72,8 +72,7 @@ class Engine:
         self._partitions = partitions
         self._roster = Roster(policy, judges.seats, self._timing)
         self._patients = self._roster.patients
-        self._touched: dict[str, tuple[Patient, int]] = {}
-        self._said: list[Emitted] = []  # while routing: refusals, and what stands for all says
+        self._work = Work(judges, self.counters)
         self._faults: dict[str, Fault] = {}  # of patients whose records raise, from that offset on
         self._only: str | None = None  # while looking for them: nobody else is fed
         self._handlers: dict[type, Callable[[int, LogRecord], None]] = {
@@ -86,16 +85,26 @@ class Engine:
 
     def feed(self, records: Sequence[LogRecord]) -> Outputs:
         """Apply records in order; see `streams.processor.Processor`."""
+        self._take(records)
+        return self._work.all()
+
+    def feed_soon(self, records: Sequence[LogRecord]) -> Outputs:
+        """The same, who has much to compute later; see `streams.processor.Processor`."""
+        self._take(records)
+        return self._work.soon()
+
+    def catch_up(self) -> Outputs:
+        """Some of what was put off; see `streams.processor.Processor`."""
+        return self._work.some()
+
+    def left(self) -> dict[int, int]:
+        """Where something is put off; see `streams.processor.Processor`."""
+        return self._work.left()
+
+    def _take(self, records: Sequence[LogRecord]) -> None:
         assert not self._roster.incomplete, "restored patients must be complete first"
-        for index, record in enumerate(records):
-            self._route(index, record)
-        settled = settle(list(self._touched.values()), self._judges)
-        for refused in settled.refused:
-            self._refuse_command(records[refused.at], refused)
-        emitted = [*self._said, *settled.emitted]
-        self._touched, self._said = {}, []
-        emitted.sort(key=lambda e: (e.at, e.patient_id))
-        return Outputs(tuple(e.output for e in emitted))
+        for record in records:
+            self._route(self._work.number(record), record)
 
     def snapshots(self, partition: int, share: float = 1.0) -> list[tuple[str, int, bytes]]:
         """Changed patients' states; see `streams.processor.Processor`."""
@@ -119,6 +128,7 @@ class Engine:
 
     def drop(self, partition: int) -> None:
         """Forget a partition; see `streams.processor.Processor`."""
+        self._work.forget(partition)
         self._roster.drop(partition)
 
     def patients(self) -> int:
@@ -148,7 +158,8 @@ class Engine:
                 except Exception as error:  # noqa: BLE001 - that is what is looked for
                     return Fault(record.offset, record.append_us, type(error).__name__)
         finally:
-            self._only, self._touched, self._said = None, {}, []
+            self._only = None
+            self._work.abandon()
         return None
 
     def quarantine(self, patient_id: str, fault: Fault) -> None:
@@ -157,7 +168,7 @@ class Engine:
 
     def _route(self, index: int, record: LogRecord) -> None:
         for rejected in record.rejected:
-            self._refuse(index, record, rejected)
+            self._work.refuse(index, record, rejected)
         if record.record is None:
             return
         self.counters[f"records.{kind_of(record.record)}"] += 1
@@ -168,11 +179,12 @@ class Engine:
         if not self._authorised(index, record, record.record, ""):
             return
         if record.record.now_us > record.append_us + self._timing.waits.future_us:
-            self._refuse_record(index, record, Reason.FUTURE, "")  # it would poison every clock
+            # It would poison every clock.
+            self._work.refuse_record(index, record, Reason.FUTURE, "")
             return
         for patient in self._patients.get(record.partition, {}).values():
             if self._hears(index, record, patient):
-                self._touch(patient, record)
+                self._work.touch(patient, record)
                 patient.on_tick(index, record.record.now_us)
                 if patient.patient_id == ANYONE:
                     self._settle_now(patient, record)
@@ -187,7 +199,7 @@ class Engine:
         if patient is not None:
             reason = patient.on_status(index, status, record.append_us)
             if reason is not None:
-                self._refuse_record(index, record, reason, status.patient_id)
+                self._work.refuse_record(index, record, reason, status.patient_id)
 
     def _route_command(self, index: int, record: LogRecord) -> None:
         assert isinstance(record.record, AlertCommand)
@@ -210,12 +222,12 @@ class Engine:
     def _route_watch(self, index: int, record: LogRecord, command: AlertCommand) -> None:
         """Take a patient out, or back in, by a record: a replay does the same."""
         if command.role != SERVICE or not self._at_home(command.patient_id, record):
-            self._refuse_record(index, record, Reason.BAD_COMMAND, command.patient_id)
+            self._work.refuse_record(index, record, Reason.BAD_COMMAND, command.patient_id)
             return
         patient = self._patient(record.partition, command.patient_id)
         if record.offset < patient.frontier or self._only not in (None, command.patient_id):
             return
-        self._touch(patient, record)
+        self._work.touch(patient, record)
         if command.action == RELEASE:
             patient.take_back(index, Arrival(record.offset, record.append_us))
         elif not patient.out and command.expected_seq >= patient.released:
@@ -225,7 +237,7 @@ class Engine:
         detail = f"no such model here; loaded: {', '.join(self._judges.offered()) or 'none'}"
         original = record.value or encode(command)
         rejected = Rejected(Reason.BAD_COMMAND, detail, 0, original, command.patient_id)
-        self._refuse(index, record, rejected)
+        self._work.refuse(index, record, rejected)
 
     def _broadcast(self, index: int, record: LogRecord, command: AlertCommand) -> None:
         """Let every patient of the partition hear a command, and who stands for all before them.
@@ -236,7 +248,7 @@ class Engine:
         everyone = self._patient(record.partition, ANYONE)
         if record.offset >= everyone.frontier:
             news = not everyone.machine.knows(command.command_id)
-            self._touch(everyone, record)
+            self._work.touch(everyone, record)
             everyone.on_command(index, command, record.append_us)
             accepted = self._settle_now(everyone, record)
             if news and accepted and for_everyone(command):
@@ -245,7 +257,7 @@ class Engine:
             return
         for patient in self._patients[record.partition].values():
             if patient is not everyone and self._hears(index, record, patient):
-                self._touch(patient, record)
+                self._work.touch(patient, record)
                 patient.on_broadcast(index, command, record.append_us)
 
     def _settle_now(self, everyone: Patient, record: LogRecord) -> bool:
@@ -254,12 +266,12 @@ class Engine:
         At once, because a patient who first appears later in the same feed begins with what is in
         force. Every partition has one; they say the same, so that of one partition speaks.
         """
-        self._touched.pop(ANYONE)
+        self._work.untouch(ANYONE)
         settled = settle([(everyone, record.partition)], Judges())
         for refused in settled.refused:
-            self._refuse_command(record, refused)
+            self._work.refuse_command(record, refused)
         if record.partition == partition_of(ANYONE, self._partitions):
-            self._said += settled.emitted
+            self._work.say(settled.emitted)
         return not settled.refused
 
     def _route_chunks(self, index: int, record: LogRecord) -> None:
@@ -280,7 +292,8 @@ class Engine:
                     faults += [(position, Reason.UNKNOWN_SIGNAL) for position in unknown]
             for position, reason in faults:
                 original = encode(SignalBundle((chunks[position],)))
-                self._refuse(index, record, Rejected(reason, "", position, original, patient_id))
+                rejected = Rejected(reason, "", position, original, patient_id)
+                self._work.refuse(index, record, rejected)
 
     def _take_chunks(
         self, index: int, record: LogRecord, patient_id: str, own: list[tuple[int, Chunk]]
@@ -293,7 +306,7 @@ class Engine:
         if not self._hears(index, record, patient):
             self._pass_over(patient, record)
             return [(position, Reason.ENGINE_FAULT) for position, _ in own]
-        self._touch(patient, record)
+        self._work.touch(patient, record)
         arrival = Arrival(record.offset, record.append_us)
         faults, duplicates = patient.on_chunks(index, own, arrival)
         self.counters["duplicate_samples"] += duplicates
@@ -316,16 +329,16 @@ class Engine:
         if not self._at_home(patient_id, record):
             fault = Reason.MISROUTED
         if fault is not None:
-            self._refuse_record(index, record, fault, patient_id)
+            self._work.refuse_record(index, record, fault, patient_id)
             return None
         patient = self._patient(record.partition, patient_id)
         if record.offset < patient.frontier or self._only not in (None, patient_id):
             return None
         if not self._hears(index, record, patient):
             self._pass_over(patient, record)
-            self._refuse_record(index, record, Reason.ENGINE_FAULT, patient_id)
+            self._work.refuse_record(index, record, Reason.ENGINE_FAULT, patient_id)
             return None
-        self._touch(patient, record)
+        self._work.touch(patient, record)
         return patient
 
     def _hears(self, index: int, record: LogRecord, patient: Patient) -> bool:
@@ -336,14 +349,14 @@ class Engine:
             return False
         fault = self._faults.get(patient.patient_id)
         if fault is not None and record.offset >= fault.offset and not patient.out:
-            self._touch(patient, record)
+            self._work.touch(patient, record)
             patient.take_out(index, fault.reason, record.append_us)
             del self._faults[patient.patient_id]
         return not patient.out
 
     def _pass_over(self, patient: Patient, record: LogRecord) -> None:
         """A record of a patient who is out: it goes to the dead letters, once."""
-        self._touch(patient, record)
+        self._work.touch(patient, record)
         patient.dirty = True
 
     def _authorised(
@@ -353,8 +366,7 @@ class Engine:
         why = objection(said, record.append_us, self._keyring) if self._keyring else None
         if why is None:
             return True
-        original = record.value or encode(said)
-        self._refuse(index, record, Rejected(Reason.UNAUTHORISED, why, 0, original, patient_id))
+        self._work.refuse_record(index, record, Reason.UNAUTHORISED, patient_id, why)
         return False
 
     def _at_home(self, patient_id: str, record: LogRecord) -> bool:
@@ -374,27 +386,3 @@ class Engine:
                 patient.begin_like(everyone)
             own[patient_id] = patient
         return patient
-
-    def _touch(self, patient: Patient, record: LogRecord) -> None:
-        if not patient.dirty and patient.patient_id not in self._touched:
-            patient.since = record.offset
-        patient.frontier = record.offset + 1
-        self._touched[patient.patient_id] = (patient, record.partition)
-
-    def _refuse_record(
-        self, index: int, record: LogRecord, reason: Reason, patient_id: str
-    ) -> None:
-        assert record.record is not None
-        original = record.value or encode(record.record)
-        self._refuse(index, record, Rejected(reason, "", 0, original, patient_id))
-
-    def _refuse_command(self, record: LogRecord, refused: RefusedCommand) -> None:
-        original = record.value or encode(refused.command)
-        detail, patient_id = refused.refusal.detail, refused.patient_id
-        rejected = Rejected(Reason.BAD_COMMAND, detail, 0, original, patient_id)
-        self._refuse(refused.at, record, rejected)
-
-    def _refuse(self, index: int, record: LogRecord, rejected: Rejected) -> None:
-        self.counters[f"rejected.{rejected.reason}"] += 1
-        output: Output = dead_letter(record, rejected, Caused(record.partition, record.append_us))
-        self._said.append(Emitted(index, rejected.patient_id, output))

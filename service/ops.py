@@ -5,6 +5,7 @@ Not here: who queues them (`service.patient`), what they do (`service.settle`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from features.facts import Fact
@@ -88,3 +89,12 @@ class CommandOp(NamedTuple):
 
 
 Op = SegmentOp | WindowOp | EventOp | TickOp | SignalOp | FaultOp | ClockOp | StatusOp | CommandOp
+
+
+def up_to(ops: Iterable[Op], most: int) -> Iterator[Op]:
+    """What comes up to so many windows, at least one, and no further."""
+    for op in ops:
+        yield op
+        most -= isinstance(op, WindowOp)
+        if not most:
+            return

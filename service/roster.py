@@ -34,7 +34,9 @@ class Roster:
     def snapshots(self, partition: int, share: float) -> list[tuple[str, int, bytes]]:
         """Changed patients' states; see `streams.processor.Processor`."""
         own = self.patients.get(partition, {})
-        changed = sorted((p for p in own.values() if p.dirty), key=_longest_changed)
+        changed = sorted((p for p in own.values() if p.dirty and not p.ops), key=_longest_changed)
+        if any(p.ops for p in own.values()):  # who is put off has not heard what the others have
+            changed = [p for p in changed if p.patient_id != ANYONE]
         # Who stands for all comes last: stored up to an offset, so is everybody who heard it.
         if not any(patient.patient_id == ANYONE for patient in changed):
             changed = changed[: math.ceil(share * len(own))]
@@ -45,7 +47,7 @@ class Roster:
     def unstored(self, partition: int) -> int | None:
         """Lowest offset of a change not given yet; see `streams.processor.Processor`."""
         own = self.patients.get(partition, {}).values()
-        return min((p.since for p in own if p.dirty), default=None)
+        return min((p.since for p in own if p.dirty or p.ops), default=None)
 
     def restore(self, partition: int, patient_id: str, state: bytes) -> Loaded:
         """Load one patient; see `streams.processor.Processor`."""

@@ -44,6 +44,7 @@ from service.ops import (
     StatusOp,
     TickOp,
     WindowOp,
+    up_to,
 )
 from service.outputs import (
     Caused,
@@ -128,14 +129,18 @@ class Judges(NamedTuple):
 USE_MODEL = "use_model"  # of "name@version", an `AlertCommand`
 
 
-def settle(patients: Sequence[tuple[Patient, int]], judges: Judges) -> Settled:
-    """Run every queued operation of `patients` (with their partitions); empties their queues."""
+def settle(
+    patients: Sequence[tuple[Patient, int]], judges: Judges, most: int | None = None
+) -> Settled:
+    """Run what is queued of `patients` (with their partitions): all, or of each `most` windows."""
     timed = judges.timed
     out = Settled([], [])
     partition = {patient.patient_id: number for patient, number in patients}
-    primitives = _analysed([patient for patient, _ in patients], timed)
+    primitives = _analysed([patient for patient, _ in patients], timed, most)
     queue = [patient for patient, _ in patients if patient.ops]
-    while queue:
+    wave = 0
+    while queue and wave != most:
+        wave += 1
         due: list[tuple[Patient, WindowOp]] = []
         moved: list[_Moved] = []
         again: list[Again] = []
@@ -153,12 +158,12 @@ def settle(patients: Sequence[tuple[Patient, int]], judges: Judges) -> Settled:
     return out
 
 
-def _analysed(patients: Sequence[Patient], timed: Timed) -> dict[int, Kept]:
+def _analysed(patients: Sequence[Patient], timed: Timed, most: int | None) -> dict[int, Kept]:
     """Primitives by identity of the queued segment they come from; axes come later."""
     segments = [
         op.segment
         for patient in patients
-        for op in patient.ops
+        for op in (patient.ops if most is None else up_to(patient.ops, most))
         if isinstance(op, SegmentOp) and op.segment.signal not in AXES
     ]
     if not segments:

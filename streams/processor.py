@@ -5,7 +5,8 @@ A host feeds decoded records and publishes what comes out; it decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from streams.records import LogRecord
@@ -54,10 +55,26 @@ class Processor(Protocol):
         """Apply records in order and return what they caused. Bad data never raises."""
         ...
 
+    def feed_soon(self, records: Sequence[LogRecord]) -> Outputs:
+        """The same, but patients who have much to compute are put off: `catch_up`.
+
+        What is said of each patient stays in its order; among patients it may change.
+        """
+        ...
+
+    def catch_up(self) -> Outputs:
+        """Do a little of what was put off, and return what it caused."""
+        ...
+
+    def left(self) -> Mapping[int, int]:
+        """By partition where something is put off, an offset below which nothing is."""
+        ...
+
     def snapshots(self, partition: int, share: float = 1.0) -> list[tuple[str, int, bytes]]:
         """(patient_id, frontier offset, state) of what changed since its last snapshot.
 
-        Of a share of the partition's patients at least, those first that changed longest ago.
+        Not of who is put off. Of a share of the partition's patients at least, those first that
+        changed longest ago.
         """
         ...
 
@@ -88,3 +105,23 @@ class Processor(Protocol):
     def drop(self, partition: int) -> None:
         """Forget a partition that now belongs to another worker."""
         ...
+
+
+class Prompt(ABC):
+    """Of processors that put nobody off."""
+
+    @abstractmethod
+    def feed(self, records: Sequence[LogRecord]) -> Outputs:
+        """Apply records in order."""
+
+    def feed_soon(self, records: Sequence[LogRecord]) -> Outputs:
+        """The same."""
+        return self.feed(records)
+
+    def catch_up(self) -> Outputs:
+        """Nothing is left."""
+        return Outputs(())
+
+    def left(self) -> Mapping[int, int]:
+        """Nowhere."""
+        return {}

@@ -75,7 +75,7 @@ class DirectWorker(Worker):
                 delay_s = min(2 * delay_s, _LAST_DELAY_S)
                 continue
             delay_s = _DELAY_S
-            if batch or self.waiting:
+            if batch or self.waiting or self.host.has_left:
                 await self._process(batch)
 
     def failed(self) -> str | None:
@@ -139,9 +139,10 @@ class DirectWorker(Worker):
         if self.is_full() or (flooding and not others):
             return []
         wanted = others if flooding else []  # none named: all of them
-        rows = await self._polled(0 if self.waiting else WAIT_MS, take, wanted)
+        busy = bool(self.waiting) or self.host.has_left
+        rows = await self._polled(0 if busy else WAIT_MS, take, wanted)
         until_s = time.monotonic() + settings.take_within_s
-        while rows and not self.waiting and len(rows) < take:
+        while rows and not busy and len(rows) < take:
             left_ms = round(1000 * (until_s - time.monotonic()))
             if left_ms <= 0 or sum(len(row.value or b"") for row in rows) >= ENOUGH_BYTES:
                 break

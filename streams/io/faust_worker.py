@@ -159,7 +159,7 @@ class FaustWorker(Worker):
                 self._held.setdefault(record.partition, []).append(event)
         self._hold_back()
         self._room.set()
-        if not self.waiting:
+        if not self.waiting and not self.host.has_left:
             self._came.clear()
 
     async def _on_assigned(self, app: Any, assigned: Iterable[TP], **_: Any) -> None:

@@ -84,12 +84,18 @@ class Host:
         self._dirty: set[int] = set()
         self._unstored: dict[int, list[tuple[str, int, bytes]]] = {}
         self._epoch = 0
+        self._left: dict[int, int] = {}  # where the engine put something off
         self._done: dict[int, int] = {}  # offset below which everything is published and stored
 
     @property
     def positions(self) -> dict[int, int]:
         """Next offset of every owned partition."""
         return dict(self._next)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether something was put off, for `catch_up`."""
+        return bool(self._left)
 
     def early(self, longer_than_s: float) -> dict[int, int]:
         """Partitions that have waited so long for their next offset, with that offset."""
@@ -165,6 +171,18 @@ class Host:
                     await self._feed_and_publish(due)
         await self._outbox.publish()
 
+    async def catch_up(self) -> None:
+        """Do a little of what `process` put off: hours of a patient that came at once.
+
+        Raises
+        ------
+        BrokerError
+            If an output can never be written.
+        """
+        if self._left:
+            await self._feed_and_publish([])
+            await self._outbox.publish()
+
     async def _feed_and_publish(self, due: Sequence[RawRecord]) -> None:
         """Feed these records; meanwhile the broker takes what those before them caused."""
         fed, written = await asyncio.gather(
@@ -185,21 +203,33 @@ class Host:
         """
         log.error("the engine raised %s; looking for whose records do it", type(error).__name__)
         starts = {r.partition: r.offset for r in reversed(due)}
+        for number, offset in self._left.items():  # it may have raised only now
+            starts[number] = min(offset, starts.get(number, offset))
+        records = await self._since(starts, due)
         await self._back_to(starts)
-        records = [_decoded(record) for record in due]
-        found = await self._run(self._processor.suspects, records)
+        decoded = [_decoded(record) for record in records]
+        found = await self._run(self._processor.suspects, decoded)
         if not found:
             raise error
         await self._back_to(starts)
         for (_, patient_id), fault in found.items():
             self._processor.quarantine(patient_id, fault)
-        await self._run(self._feed, due)
+        await self._run(self._feed, records)
         self._outbox.order(
-            self._order(number, patient_id, fault, due[-1].append_us)
+            self._order(number, patient_id, fault, records[-1].append_us)
             for (number, patient_id), fault in found.items()
         )
         log.error("%d patients are no longer watched", len(found))
         self._metrics.quarantined(len(found))
+
+    async def _since(
+        self, starts: Mapping[int, int], due: Sequence[RawRecord]
+    ) -> Sequence[RawRecord]:
+        """What was fed from these offsets on."""
+        if not self._left:
+            return due
+        stretches = {number: (start, self._next[number]) for number, start in starts.items()}
+        return [row async for rows in self._source.read(stretches) for row in rows]
 
     async def _back_to(self, starts: Mapping[int, int]) -> None:
         """State as it was before these offsets: what is stored, and what came since."""
@@ -278,6 +308,7 @@ class Host:
             if partition in self._next or partition in self._loading:
                 await self._run(self._processor.drop, partition)
             self._next.pop(partition, None)
+            self._left.pop(partition, None)
             self._loading.discard(partition)
             self._early.pop(partition, None)
             self._unstored.pop(partition, None)
@@ -324,7 +355,9 @@ class Host:
         """Decode and feed; runs in the engine's thread."""
         began_s = time.perf_counter()
         decoded = [_decoded(record) for record in records]
-        self._outbox.add(self._processor.feed(decoded).messages)
+        work = self._processor
+        self._outbox.add((work.feed_soon(decoded) if decoded else work.catch_up()).messages)
+        self._left = dict(work.left())
         self._metrics.fed(counted(decoded), time.perf_counter() - began_s)
         for record in {record.partition: record for record in decoded}.values():
             self._metrics.frontier(record.partition, record.append_us)

@@ -199,12 +199,17 @@ class Worker(ABC):
         return len(self.waiting) >= most or self.waiting.weight > self.settings.buffer_bytes
 
     async def feed_next(self) -> list[RawRecord]:
-        """Feed what comes first of what waits; the rest later, after what comes meanwhile."""
+        """Feed what comes first of what waits; the rest later, after what comes meanwhile.
+
+        When nothing waits, a little of what was put off is done.
+        """
         if self.stood_still():
             return []
         before = self.host.positions
         records = self.waiting.next()
         await self.host.process(records)
+        if not self.waiting:
+            await self.host.catch_up()
         if self.host.positions != before:
             self.moved()
         return records

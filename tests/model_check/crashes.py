@@ -12,12 +12,14 @@ from unittest.mock import patch
 from streams.io.input_log import RawRecord
 from streams.io.state_store import newest
 from streams.processor import Processor
-from tests.model_check.world import Choice, KilledError, Worker, World, straight
+from tests.model_check.world import Choice, KilledError, Said, Worker, World, straight
 
 KILL = 0.4  # per step of a worker
 ZOMBIE = 0.3  # of the killed are only asleep
 MOST_KILLS = 60
 PASSES = (1, 1, 4_000, 1 << 20)  # bytes of one pass: one record, a few, all of them
+FEW = (0, 0, 1, 4)  # windows of a patient that are not put off
+AT_ONCE = (1, 2, 16)  # ... and of those put off that are computed in one go
 Engine = Callable[[], Processor]
 
 
@@ -51,10 +53,13 @@ def check(
     rules = rules or Rules()
     whole = straight(log, engine)
     crashed = World(log, rules.choose)
-    size = random.Random(seed).choice(PASSES)
+    chance = random.Random(seed)
+    size = chance.choice(PASSES)
     with (
         patch("streams.portions.PASS_BYTES", size),
         patch("streams.portions.MOST_PASS_BYTES", size),
+        patch("service.work.FEW", chance.choice(FEW)),
+        patch("service.work.AT_ONCE", chance.choice(AT_ONCE)),
     ):
         kills, zombies = asyncio.run(_Storm(crashed, seed, engine, rules).run())
     lost = extra = repeated = 0
@@ -64,9 +69,17 @@ def check(
         said = list(dict.fromkeys(found))
         lost += sum((Counter(set(wanted)) - Counter(said)).values())
         extra += sum((Counter(said) - Counter(set(wanted))).values())
-        out_of_order |= said != list(dict.fromkeys(wanted))
+        out_of_order |= _by_patient(said) != _by_patient(list(dict.fromkeys(wanted)))
         repeated += len(found) - len(said)
     return Verdict(kills, zombies, lost, extra, out_of_order, repeated)
+
+
+def _by_patient(said: Sequence[Said]) -> dict[bytes, list[Said]]:
+    """What was said of each, in its order: among patients there is none."""
+    found: dict[bytes, list[Said]] = {}
+    for row in said:
+        found.setdefault(row[1], []).append(row)
+    return found
 
 
 class _Storm:

@@ -190,7 +190,7 @@ def test_a_bug_outside_any_patient_ends_the_process(monkeypatch: pytest.MonkeyPa
     def broken(*_: object) -> None:
         raise RuntimeError("nobody's")
 
-    monkeypatch.setattr("service.engine.settle", broken)
+    monkeypatch.setattr("service.work.settle", broken)
 
     async def run() -> None:
         worker = Worker(World(ward(poisoned=False)), engine)

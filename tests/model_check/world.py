@@ -104,7 +104,8 @@ class Worker:
         """Process some records; False when there are none left."""
         due = self.world.behind(self.host.positions)[:size]
         await self.host.process(due)
-        return bool(due)
+        await self.host.catch_up()
+        return bool(due) or self.host.has_left
 
     async def store(self, share: float) -> dict[int, int]:
         """Publish and store; what may now be committed."""

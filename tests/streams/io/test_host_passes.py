@@ -14,7 +14,7 @@ from streams.io.host import Connections, Host
 from streams.io.input_log import InputLog, RawRecord
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.state_store import StateStore
-from streams.processor import Output, Outputs, Processor
+from streams.processor import Output, Outputs, Processor, Prompt
 from streams.records import LogRecord
 
 WAIT_S = 10.0
@@ -43,7 +43,7 @@ class Broker:
         self.came.set()
 
 
-class Speaking:
+class Speaking(Prompt):
     """An engine that says each record's offset; `wait_for` makes a feed wait for the broker."""
 
     def __init__(self, wait_for: threading.Event | None = None) -> None:

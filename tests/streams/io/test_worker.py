@@ -23,10 +23,14 @@ class Carrier(Worker):
         super().__init__(settings, SilentMetrics())
         self.looked: list[Sequence[int]] = []
         self.fed: list[RawRecord] = []
-        self.host = SimpleNamespace(positions={3: 10, 1: 4}, process=self._fed)  # type: ignore[assignment]
+        self.host = SimpleNamespace(  # type: ignore[assignment]
+            positions={3: 10, 1: 4}, process=self._fed, catch_up=self._idle
+        )
 
     async def _fed(self, records: Iterable[RawRecord]) -> None:
         self.fed += records
+
+    async def _idle(self) -> None: ...
 
     def assigned(self, partitions: Sequence[int]) -> None:
         self.restored.clear()

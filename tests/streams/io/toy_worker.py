@@ -20,7 +20,7 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from streams.errors import VigilError
-from streams.processor import Fault, Loaded, Output, Outputs
+from streams.processor import Fault, Loaded, Output, Outputs, Prompt
 from streams.records import LogRecord, SignalBundle, Tick
 
 
@@ -31,7 +31,7 @@ class Toy(msgspec.Struct, array_like=True):
     ticks: int
 
 
-class ToyProcessor:
+class ToyProcessor(Prompt):
     """Counts chunks and ticks per patient; one output per chunk, an alert at every tenth."""
 
     def __init__(self) -> None:
