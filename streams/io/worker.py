@@ -38,7 +38,7 @@ BEAT_S = 1.0  # also how soon the others hear of a rebalance
 REBALANCE_S = 15.0
 DRAIN_S = 4.5  # a supervisor's SIGKILL commonly follows SIGTERM after 10 s
 LEAVE_S = 1.0  # for a carrier to stop beating: a rebalance may be on
-GOODBYE_S = 1.0  # for the group, after a drain that took too long
+GOODBYE_S = 3.0  # for the group, after a drain that took too long
 REVOKE_S = 1.5  # the group stands still meanwhile; what is not stored is repeated
 WATCH_S = 1.0
 REWIND_S = 3.0  # a carrier redelivers after a rebalance by itself; later we ask again
@@ -148,6 +148,8 @@ class Worker(ABC):
             log.error("the worker ends: %s", failure)
             os._exit(FATAL_EXIT)
         member = self.member_id()  # which closing forgets
+        if self._restoring is not None:
+            self._restoring.cancel()  # what is not whole yet has nothing to store
         try:
             async with asyncio.timeout(DRAIN_S):
                 async with self.turn:

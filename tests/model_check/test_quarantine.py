@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from service import patient as patients
+from service import settle, work
 from streams.codec import decode, encode
 from streams.io.input_log import RawRecord
 from streams.quarantine import release_order
@@ -131,6 +132,31 @@ def test_one_patient_is_taken_out_and_all_others_are_told_the_same(size: int) ->
     (chunk,) = decode(first, 0, 0, 0).record.chunks  # type: ignore[union-attr]
     assert chunk.patient_id == SICK
     assert len(letters) > 30, "what came later is kept as well"
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_who_raises_only_when_put_off_windows_are_computed_is_taken_out_as_well(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    real = settle._news
+
+    def buggy(patient, op):  # type: ignore[no-untyped-def]
+        if patient.patient_id == SICK and op.windows[0].end_us >= START_US + 100 * S:
+            raise ZeroDivisionError
+        return real(patient, op)
+
+    monkeypatch.setattr(settle, "_news", buggy)
+    plain = played(ward(poisoned=False), lambda turn: 40)
+    monkeypatch.setattr(work, "FEW", 0)
+    monkeypatch.setattr(work, "AT_ONCE", at_once)
+    world = played(ward(poisoned=False), lambda turn: 300)
+    assert {n: set(said) for n, said in others(world).items()} == {
+        n: set(said) for n, said in others(plain).items()
+    }
+    for topic in ("alerts", "scores"):
+        assert set(of(world, topic, SICK)) == set(of(plain, topic, SICK))
+    alerts = [msgspec.json.decode(value) for value in of(world, "alerts", SICK)]
+    assert "monitoring_lost" in {alert["condition"]["code"] for alert in alerts}
 
 
 @pytest.mark.usefixtures("poison")
