@@ -134,6 +134,10 @@ class Waiting(Generic[T]):
         """Bytes of all of them."""
         return self._bytes.total()
 
+    def partitions(self) -> set[int]:
+        """Of which something waits."""
+        return {number for number, count in self._count.items() if count}
+
     def flooding(self) -> set[int]:
         """Partitions of which more waits than one may have."""
         most_bytes, most_records = self._most

@@ -14,6 +14,7 @@ import os
 import signal
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,7 @@ WATCH_S = 1.0
 REWIND_S = 3.0  # a carrier redelivers after a rebalance by itself; later we ask again
 MAX_REWINDS = 6  # without any progress; then a restart may help
 LOST_S = 60.0  # for one partition, while others go on
+MUTE_S, GONE_S = 20.0, 120.0  # a partition brings none of our own ticks: ask again, give up
 FATAL_EXIT = 70  # EX_SOFTWARE: the supervisor restarts us from the replay point
 SLICES = 16  # of the partitions, checkpointed one after the other: scores wait for one only
 FETCH_BYTES = 4 * 1024 * 1024  # of one partition at once
@@ -76,6 +78,8 @@ class Worker(ABC):
         self._restoring: asyncio.Task[None] | None = None
         self._progress_s = self._awake_s = time.monotonic()
         self._rewinds = 0
+        self._asked_s = 0.0
+        self._unheard: Counter[int] = Counter()  # ticks of ours, by partition, since it moved
         self._doubt = False  # others may have had what is ours
 
     @abstractmethod
@@ -212,8 +216,11 @@ class Worker(ABC):
         await self.host.process(records)
         if not self.waiting:
             await self.host.catch_up()
-        if self.host.positions != before:
+        moved = [n for n, offset in self.host.positions.items() if offset != before.get(n)]
+        if moved:
             self.moved()
+        for number in moved:
+            self._unheard.pop(number, None)
         return records
 
     def stood_still(self) -> bool:
@@ -288,6 +295,7 @@ class Worker(ABC):
             else:
                 break
         self.moved()
+        self._unheard.clear()
         self._doubt = False
         self.restored.set()
         self.metrics.ready(bool(self.host.positions))  # without partitions nobody is watched
@@ -314,26 +322,41 @@ class Worker(ABC):
         """Notice records that the carrier skipped and ask for them again.
 
         Measured: after a worker slept past its session, Faust rebalances twice at once and goes
-        on hundreds of records too late. The host refuses to jump; somebody has to rewind.
+        on hundreds of records too late. The host refuses to jump; somebody has to rewind. And a
+        partition may bring nothing at all while others go on: our own ticks prove it.
         """
         while True:
             await asyncio.sleep(WATCH_S)
             self.stood_still()
             if self.turn.locked() or self.draining or not self.restored.is_set():
                 continue
-            idle_s = time.monotonic() - self._progress_s
-            if not (self.host.early(REWIND_S) or (idle_s > REWIND_S and self._behind())):
+            if not self._misses_records():
                 continue
-            if self._rewinds >= MAX_REWINDS or self.host.early(LOST_S):
+            if self._rewinds >= MAX_REWINDS or self.host.early(LOST_S) or self._mute(GONE_S):
                 raise BrokerError(f"records of {self.topic} do not arrive; restart to look again")
             self._rewinds += 1
             log.warning("asking again for records that were skipped")
             await self.rewind()
-            self._progress_s = time.monotonic()
+            self._progress_s = self._asked_s = time.monotonic()
+
+    def _misses_records(self) -> bool:
+        """Whether what the log has does not come."""
+        now_s = time.monotonic()
+        if self.host.early(REWIND_S) or (now_s - self._progress_s > REWIND_S and self._behind()):
+            return True
+        return now_s - self._asked_s > MUTE_S and self._mute(MUTE_S)
 
     async def rewind(self) -> None:
         """Ask again for what the host expects."""
         await self.place()
+
+    def _mute(self, seconds: float) -> bool:
+        """Whether a partition of ours brought none of its ticks for so long, nor anything else."""
+        waits, tick_s = self.waiting.partitions(), self.settings.tick_s
+        return any(
+            count * tick_s >= seconds and number in self.host.positions and number not in waits
+            for number, count in self._unheard.items()
+        )
 
     def _behind(self) -> bool:
         positions = self.host.positions
@@ -346,9 +369,8 @@ class Worker(ABC):
                 continue
             now_us = time.time_ns() // 1000
             value = encode(self.settings.sign(Tick(now_us)))
+            own = sorted(self.host.positions)
             await self.writer.send_all(
-                [
-                    Message(self.topic, partition, now_us, None, value)
-                    for partition in sorted(self.host.positions)
-                ]
+                [Message(self.topic, number, now_us, None, value) for number in own]
             )
+            self._unheard.update(own)

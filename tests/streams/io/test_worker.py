@@ -24,7 +24,10 @@ class Carrier(Worker):
         self.looked: list[Sequence[int]] = []
         self.fed: list[RawRecord] = []
         self.host = SimpleNamespace(  # type: ignore[assignment]
-            positions={3: 10, 1: 4}, process=self._fed, catch_up=self._idle
+            positions={3: 10, 1: 4},
+            process=self._fed,
+            catch_up=self._idle,
+            early=lambda longer_than_s: {},
         )
 
     async def _fed(self, records: Iterable[RawRecord]) -> None:
@@ -100,3 +103,30 @@ def test_it_takes_no_more_than_may_wait(carrier: Carrier) -> None:
     heavy = Carrier(WorkerSettings("nowhere:1", instance="one", buffer_bytes=10))
     heavy.waiting.add([RawRecord(1, 0, 0, bytes(11))])
     assert heavy.is_full()
+
+
+def test_a_partition_that_brings_none_of_its_ticks_is_asked_for_again(
+    carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carrier.restored.set()
+    ticks = round(own.MUTE_S / carrier.settings.tick_s)
+    carrier._unheard.update({1: ticks, 3: ticks - 1, 7: 10 * ticks})  # 7 is somebody else's
+    later(monkeypatch, own.MUTE_S + 1)
+    assert carrier._misses_records()
+    carrier.waiting.add([RawRecord(1, 4, 0, b"x")])  # it came and waits its turn
+    assert not carrier._misses_records()
+    carrier.waiting.clear()
+    carrier._asked_s = time.monotonic()
+    assert not carrier._misses_records()  # it has just been asked for
+
+
+def test_a_partition_that_moves_has_brought_its_ticks(carrier: Carrier) -> None:
+    carrier.restored.set()
+    carrier._unheard.update({1: 100, 3: 100})
+
+    async def moved(records: Iterable[RawRecord]) -> None:
+        carrier.host.positions = {3: 10, 1: 5}  # type: ignore[misc]
+
+    carrier.host.process = moved  # type: ignore[method-assign]
+    asyncio.run(carrier.feed_next())
+    assert carrier._unheard == {3: 100}
