@@ -146,6 +146,29 @@ def test_records_that_faust_skips_are_asked_for_again(
     assert once_each(rows) == undisturbed(toy_processor, log)
 
 
+def test_records_that_faust_skips_before_anything_is_committed_are_asked_for_again(
+    kafka_bootstrap: str,
+    kafka_prefix: str,
+    start_toy_worker: StartWorker,
+    toy_processor: Processor,
+    tmp_path: Path,
+) -> None:
+    log = list(HistorySpec(PARTITIONS).build(chunks(1000)))
+
+    async def flow() -> None:
+        start_toy_worker(kafka_prefix, "one", "--skip", "5", "--checkpoint-s", "600")
+        await played(kafka_bootstrap, kafka_prefix, log, speed=12.0)
+        until_s = time.monotonic() + 60
+        while await said(kafka_bootstrap, kafka_prefix) < 1000:
+            assert time.monotonic() < until_s
+            await asyncio.sleep(0.2)
+
+    asyncio.run(flow())
+    assert "asking again" in (tmp_path / "one-0.log").read_text()
+    rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
+    assert once_each(rows) == undisturbed(toy_processor, log)
+
+
 def test_sigterm_drains_within_five_seconds_and_leaves_nothing_to_repeat(
     kafka_bootstrap: str, kafka_prefix: str, start_worker: StartWorker
 ) -> None:
