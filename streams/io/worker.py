@@ -76,6 +76,7 @@ class Worker(ABC):
         self._keeps_place = not settings.leave_on_stop
         self.restored = asyncio.Event()
         self._restoring: asyncio.Task[None] | None = None
+        self.starts: dict[int, int] = {}  # where the owned partitions are to be read from
         self._progress_s = self._awake_s = time.monotonic()
         self._rewinds = 0
         self._asked_s = 0.0
@@ -282,9 +283,9 @@ class Worker(ABC):
             try:
                 async with self.turn:
                     await self.host.keep(partitions)
-                    starts = await self._replay_points(partitions)
+                    self.starts = await self._replay_points(partitions)
                     self.stood_still()
-                    loaded = await self.host.restore(starts, doubt=self._doubt)
+                    loaded = await self.host.restore(self.starts, doubt=self._doubt)
                     await self.place()
             except BrokerError as error:
                 if not error.retriable:
