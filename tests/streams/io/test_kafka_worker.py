@@ -153,15 +153,20 @@ def test_records_that_faust_skips_before_anything_is_committed_are_asked_for_aga
     toy_processor: Processor,
     tmp_path: Path,
 ) -> None:
-    log = list(HistorySpec(PARTITIONS).build(chunks(1000)))
+    log = list(HistorySpec(PARTITIONS).build(chunks(2000)))
+
+    async def heard(count: int) -> None:
+        until_s = time.monotonic() + 60
+        while await said(kafka_bootstrap, kafka_prefix) < count:
+            assert time.monotonic() < until_s
+            await asyncio.sleep(0.2)
 
     async def flow() -> None:
         start_toy_worker(kafka_prefix, "one", "--skip", "5", "--checkpoint-s", "600")
-        await played(kafka_bootstrap, kafka_prefix, log, speed=12.0)
-        until_s = time.monotonic() + 60
-        while await said(kafka_bootstrap, kafka_prefix) < 1000:
-            assert time.monotonic() < until_s
-            await asyncio.sleep(0.2)
+        await played(kafka_bootstrap, kafka_prefix, log[:20])
+        await heard(1)  # two seconds later it skips
+        await played(kafka_bootstrap, kafka_prefix, log[20:], speed=12.0)
+        await heard(2000)
 
     asyncio.run(flow())
     assert "asking again" in (tmp_path / "one-0.log").read_text()
