@@ -131,6 +131,26 @@ def segments_of(found: Sequence[View | None], shape: Kind = _PLAIN) -> Segments:
     )
 
 
+def chosen_of(segments: Segments, chosen: Bools) -> Segments:
+    """Only these segments, and their events."""
+    own = chosen[segments.events.place]
+    place = (np.cumsum(chosen) - 1)[segments.events.place[own]]
+    return Segments(
+        segments.row[chosen],
+        segments.start_us[chosen],
+        segments.end_us[chosen],
+        segments.coverage[chosen],
+        segments.quality[chosen],
+        segments.reason[chosen],
+        segments.ok[chosen],
+        segments.open_left[chosen],
+        segments.open_right[chosen],
+        segments.n_events[chosen],
+        segments.stats[chosen],
+        select(segments.events, own)._replace(place=place),
+    )
+
+
 def support_of(rows: Rows, segments: Segments) -> Support:
     """How much of each window passed the gate, how good it was, and why not all of it.
 

@@ -124,6 +124,10 @@ class Rings:
                 best, most = view, worth
         return best
 
+    def is_alone(self, signal: str) -> bool:
+        """Whether at most one lead of one device holds a signal."""
+        return len(self._sources(signal)) <= 1
+
     def _sources(self, signal: str) -> list[_Source]:
         """Rings that hold a signal, by name and device."""
         known = self._sources_of.get(signal)

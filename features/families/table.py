@@ -14,6 +14,7 @@ from features.gather import (
     Rows,
     Segments,
     Support,
+    chosen_of,
     rows_of,
     segments_of,
     support_of,
@@ -69,6 +70,17 @@ class Found(NamedTuple):
     support: Support
     devices: tuple[str, ...]  # whose segments they are; empty for none
 
+    def since(self, context_us: int) -> Found:
+        """The same with segments from less far before the windows."""
+        table, segments = self.rows, self.segments
+        inside = segments.end_us > (table.start_us - context_us)[segments.row]
+        if inside.all():
+            return self
+        fewer = chosen_of(segments, inside)
+        n = np.bincount(fewer.row, minlength=len(self.devices)).tolist()
+        devices = tuple(own if some else "" for own, some in zip(self.devices, n, strict=True))
+        return Found(table, fewer, support_of(table, fewer), devices)
+
 
 def look_up(rows: Sequence[Row], signals: Sequence[str], context_us: int = 0) -> Found:
     """Segments of each signal in each window.
@@ -90,9 +102,24 @@ def look_up(rows: Sequence[Row], signals: Sequence[str], context_us: int = 0) ->
     if not isinstance(rows, Asked):
         return _looked_up(rows, signals, context_us)
     key = (tuple(signals), context_us)
-    if key not in rows.seen:
-        rows.seen[key] = _looked_up(rows, signals, context_us)
-    return rows.seen[key]
+    found = rows.seen.get(key)
+    if found is None:
+        wider = _wider(rows, *key)
+        found = _looked_up(rows, signals, context_us) if wider is None else wider.since(context_us)
+        rows.seen[key] = found
+    return found
+
+
+def _wider(rows: Asked, signals: tuple[str, ...], context_us: int) -> Found | None:
+    """What was looked up from further back, if of each signal a patient has one source at most.
+
+    Of several the one with most in the window is taken, and that may be none of those further back.
+    """
+    for (names, us), found in rows.seen.items():
+        if names == signals and us > context_us:
+            alone = all(memory.rings.is_alone(name) for name in signals for memory, _ in rows)
+            return found if alone else None
+    return None
 
 
 def _looked_up(rows: Sequence[Row], signals: Sequence[str], context_us: int) -> Found:
