@@ -128,3 +128,47 @@ def fourth(wave: Any, out: Any) -> None:
         for i in range(n):
             square[i] *= square[i]
         out[1, r] = total(square) / n
+
+
+@compiled
+def around(x: Any, centre: Any, reach: int, lanes: Any, out: Any) -> None:
+    """Sum of a row's samples around some of its places, terms in the order of `np.add.reduceat`.
+
+    That is the first, and the sum of the rest: one by one up to seven, of more in eight lanes.
+    """
+    n, size = centre.size - 1, out.size
+    whole = n - n % 8  # at most 128: longer sums would be halved
+    for k in range(8 if whole else 0):
+        begin = centre[k + 1] - reach
+        for i in range(size):
+            lanes[k, i] = x[begin + i]
+    for at in range(8, whole):
+        begin = centre[at + 1] - reach
+        lane = lanes[at % 8]
+        for i in range(size):
+            lane[i] += x[begin + i]
+    for i in range(size):
+        out[i] = 0.0
+        if whole:
+            left = (lanes[0, i] + lanes[1, i]) + (lanes[2, i] + lanes[3, i])
+            out[i] = left + ((lanes[4, i] + lanes[5, i]) + (lanes[6, i] + lanes[7, i]))
+    for at in range(whole, n):
+        begin = centre[at + 1] - reach
+        for i in range(size):
+            out[i] += x[begin + i]
+    begin = centre[0] - reach
+    for i in range(size):
+        out[i] = x[begin + i] + out[i]
+
+
+@compiled
+def mean_beats(x: Any, row: Any, peak: Any, reach: int, out: Any) -> None:
+    """Sums over each row's beats; see `features.ecg.standstill.mean_beats`."""
+    lanes = np.empty((8, out.shape[1]))
+    first = 0
+    while first < row.size:
+        r, last = row[first], first + 1
+        while last < row.size and row[last] == r:
+            last += 1
+        around(x[r], peak[first:last], reach, lanes, out[r])
+        first = last

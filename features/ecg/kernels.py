@@ -22,6 +22,7 @@ from features.runs import Bools, Floats, Ints
 
 _PLACES: Final = 256
 _FEWEST_ROWS: Final = 16  # below it the first compilation is not worth its seconds
+MOST_ADDED: Final = 129  # rows: the first, and eight lanes of sixteen
 _WARM_UP_HZ: Final = 125.0
 # glibc keeps twice the largest block that was ever freed, up to 32 MiB; without one the arrays of
 # every batch go back to the system and cost a third of the time to get again.
@@ -136,6 +137,13 @@ def moments(wave: Floats) -> Floats:
     """Mean square and mean fourth power of rows less their mean; (2, B)."""
     out = np.empty((2, len(wave)))
     _over_rows().fourth(wave, out)
+    return out
+
+
+def around(x: Floats, at: tuple[Ints, Ints], reach: int) -> Floats:
+    """Sums of each row's samples around its places, at most `MOST_ADDED` of them; (B, points)."""
+    out = np.zeros((len(x), 2 * reach + 1))
+    _over_rows().mean_beats(x, *at, reach, out)
     return out
 
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from features.ecg import kernels
 from features.ecg.candidates import Block
 from features.ecg.company import row_totals
 from features.runs import Bools, Floats, Ints
@@ -69,8 +70,11 @@ def mean_beats(block: Block, row: Ints, peak: Ints) -> MeanBeats:
     n_runs, n = block.slow.shape
     whole = (peak >= reach) & (peak < n - reach)
     row, peak = row[whole], peak[whole]
+    n_beats = np.bincount(row, minlength=n_runs)
+    if kernels.worth_it(n_runs) and n_beats.max(initial=0) <= kernels.MOST_ADDED:
+        return MeanBeats(kernels.around(block.slow, (row, peak), reach), n_beats)
     cut = block.slow[row[:, None], peak[:, None] + np.arange(-reach, reach + 1)]
-    return MeanBeats(row_totals(cut, row, n_runs), np.bincount(row, minlength=n_runs))
+    return MeanBeats(row_totals(cut, row, n_runs), n_beats)
 
 
 class Measures(NamedTuple):

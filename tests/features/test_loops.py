@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from features import beat_intervals, beat_windows, gather
 from features.breathing import series
-from features.ecg import kernels
+from features.ecg import kernels, standstill
+from features.ecg.candidates import Block
 from features.feature import FeatureReason
 from features.variability import correction
 
@@ -159,3 +160,15 @@ def test_series_of_beats_on_a_grid_are_the_same(both: Both) -> None:
             values[0][rng.random(row.size) < 0.02] = np.nan
         asked = series.Series(row, times_us, run, values)
         both(lambda: series.on_grid(asked, n_rows, 240))  # noqa: B023
+
+
+def test_sums_around_beats_are_the_same(both: Both) -> None:
+    rng = np.random.default_rng(6)
+    for n_rows in [1, 3, 30] * 5:
+        sizes = rng.choice([0, 1, 2, 8, 9, 10, 18, 129, 140], n_rows)
+        row = np.repeat(np.arange(n_rows), sizes)
+        peak = rng.integers(0, 1750, row.size)
+        slow = rng.standard_normal((n_rows, 1750))
+        nothing = np.zeros(n_rows)
+        block = Block(slow, slow, slow, nothing, nothing, 125.0)
+        both(lambda: tuple(standstill.mean_beats(block, row, peak)))  # noqa: B023
