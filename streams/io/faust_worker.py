@@ -47,7 +47,25 @@ class FaustWorker(Worker):
 
     async def join(self) -> None:
         """Start Faust."""
+        self._forgive_lost_partitions()
         await self._app.start()
+
+    def _forgive_lost_partitions(self) -> None:
+        """Have the end of a partition that has just gone to somebody else be unknown.
+
+        Measured: Faust asks for it while it hands on what it had fetched, aiokafka asserts that
+        the partition is assigned, and all of Faust ends.
+        """
+        consumer = self._app.consumer
+        asked = consumer.highwater
+
+        def highwater(part: TP) -> int:
+            try:
+                return int(asked(part) or 0)
+            except AssertionError:
+                return 0
+
+        consumer.highwater = highwater
 
     def failed(self) -> str | None:
         """Why Faust stopped by itself."""
@@ -64,8 +82,7 @@ class FaustWorker(Worker):
 
     def end_of(self, partition: int) -> int | None:
         """Where the log ended at the last fetch."""
-        end: int | None = self._app.consumer.highwater(TP(self.topic, partition))
-        return end
+        return self._app.consumer.highwater(TP(self.topic, partition)) or None
 
     async def place(self) -> None:
         """Go back to the beginning where nothing is committed yet; elsewhere Faust does so itself.
