@@ -29,7 +29,7 @@ _WITNESS_SHARE: Final = 0.4  # of what is usual
 _PT_S: Final = (0.1, 0.35)  # before and after what is blanked, where these are no witnesses
 _WITNESS_S: Final = 0.25
 _WITNESSES: Final = 2.0
-_WITNESSES_OF_SPIKES: Final = 1.5  # no QRS complex is as narrow
+_WITNESSES_OF_SPIKES: Final = 1.25  # no QRS complex is as narrow
 # Of the lowest that is too large: where others nearly reach it, the bar cuts through a slow heart's
 # beats, and those left would be witnesses against the others.
 _AS_LARGE: Final = 0.8

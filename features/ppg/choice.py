@@ -39,7 +39,9 @@ _BY_SLOPE: Final = 0.5  # for the upslope detector's vote, against without
 _BY_AREA: Final = 0.25
 _LONG_FROM: Final = 1.4  # usual intervals
 _LONG_COST: Final = 3.5  # per usual interval beyond
-_LONGEST_COST: Final = 3.5  # a pause costs no more: it may be real
+_LONGEST_COST: Final = (
+    2.6  # a pause costs no more: it may be real, and less than a pulse seen well gains
+)
 _SHORT_FROM: Final = 0.75
 _SHORT_COST: Final = 8.5
 # A dicrotic wave is smaller than its pulse and starts high on it: an early rise as high as the one

@@ -177,6 +177,22 @@ def test_three_spikes_among_seven_beats_are_not_taken_for_the_heart(fs_hz: float
     assert np.abs(found[:, None] - np.array(spikes_s)).min() > _SAME_S
 
 
+@pytest.mark.parametrize("fs_hz", [125.0, 250.0])
+def test_what_three_spikes_leave_of_seven_beats_outweighs_them(fs_hz: float) -> None:
+    beats = (1.36, 2.77, 3.67, 6.5, 9.84)
+    t = np.arange(round(10 * fs_hz)) / fs_hz
+    x = np.random.default_rng(6).normal(0, 0.002, t.size)
+    for beat in (*beats, 4.61, 8.32):
+        for height, delay, width in ((1.0, 0.0, 0.018), (0.1, 0.27, 0.045)):
+            x += height * np.exp(-0.5 * ((t - beat - delay) / width) ** 2)
+    spikes_s = (4.2, 8.0, 9.24)
+    x[np.round(np.array(spikes_s) * fs_hz).astype(int)] += 30.0
+    found = np.asarray(detect_r_peaks(x, fs_hz)) / fs_hz
+    for beat in beats:
+        assert np.abs(found - beat).min() < 0.06
+    assert np.abs(found[:, None] - np.array(spikes_s)).min() > _SAME_S
+
+
 def test_spikes_that_stay_in_a_row_make_it_doubtful() -> None:
     """What is left without the spikes is noise: no heart, and nothing to be sure of."""
     x = np.random.default_rng(5).normal(0, 0.05, 1750)

@@ -152,6 +152,15 @@ def test_a_small_swing_that_no_detector_sees_is_no_pulse_in_a_pause(
     assert 6 not in choose(rises, time_s, np.zeros(1))
 
 
+def test_the_first_pulse_before_a_pause_counts_if_both_detectors_see_it() -> None:
+    time_s = np.array([1.3, 3.6, 4.4, 5.2, 6.0])
+    seen = np.ones(time_s.size, np.bool_)
+    rises = _candidates(time_s, np.ones(time_s.size), seen)
+    assert choose(rises, time_s, np.zeros(1)).size == time_s.size
+    seen[0] = False
+    assert 0 not in choose(rises, time_s, np.zeros(1))
+
+
 def test_what_noise_could_have_made_is_no_pulse() -> None:
     time_s = np.arange(0, 12, 0.8)
     height = np.ones(time_s.size)
