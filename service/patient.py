@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 
-import msgspec
-
 from alerts.machine import AlertMachine
 from features.asof import AsOf
 from features.facts import Fact
@@ -31,6 +29,7 @@ from service.ops import (
     WindowOp,
 )
 from service.recent import Recent
+from service.signal_life import NOBODY, SignalLife
 from streams.allowance import Allowance
 from streams.clock import TimingSpec
 from streams.device import Arrival, Device
@@ -53,16 +52,6 @@ WORN = "worn"
 # A wristband finds intervals only in quiet minutes: missing ones are no fault while the device
 # sends anything else.
 SPORADIC = frozenset({"rr_interval"})
-
-
-class SignalLife(msgspec.Struct, array_like=True):
-    """When a signal was last heard, over all devices; for silence."""
-
-    device_id: str
-    append_us: int
-    event_us: int
-    interval_us: int  # its sampling period: it cannot be expected more often
-    silent: bool
 
 
 class Patient:
@@ -220,7 +209,7 @@ class Patient:
         if status.status in OFF_STATUSES and not status.signal:
             device.off = True
             for signal in device.signals:
-                life = self.life.get(signal, _NOBODY)
+                life = self.life.get(signal, NOBODY)
                 if life.device_id == status.device_id and not life.silent:
                     del self.life[signal]  # switched off, not lost
         elif status.status == WORN:
@@ -401,6 +390,3 @@ class Patient:
 
 # By end, signal and device.
 _by_end = itemgetter(*map(Segment._fields.index, ("end_us", "signal", "device_id")))
-
-
-_NOBODY = SignalLife("", 0, 0, 0, False)

@@ -16,8 +16,9 @@ from alerts.suppress import Standing
 from features.asof import AsOf
 from features.catalog import catalog_hash
 from features.memory import Memory
-from service.patient import Patient, SignalLife
+from service.patient import Patient
 from service.recent import Recent
+from service.signal_life import SignalLife
 from service.squeeze import restored, squeezed
 from streams.allowance import Allowance
 from streams.clock import TimingSpec

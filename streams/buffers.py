@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from streams.buffer_limits import limits_of
 from streams.buffer_state import Awaited, BufferState, raw_of
 from streams.epochs import (
     EPOCH_TOLERANCE_US,
@@ -32,9 +32,6 @@ from streams.segments import SEGMENT_US, Segment
 from streams.sources import Source, Sources, from_differences
 
 NEVER_US = 2**62
-_MOST_REACH_US = 1e6  # a sample of a slow signal says nothing of the minutes until the next
-
-
 Whose = tuple[str, str, str]  # patient, device, signal
 Place = tuple[int, int]  # on the log: offset of a chunk's record, place in its bundle
 
@@ -47,27 +44,6 @@ class Inserted(NamedTuple):
     late: int
     fault: Reason | None
     end_us: int  # event time the chunk reaches: its last sample and that sample's own stretch
-
-
-class _Limits(NamedTuple):
-    """What follows from a signal's rate: the same object for all patients."""
-
-    interval_us: int  # between two samples
-    reach_us: float  # how far beyond its last sample a chunk reaches
-    length: int  # samples of a segment
-    capacity: int  # samples that may be kept
-    margin: int  # samples kept below what is needed: an epoch moved by its jitter may need them
-
-
-@lru_cache(maxsize=256)
-def _limits(fs_hz: float, context_us: int, capacity_us: int) -> _Limits:
-    return _Limits(
-        round(1e6 / fs_hz),
-        min(1e6 / fs_hz, _MOST_REACH_US),
-        max(1, round((SEGMENT_US + 2 * context_us) * fs_hz / 1e6)),
-        max(64, math.ceil(capacity_us * fs_hz / 1e6)),
-        math.ceil(EPOCH_TOLERANCE_US * fs_hz / 1e6) + 1,
-    )
 
 
 class SignalBuffer:
@@ -96,7 +72,7 @@ class SignalBuffer:
         self.ranges: Ranges = []  # indexes received: tells a repetition from late data
         self.context_us = context_us
         self.ppm = 0  # of epochs to come
-        self._limits = _limits(fs_hz, context_us, capacity_us)
+        self._limits = limits_of(fs_hz, context_us, capacity_us)
         self._samples = Samples()
         self._sources = Sources()
         self._own = 0  # index below which no source is known: those samples are kept by value
