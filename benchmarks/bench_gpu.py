@@ -21,13 +21,11 @@ import onnxruntime
 import torch
 
 from benchmarks._common import heading
-from benchmarks.bench_serving import HOURS, PATIENTS, artifact_of, gated, network
+from benchmarks.bench_serving import Spend, artifact_of, followed, gated, network, waits
 from models.artifact import Artifact
 from models.cuda_runtime import DEVICE_BUCKETS, CudaRuntime
-from models.layout import Layout
 from models.open import Device, open_blocks
 from models.runtime import Blocks, Said, probe
-from models.slab import Slab
 from models.spec import ModelSpec
 from models.training.finish import started
 from models.training.recipe import Recipe
@@ -61,29 +59,10 @@ def models() -> list[tuple[str, Artifact]]:
 
 
 def measured(spec: ModelSpec, step: Blocks, size: int) -> Line:
-    """Gather from a slab, step, scatter; wall time."""
-    draw = np.random.default_rng(0)
-    layout = Layout.of(spec)
-    columns = len(layout.features)
-    slab = Slab("bench", layout.state_width, 4 * columns, 0)
-    slots = slab.slots([str(i) for i in range(PATIENTS)])
-    now = np.array([HOURS, 0.0], np.float32)
-    for piece in layout.state:
-        if piece.name == "t":
-            slab.state[:, piece.start : piece.stop] = now - np.array([1.0, 0.0], np.float32)
-    rows = draw.random((size, 4, columns), dtype=np.float32)
-    rows[:, 0][draw.random((size, columns)) < 0.3] = np.nan
-    clock = np.tile(now, (size, 1))
-    times: list[float] = []
-    end = time.perf_counter() + SECONDS
-    while len(times) < 8 or time.perf_counter() < end:
-        own = slots[draw.integers(0, PATIENTS, size)]
-        began = time.perf_counter()
-        said = step(slab.state[own], rows, clock)
-        slab.state[own] = said.after
-        times.append(time.perf_counter() - began)
-    p50, p99 = np.quantile(times[3:], [0.5, 0.99])
-    return Line(size, p50 * 1e6, p99 * 1e6, size / float(np.mean(times[3:])))
+    """Wall time of a size."""
+    took = waits(followed(spec), step, size, Spend(time.perf_counter, SECONDS, 8))
+    p50, p99 = np.quantile(took, [0.5, 0.99])
+    return Line(size, p50 * 1e6, p99 * 1e6, size / float(took.mean()))
 
 
 def parity(spec: ModelSpec, one: Blocks, other: Blocks) -> str:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 
 from benchmarks._common import heading
 from models.artifact import Artifact, decode
@@ -36,6 +37,7 @@ SIZES = (1, 8, 32, 64, 128, 256, 512, 2048)
 PATIENTS = 100_000
 SIZED = (("vitals", "dense", 8), ("labs", "event", 26), ("static", "static", 4))
 HOURS = 480_000.0
+NOW = np.array([HOURS, 0.0], np.float32)
 Rows = tuple[Floats, Floats, Floats]
 Step = Callable[[Floats, Floats, Floats], Said]
 
@@ -48,6 +50,22 @@ class Line(NamedTuple):
     p50_us: float
     p99_us: float
     per_s: float
+
+
+class Followed(NamedTuple):
+    """A slab in which every patient was last scored an hour ago."""
+
+    slab: Slab
+    slots: NDArray[np.intp]  # of the patients
+    columns: int  # of a row
+
+
+class Spend(NamedTuple):
+    """By which clock calls are timed, for how long, and how many at least."""
+
+    clock_s: Callable[[], float]
+    seconds: float
+    fewest: int
 
 
 def gated(width: int) -> ModelSpec:
@@ -146,32 +164,44 @@ def _sigmoid(x: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-x)), np.float32)
 
 
-def measured(what: str, spec: ModelSpec, step: Step, seconds: float) -> list[Line]:
-    """Gather from the slab, step, scatter, for every size."""
-    draw = np.random.default_rng(0)
+def followed(spec: ModelSpec) -> Followed:
+    """Patients of a model."""
     layout = Layout.of(spec)
     columns = len(layout.features)
     slab = Slab("bench", layout.state_width, 4 * columns, 0)
     slots = slab.slots([str(i) for i in range(PATIENTS)])
-    now = np.array([HOURS, 0.0], np.float32)
     for part in layout.state:
         if part.name == "t":
-            slab.state[:, part.start : part.stop] = now - np.array([1.0, 0.0], np.float32)
-    lines: list[Line] = []
+            slab.state[:, part.start : part.stop] = NOW - np.array([1.0, 0.0], np.float32)
+    return Followed(slab, slots, columns)
+
+
+def waits(ward: Followed, step: Step, size: int, spend: Spend) -> NDArray[np.float64]:
+    """Seconds of calls of so many rows: gather from the slab, step, scatter."""
+    (slab, slots, columns), (clock_s, seconds, fewest) = ward, spend
+    draw = np.random.default_rng(0)
+    rows = draw.random((size, 4, columns), dtype=np.float32)
+    rows[:, 0][draw.random((size, columns)) < 0.3] = np.nan
+    clock = np.tile(NOW, (size, 1))
+    times: list[float] = []
+    end = clock_s() + seconds
+    while len(times) < fewest or clock_s() < end:
+        own = slots[draw.integers(0, PATIENTS, size)]
+        began = clock_s()
+        said = step(slab.state[own], rows, clock)
+        slab.state[own] = said.after
+        times.append(clock_s() - began)
+    return np.array(times[3:])
+
+
+def measured(what: str, spec: ModelSpec, step: Step, seconds: float) -> list[Line]:
+    """CPU time of every size."""
+    ward, spend = followed(spec), Spend(time.process_time, seconds, 20)
+    lines = []
     for size in SIZES:
-        rows = draw.random((size, 4, columns), dtype=np.float32)
-        rows[:, 0][draw.random((size, columns)) < 0.3] = np.nan
-        clock = np.tile(now, (size, 1))
-        times: list[float] = []
-        end = time.process_time() + seconds
-        while len(times) < 20 or time.process_time() < end:
-            own = slots[draw.integers(0, PATIENTS, size)]
-            began = time.process_time()
-            said = step(slab.state[own], rows, clock)
-            slab.state[own] = said.after
-            times.append(time.process_time() - began)
-        p50, p99 = np.quantile(times[3:], [0.5, 0.99])
-        lines.append(Line(what, size, p50 * 1e6, p99 * 1e6, size / float(np.mean(times[3:]))))
+        took = waits(ward, step, size, spend)
+        p50, p99 = np.quantile(took, [0.5, 0.99])
+        lines.append(Line(what, size, p50 * 1e6, p99 * 1e6, size / float(took.mean())))
     return lines
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from streams.history import HistorySpec
 from streams.io.kafka_admin import admin_client, take_out
-from streams.io.kafka_read import read_topic
 from streams.processor import Processor
 from tests.streams.io.worker_kit import (
     PARTITIONS,
@@ -21,6 +20,7 @@ from tests.streams.io.worker_kit import (
     drained,
     once_each,
     played,
+    published,
     undisturbed,
 )
 
@@ -86,7 +86,7 @@ def test_who_is_stopped_for_good_is_followed_at_once_and_nothing_is_lost(
         return took_s
 
     assert asyncio.run(flow()) < 5.0  # the session alone is ten
-    rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
+    rows = asyncio.run(published(kafka_bootstrap, kafka_prefix))
     assert once_each(rows) == undisturbed(toy_processor, log)
 
 
@@ -116,7 +116,7 @@ def test_who_is_stopped_to_come_back_finds_its_place_and_the_others_notice_nothi
         assert (tmp_path / "two-0.log").read_text().count("restored") == restored
 
     asyncio.run(flow())
-    rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
+    rows = asyncio.run(published(kafka_bootstrap, kafka_prefix))
     assert once_each(rows) == undisturbed(toy_processor, log)
 
 

@@ -23,6 +23,7 @@ from tests.streams.io.worker_kit import (
     drained,
     once_each,
     played,
+    published,
     said,
     undisturbed,
 )
@@ -64,7 +65,7 @@ def test_six_kills_at_random_moments_change_no_output(
         await drained(kafka_bootstrap, kafka_prefix)
 
     asyncio.run(storm())
-    rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
+    rows = asyncio.run(published(kafka_bootstrap, kafka_prefix))
     expected = undisturbed(toy_processor, log)
     assert once_each(rows) == expected
     assert len(rows) > sum(len(values) for values in expected.values())  # work was repeated
@@ -91,7 +92,7 @@ def test_a_second_worker_that_comes_and_goes_changes_no_output(
         await drained(kafka_bootstrap, kafka_prefix)
 
     asyncio.run(shared())
-    rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
+    rows = asyncio.run(published(kafka_bootstrap, kafka_prefix))
     assert once_each(rows) == undisturbed(toy_processor, log)
 
 
@@ -120,7 +121,7 @@ def test_a_worker_that_sleeps_past_its_session_and_wakes_changes_no_output(
         await drained(kafka_bootstrap, kafka_prefix)
 
     asyncio.run(zombie())
-    rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
+    rows = asyncio.run(published(kafka_bootstrap, kafka_prefix))
     assert once_each(rows) == undisturbed(toy_processor, log)
 
 
@@ -142,7 +143,7 @@ def test_records_that_faust_skips_are_asked_for_again(
 
     asyncio.run(flow())
     assert "asking again" in (tmp_path / "one-0.log").read_text()
-    rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
+    rows = asyncio.run(published(kafka_bootstrap, kafka_prefix))
     assert once_each(rows) == undisturbed(toy_processor, log)
 
 
@@ -170,7 +171,7 @@ def test_records_that_faust_skips_before_anything_is_committed_are_asked_for_aga
 
     asyncio.run(flow())
     assert "asking again" in (tmp_path / "one-0.log").read_text()
-    rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
+    rows = asyncio.run(published(kafka_bootstrap, kafka_prefix))
     assert once_each(rows) == undisturbed(toy_processor, log)
 
 
@@ -211,7 +212,7 @@ def test_alerts_that_a_killed_worker_published_are_not_sent_again(
         await drained(kafka_bootstrap, kafka_prefix)
 
     asyncio.run(flow())
-    repeated = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
+    repeated = asyncio.run(published(kafka_bootstrap, kafka_prefix))
     assert len(repeated) == 1000
     alerts = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.alerts.v1"))
     ids = sorted(row.header("ce_id") or b"" for row in alerts)
@@ -238,7 +239,7 @@ def test_poison_bytes_reach_the_dead_letters_and_neighbours_live(
     refused = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.dlq.v1"))
     assert [row.value for row in refused] == poison
     assert {row.header("vigil-reason") for row in refused} <= {b"undecodable", b"unknown_version"}
-    rows = asyncio.run(read_topic(kafka_bootstrap, f"{kafka_prefix}.features.v1"))
+    rows = asyncio.run(published(kafka_bootstrap, kafka_prefix))
     assert len(rows) == 26
 
 

@@ -84,6 +84,11 @@ async def played(
         await ingest(log, writer, prefix=prefix, speed=speed)
 
 
+async def published(bootstrap: str, prefix: str) -> list[Stored]:
+    """All outputs, repeated ones among them."""
+    return await read_topic(bootstrap, f"{prefix}.features.v1")
+
+
 async def said(bootstrap: str, prefix: str) -> int:
     """How many outputs there are, repeated ones among them."""
-    return len(await read_topic(bootstrap, f"{prefix}.features.v1"))
+    return len(await published(bootstrap, prefix))
