@@ -178,9 +178,17 @@ class Clinical:
         if case.verdict.level == NO_LEVEL:
             shown = views(judged, NO_LEVEL, occ.calm)
             return events + self.ledger.clear(code, moment, _why_cleared(case), **shown)
-        if case.verdict.level != occ.level:
-            return events + self.change_level(occ, judged, case.verdict.level, moment)
-        return events + self._update(occ, judged, moment)
+        level = case.verdict.level
+        if level != occ.level:
+            events += self.change_level(occ, judged, level, moment)
+        elif not case.verdict.again:
+            events += self._update(occ, judged, moment)
+        if case.verdict.again and level <= occ.level:  # a higher level has just rung
+            shown = views(judged, level, occ.calm)
+            events += self.ledger.ring_again(
+                self.ledger.open[code], moment, _why_again(case), **shown
+            )
+        return events
 
     def _update(self, occ: Occurrence, judged: Judged, moment: Moment) -> Events:
         """Tell a material change, at most so often."""
@@ -249,6 +257,15 @@ def _why_raised(case: Case) -> str:
     held = f"stayed at {low} or {spec.side} for {span(spec.for_s)}"
     often = f", {spec.repeats} times within {span(spec.within_s)}" if spec.repeats > 1 else ""
     return f"{spec.label} {_reached(rule, level, judged)} and {held}{often}"
+
+
+def _why_again(case: Case) -> str:
+    """Say in words why a condition that goes on rings anew."""
+    rule, judged = case.rule, case.judged()
+    assert rule.again is not None
+    if rule.sign * judged.value >= rule.again.louder:
+        return f"{rule.spec.label} {number(judged.value)}: still there, and louder"
+    return f"{rule.spec.label} {number(judged.value)}: still there after all this time"
 
 
 def _why_cleared(case: Case) -> str:

@@ -15,8 +15,10 @@ Choices that change the outcome:
   missing, else a lost sensor would look like a recovery.
 * With `repeats` n a level must have been reached n times within `within`, each time after it had
   been below `lo`. A severe score is not counted, it raises.
-* Smoothing is a mean that forgets with time constant `ewma`; a gap starts it anew. The bypass looks
-  at the score itself.
+* Smoothing is a mean that forgets with time constant `ewma`, a gap starts it anew; or `past` mixes
+  in the mean of the last day, which a gap does not end. The bypass looks at the score itself.
+* With `again` a condition that rang is held back for so long, and one that is still there after it
+  rings anew, at `hi` of its lowest level.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from alerts import memory
 from alerts.reading import DECIMALS, Reading
 from alerts.rules import Rule
 
@@ -64,6 +67,8 @@ class ConditionState(msgspec.Struct, frozen=True, array_like=True):
     last_level: int = NO_LEVEL  # highest level before it last cleared
     mean: float | None = None  # smoothed value, unsigned and unrounded
     mean_us: int = 0
+    past: memory.Past = ()
+    rang_us: int | None = None  # kept only where the rule has `again`
 
 
 class Verdict(NamedTuple):
@@ -74,6 +79,7 @@ class Verdict(NamedTuple):
     onset_us: int  # since when the earliest level is on
     usable: bool  # False: the reading could neither sustain nor release
     value: float | None  # what was compared, in the score's own direction
+    again: bool = False  # on before and still, and it rings anew
 
 
 def step(rule: Rule, state: ConditionState | None, reading: Reading) -> Verdict:
@@ -89,16 +95,23 @@ def step(rule: Rule, state: ConditionState | None, reading: Reading) -> Verdict:
         Readings come in order of `end_us`.
     """
     before = state or ConditionState(_quiet(rule))
+    past = _remembered(rule, before, reading)
     mean = _smoothed(rule, before, reading)
+    if mean is not None and rule.past is not None:
+        mean = memory.mixed(rule.past, past, mean)
     value = None if mean is None else round(mean, DECIMALS) + 0.0
     signed = None if value is None else rule.sign * value
     was = top(before)
+    free = signed is not None and memory.may_ring(rule, before.rang_us, reading.end_us, signed)
     told_level = before.last_level if reading.end_us < before.quiet_until_us else NO_LEVEL
     levels = tuple(
-        _level(rule, index, old, reading, signed, was == NO_LEVEL and index <= told_level)
+        _level(
+            rule, index, old, reading, signed, was == NO_LEVEL and (not free or index <= told_level)
+        )
         for index, old in enumerate(before.levels)
     )
     now = top_of(levels)
+    again = _rings_again(rule, was, now, reading, signed) and free
     cleared = was != NO_LEVEL and now == NO_LEVEL
     carried = before.carried_by if value is None else reading.carried_by
     mean_us = before.mean_us if mean is None else reading.end_us
@@ -109,9 +122,12 @@ def step(rule: Rule, state: ConditionState | None, reading: Reading) -> Verdict:
         last_level=was if cleared else before.last_level,
         mean=(before.mean if mean is None else mean) if rule.ewma_us else None,
         mean_us=mean_us if rule.ewma_us else 0,
+        past=past,
+        rang_us=reading.end_us if rule.again and (again or now > was) else before.rang_us,
     )
     usable = not any(level.paused for level in levels)
-    return Verdict(_or_quiet(rule, after, reading.end_us), now, _onset(levels), usable, value)
+    after_all = _or_quiet(rule, after, reading.end_us)
+    return Verdict(after_all, now, _onset(levels), usable, value, again)
 
 
 def top(state: ConditionState | None) -> int:
@@ -188,9 +204,27 @@ def _smoothed(rule: Rule, state: ConditionState, reading: Reading) -> float | No
     return state.mean + (1.0 - math.exp(-gap_us / rule.ewma_us)) * (value - state.mean)
 
 
+def _remembered(rule: Rule, state: ConditionState, reading: Reading) -> memory.Past:
+    """Return the past with the reading in it."""
+    if rule.past is None:
+        return ()
+    if reading.value is None:
+        return state.past
+    return memory.remembered(rule.past, state.past, reading.value, reading.end_us)
+
+
+def _rings_again(rule: Rule, was: int, now: int, reading: Reading, value: float | None) -> bool:
+    """Say whether a condition that goes on stands where it would be raised."""
+    if rule.again is None or value is None or NO_LEVEL in (was, now) or now > was:
+        return False
+    return value >= reading.limits[0][0]
+
+
 def _or_quiet(rule: Rule, state: ConditionState, end_us: int) -> ConditionState | None:
     """Forget a condition that is quiet, owes no count, no mean, and is not refractory."""
-    if rule.ewma_us or end_us < state.quiet_until_us:
+    if rule.ewma_us or rule.past or end_us < state.quiet_until_us:
+        return state
+    if rule.again and state.rang_us is not None and end_us - state.rang_us < rule.again.after_us:
         return state
     quiet = all(level.hold is Hold.QUIET and not level.hits_us for level in state.levels)
     return None if quiet else state

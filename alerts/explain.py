@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from alerts.alert import Priority
 from alerts.policy import Policy
-from alerts.policy_spec import ConditionSpec, InhibitSpec, LevelSpec, WhenSpec
+from alerts.policy_spec import AgainSpec, ConditionSpec, InhibitSpec, LevelSpec, WhenSpec
 from alerts.text import number, span
 
 
@@ -32,6 +34,10 @@ def _condition(spec: ConditionSpec) -> Iterator[str]:
     """Say one condition."""
     what = f"the input {spec.input} of {spec.scorer}" if spec.input else spec.source
     smooth = f", smoothed over {span(spec.ewma_s)}" if spec.ewma_s else ""
+    if spec.past is not msgspec.UNSET:
+        odds = ", of its log-odds" if spec.past.scale == "logit" else ""
+        share = number(100 * spec.past.share)
+        smooth = f", {share} % of it the mean of the last {span(spec.past.span_s)}{odds}"
     yield f"reads {what}{smooth}"
     for level in spec.levels:
         yield _level(spec, level)
@@ -47,9 +53,19 @@ def _condition(spec: ConditionSpec) -> Iterator[str]:
         yield f"limit {limit}, within {number(own.floor)} to {number(own.ceiling)}"
     if spec.refractory_s:
         yield f"after clearing, not again for {span(spec.refractory_s)} at the same priority"
+    if spec.again is not msgspec.UNSET:
+        yield _again(spec.again)
     for when in spec.when:
         yield _when(spec, when)
     yield f"stale after {span(spec.stale_after_s)} without a usable score"
+
+
+def _again(own: AgainSpec) -> str:
+    """Say when it rings anew."""
+    loud = ""
+    if own.louder_hi is not None:
+        loud = f", after {span(own.louder_after_s)} at {number(own.louder_hi)}"
+    return f"once it rang, again after {span(own.after_s)}{loud}, gone in between or not"
 
 
 def _level(spec: ConditionSpec, level: LevelSpec) -> str:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from alerts import occurrence, reading, revision
 from alerts.alert import Responsibility
 from alerts.clinical import Case, Clinical, moment_of
-from alerts.conditions import NO_LEVEL
+from alerts.conditions import NO_LEVEL, ConditionState, LevelState, Verdict
 from alerts.ledger import Events
 from alerts.lifecycle import Move
 from alerts.occurrence import Occurrence
@@ -64,6 +66,7 @@ def correct(clinical: Clinical, score: Score, variants: Variants) -> Events:
         return _without(clinical, again, case)
     if not again.ever_on:
         return _unfounded(clinical, occ, again, case)
+    case = case._replace(verdict=_untold(clinical, again.verdict, case))
     newest = score.end_us >= clinical.seen_us[score.scorer]
     if newest and (again.verdict.usable or again.verdict.level == occ.level):
         _take_over(clinical, code, again)
@@ -89,7 +92,7 @@ def _unfounded(clinical: Clinical, occ: Occurrence, again: Replayed, case: Case)
     accepted = record.state.responsibility is Responsibility.ACCEPTED
     if accepted or not young or record.episode_count > 1:
         return clinical.ledger.kept(occurrence.change(occ, Move.UPDATE, moment, NOT_NEEDED))
-    _take_over(clinical, occ.code, again)
+    _take_over(clinical, occ.code, again, rang=False)
     changed = occurrence.change(occ, Move.RETRACT, moment, NOT_NEEDED, closed_reason=LATE_DATA)
     return clinical.ledger.kept(changed)
 
@@ -119,10 +122,22 @@ def _was(case: Case) -> str:
     return "had no usable value then" if value is None else f"was {number(value)} then"
 
 
-def _take_over(clinical: Clinical, code: str, again: Replayed) -> None:
-    """Go on from the corrected past."""
-    if again.verdict.state is None:
+def _untold(clinical: Clinical, verdict: Verdict, case: Case) -> Verdict:
+    """The verdict, ringing anew only where the window has not rung yet."""
+    before = clinical.states.get(case.rule.code)
+    rang_us = None if before is None else before.rang_us
+    told = rang_us is not None and rang_us >= case.score.end_us
+    return verdict._replace(again=verdict.again and not told)
+
+
+def _take_over(clinical: Clinical, code: str, again: Replayed, rang: bool = True) -> None:
+    """Go on from the corrected past; that it `rang` is not undone by it."""
+    state, before = again.verdict.state, clinical.states.get(code)
+    if rang and before is not None and before.rang_us is not None:
+        state = state or ConditionState(tuple(LevelState() for _ in before.levels))
+        state = replace(state, rang_us=max(before.rang_us, state.rang_us or before.rang_us))
+    if state is None:
         clinical.forget(code)
         return
-    clinical.states[code] = again.verdict.state
+    clinical.states[code] = state
     clinical.trails[code] = again.trail

@@ -117,6 +117,24 @@ class Ledger:
         self.keep(occ)
         return (event,)
 
+    def ring_again(self, occ: Occurrence, moment: Moment, cause: str, **fields: Any) -> Events:
+        """Raise anew what is still there: as after a return, nobody has it until they take it."""
+        demands = self.policy.priorities[occ.record.priority]
+        now_us = moment.recorded_us
+        occ = replace(occ, accepted_until_us=0, reminded=False, unacked_since_us=now_us)
+        changed = occurrence.change(
+            occ,
+            Move.RING_AGAIN,
+            moment,
+            cause,
+            tier=1,
+            episode_count=occ.record.episode_count + 1,
+            review_due_us=now_us + to_us(demands.review_s),
+            expires_us=occurrence.expires_us(occ),
+            **fields,
+        )
+        return self.kept(changed)
+
     def clear(self, code: str, moment: Moment, cause: str, **fields: Any) -> Events:
         """End a condition: latched if it should have been seen and was not."""
         occ = self.open[code]

@@ -20,6 +20,7 @@ class Move(StrEnum):
     """Everything that can happen to an open occurrence. Several moves may share a phase."""
 
     REOPEN = "reopen"  # the condition came back before the occurrence was resolved
+    RING_AGAIN = "ring_again"  # it has been there so long that it is told anew
     UPDATE = "update"
     ASSIGN = "assign"
     CONTINUE = "continue"
@@ -122,6 +123,7 @@ _RETRACTED = {Resolution.OPEN: Resolution.RETRACTED}
 TRANSITIONS: Final[Mapping[Move, Row]] = {
     # Coming back is a new alarm: an acknowledgement of the last episode does not cover it.
     Move.REOPEN: Row(Phase.RAISED, _BACK, _NOBODY, _HOWEVER, _FRESH, _OPEN),
+    Move.RING_AGAIN: Row(Phase.RAISED, _GOES_ON, _NOBODY, _HOWEVER, _FRESH, _OPEN),
     Move.UPDATE: Row(Phase.UPDATED, _ANY, _WHOEVER, _HOWEVER, _EITHER, _OPEN),
     Move.ASSIGN: Row(Phase.UPDATED, _ANY, _WHOEVER, _HOWEVER, _EITHER, _OPEN),
     Move.CONTINUE: Row(Phase.CONTINUED, _VISIBLE, _WHOEVER, _HOWEVER, _EITHER, _OPEN),

@@ -23,7 +23,7 @@ from alerts.policy_spec import (
     PolicyFile,
     WhenSpec,
 )
-from alerts.rules import minutes
+from alerts.rules import SLOTS, minutes
 from alerts.words import nearest
 
 YEAR_S = 366 * 86_400
@@ -85,6 +85,8 @@ def _condition(path: str, name: str, spec: ConditionSpec) -> None:
     _levels(path, spec.side, spec.levels)
     _severe(path, spec, spec.levels, spec.severe)
     _personal(f"{path}.personal", spec, spec.personal)
+    _past(f"{path}.past", spec)
+    _again(f"{path}.again", spec)
     for index, when in enumerate(spec.when):
         _when(f"{path}.when[{index}]", spec, when)
 
@@ -128,6 +130,36 @@ def _personal(path: str, spec: ConditionSpec, personal: PersonalSpec | None) -> 
         personal.offset >= 0, f"{path}.offset must not be negative; `side` gives the direction"
     )
     _require(personal.ratio > 0, f"{path}.ratio must be greater than 0")
+
+
+def _past(path: str, spec: ConditionSpec) -> None:
+    """Refuse a past of nothing, and one beside another smoothing."""
+    own = spec.past
+    if own is msgspec.UNSET:
+        return
+    _durations(path, own)
+    _require(0 < own.share <= 1, f"{path}.share must be above 0 and at most 1, got {own.share:g}")
+    _require(own.span_s >= SLOTS, f"{path}.span_s must be at least {SLOTS}")
+    _require(spec.ewma_s == 0, f"{path}: ewma_s must be 0 beside it")
+    inside = all(0 < level.lo <= 1 and 0 < level.hi < 1 for level in spec.levels)
+    _require(own.scale != "logit" or inside, f"{path}: log-odds need levels between 0 and 1")
+
+
+def _again(path: str, spec: ConditionSpec) -> None:
+    """Refuse a second threshold that comes too late or is lower than the first."""
+    own = spec.again
+    if own is msgspec.UNSET:
+        return
+    _durations(path, own)
+    _require(own.after_s > 0, f"{path}.after_s must be greater than 0")
+    _require(own.louder_after_s <= own.after_s, f"{path}.louder_after_s must not exceed after_s")
+    if own.louder_hi is None:
+        _require(own.louder_after_s == 0, f"{path}.louder_after_s needs louder_hi")
+        return
+    sign, words = (1, "at least") if spec.side == "above" else (-1, "at most")
+    hi = spec.levels[0].hi
+    beyond = math.isfinite(own.louder_hi) and sign * own.louder_hi >= sign * hi
+    _require(beyond, f"{path}.louder_hi must be {words} the lowest level's hi ({hi:g})")
 
 
 def _when(path: str, spec: ConditionSpec, when: WhenSpec) -> None:

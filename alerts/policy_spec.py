@@ -48,6 +48,28 @@ class PersonalSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ratio: float = 1.0
 
 
+class PastSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of what is compared `share` is the patient's mean of the last `span_s`.
+
+    With scale "logit" both are mixed as log-odds, for probabilities.
+    """
+
+    share: float
+    span_s: float = 86_400.0
+    scale: Literal["plain", "logit"] = "plain"
+
+
+class AgainSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When it may ring anew, counted from when it last rang; there still or back again, all one.
+
+    Not before `after_s`, or from `louder_after_s` on if the score is at `louder_hi`.
+    """
+
+    after_s: float
+    louder_after_s: float = 0.0
+    louder_hi: float | None = None
+
+
 class WhenSpec(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_time": "from"}
 ):
@@ -93,6 +115,8 @@ class ConditionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     severe_completeness: float = 0.4
     disagree: float | None = None
     personal: PersonalSpec | None = None
+    past: PastSpec | msgspec.UnsetType = msgspec.UNSET  # left out, a policy keeps its digest
+    again: AgainSpec | msgspec.UnsetType = msgspec.UNSET
     when: tuple[WhenSpec, ...] = ()
     same_input: tuple[tuple[str, ...], ...] = ()
 

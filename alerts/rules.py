@@ -6,8 +6,10 @@ is the only comparison there is. Not here: judging (`alerts.conditions`).
 
 from __future__ import annotations
 
+import math
 from typing import Final, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from alerts.policy_spec import ConditionSpec, WhenSpec
@@ -15,8 +17,25 @@ from alerts.policy_spec import ConditionSpec, WhenSpec
 US_PER_S: Final = 1_000_000
 MINUTE_US: Final = 60 * US_PER_S
 DAY_MIN: Final = 24 * 60
+SLOTS: Final = 24  # of the past a condition remembers
 
 Limits = tuple[tuple[float, float], ...]  # (hi, lo) per level, times the rule's sign
+
+
+class PastRule(NamedTuple):
+    """How much of the value compared is the mean of the past, and how it is kept."""
+
+    share: float
+    slot_us: int
+    logit: bool
+
+
+class AgainRule(NamedTuple):
+    """From when on after it rang it may ring anew."""
+
+    after_us: int
+    louder_after_us: int
+    louder: float  # times the rule's sign; +inf: no score is loud enough
 
 
 class Rule(NamedTuple):
@@ -32,6 +51,8 @@ class Rule(NamedTuple):
     refractory_us: int
     max_gap_us: int
     within_us: int
+    past: PastRule | None
+    again: AgainRule | None
 
 
 class Variants:
@@ -73,7 +94,8 @@ class Variants:
         # Below this a quiet condition stays quiet whatever hour, ward and baseline; rounding aside.
         self.quiet_below = lowest - 1e-3
         # Smoothing has a memory, and an input must be looked up: no short cut for either.
-        self.watchful = spec.ewma_s > 0 or spec.field == "input"
+        remembers = spec.ewma_s > 0 or spec.past is not msgspec.UNSET
+        self.watchful = remembers or spec.field == "input"
 
     def at(self, time_us: int, ward: str | None) -> Rule:
         """Return the rule in force at an event time in a ward (None: not known)."""
@@ -186,4 +208,21 @@ def _rule(code: str, spec: ConditionSpec) -> Rule:
         refractory_us=to_us(spec.refractory_s),
         max_gap_us=to_us(spec.max_gap_s),
         within_us=to_us(spec.within_s),
+        past=_past(spec),
+        again=_again(spec, sign),
     )
+
+
+def _past(spec: ConditionSpec) -> PastRule | None:
+    own = spec.past
+    if own is msgspec.UNSET:
+        return None
+    return PastRule(own.share, to_us(own.span_s / SLOTS), own.scale == "logit")
+
+
+def _again(spec: ConditionSpec, sign: float) -> AgainRule | None:
+    own = spec.again
+    if own is msgspec.UNSET:
+        return None
+    louder = math.inf if own.louder_hi is None else sign * own.louder_hi
+    return AgainRule(to_us(own.after_s), to_us(own.louder_after_s), louder)

@@ -61,6 +61,8 @@ def episodes_of(patient: int, events: Iterable[AlertEvent]) -> list[Episode]:
     for event in events:
         code = event.condition.code
         if event.phase is Phase.RAISED:
+            if code in place:  # it rings anew without having gone
+                done[place[code]] = done[place[code]]._replace(end_us=event.recorded_us)
             place[code] = len(done)
             done.append(_begun(patient, event))
         elif code in place:

@@ -22,6 +22,7 @@ from models.spec import ModelSpec
 from service.artifacts import folder_of, read_artifact
 from service.backtest_labels import Labels
 from service.backtest_scores import ScoreTable
+from service.evaluate_alarms import USUAL, Speaking
 from service.evaluate_data import Cohort
 from service.evaluate_measure import Asked, Bench, measure
 from service.evaluate_robust import SEED, absence, future_audit, giveaways, only, stress
@@ -44,6 +45,7 @@ class Wanted(NamedTuple):
     robustness: bool = True
     sample: int = SAMPLE  # patients whose inputs are taken away, delayed and spoilt
     beside: tuple[Artifact, ...] = ()  # compared on the same patients, as NEWS2 is
+    speaking: Speaking = USUAL  # how an alarm speaks
 
 
 EVERYTHING: Final = Wanted()
@@ -78,7 +80,7 @@ def evaluate(
     for other in wanted.beside:
         there = score(cohort, other.spec, open_blocks(other)).prob
         cohort = cohort._replace(rules={**cohort.rules, other.ref: there})
-    bench = Bench.of(cohort)
+    bench = Bench.of(cohort, wanted.speaking)
     watcher.stage("measure", 1)
     document = measure(bench, said.prob, said.std, asked)
     watcher.step(1)
@@ -92,7 +94,7 @@ def evaluate(
     if wanted.robustness:
         watcher.stage("robustness", 2)
         chosen = some_of(cohort, wanted.sample)
-        small = Bench.of(only(cohort, chosen))
+        small = Bench.of(only(cohort, chosen), wanted.speaking)
         known = said.prob[np.isin(cohort.patient, chosen)]
         document["modality_absence"] = absence(small, known, again, asked)
         watcher.step(1)
@@ -135,7 +137,7 @@ def evaluate_scores(
     """
     cohort, prob = stored_cohort(table, labels, spec)
     asked = Asked(np.nan, wanted.replicates)
-    document = measure(Bench.of(cohort), prob, table.numbers["std"], asked)
+    document = measure(Bench.of(cohort, wanted.speaking), prob, table.numbers["std"], asked)
     document["audit"] = giveaways(cohort)
     run = {"data": cohort.name, "vigil": version("vigil"), "replicates": wanted.replicates}
     return {**document, "run": run}
@@ -276,6 +278,7 @@ def _run(artifact: Artifact, cohort: Cohort, wanted: Wanted) -> dict[str, Any]:
         "citation": cohort.citation,
         "training": {"data": spec.training.data, "licence": spec.training.licence},
         "operating_points": {point.name: point.threshold for point in spec.operating},
+        "speaking": wanted.speaking._asdict(),
         "replicates": wanted.replicates,
         "vigil": version("vigil"),
     }

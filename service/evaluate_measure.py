@@ -13,27 +13,17 @@ from numpy.typing import NDArray
 
 from models.evaluation.bootstrap import Interval, Statistic, bootstrap
 from models.evaluation.calibration import Calibration, calibration
-from models.evaluation.events import (
-    LEADS_H,
-    Burden,
-    Watched,
-    alarms,
-    burden,
-    grid,
-    rates,
-    threshold_at,
-    watch,
-)
+from models.evaluation.events import Watched, alarms, rates, threshold_at, watch
 from models.evaluation.net_benefit import net_benefit
 from models.evaluation.ranking import Ranking
 from models.evaluation.selective import selective
 from models.evaluation.utility import RowUtility, best_threshold, patient_utility, row_utility
+from service.evaluate_alarms import USUAL, Heard, Speaking, alarm_table, operating_point
 from service.evaluate_data import Cohort
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-PER_DAY: Final = (0.1, 0.2, 0.5)
 FEWEST_PATIENTS: Final = 50  # of a subgroup, and
 FEWEST_EVENTS: Final = 10
 MODEL: Final = "model"
@@ -65,16 +55,23 @@ class Bench(NamedTuple):
     cohort: Cohort
     watched: Watched | None
     worth: RowUtility | None
+    speaking: Speaking = USUAL
 
     @classmethod
-    def of(cls, cohort: Cohort) -> Bench:
+    def of(cls, cohort: Cohort, speaking: Speaking = USUAL) -> Bench:
         """Lay a cohort out."""
         watched = None
         if cohort.events is not None:
             where = (cohort.event_patient, cohort.event_h)
-            watched = watch(cohort.patient, cohort.time_h, *where, cohort.events)
+            spec = speaking.spec(cohort.events)
+            watched = watch(cohort.patient, cohort.time_h, *where, spec)
         worth = row_utility(cohort.label, cohort.lengths) if cohort.utility else None
-        return cls(cohort, watched, worth)
+        return cls(cohort, watched, worth, speaking)
+
+    def heard(self, score: Floats) -> Heard:
+        """A score as alarms read it."""
+        assert self.watched is not None
+        return self.speaking.heard(score, self.watched, self.cohort.lengths)
 
 
 def measure(bench: Bench, prob: Floats, std: Floats, asked: Asked) -> dict[str, Any]:
@@ -106,7 +103,11 @@ def measure(bench: Bench, prob: Floats, std: Floats, asked: Asked) -> dict[str, 
         "selective": _selective(cohort, judged, prob, std),
     }
     if bench.watched is not None:
-        document["events"] = _events(bench, {MODEL: prob, **cohort.rules}, asked)
+        scores = {MODEL: prob, **cohort.rules}
+        document["events"] = alarm_table(bench.heard, bench.watched, scores, asked.replicates)
+        if not np.isnan(asked.threshold):
+            point = operating_point(bench.heard(prob), asked.threshold, asked.replicates)
+            document["events"][MODEL]["operating_point"] = point
     document["subgroups"] = subgroups(bench, prob, asked)
     return {**_headline(document, asked), **document}
 
@@ -192,77 +193,6 @@ def _with_utility(
     return widened
 
 
-def _events(bench: Bench, scores: dict[str, Floats], asked: Asked) -> dict[str, Any]:
-    """Alarms over time of every score: at wanted rates, at the operating point, and the curve."""
-    watched = bench.watched
-    assert watched is not None
-    spec = watched.spec
-    document: dict[str, Any] = {
-        "rule": {
-            "horizon_h": spec.horizon_h,
-            "silence_h": spec.silence_h,
-            "watched_after_event": bool(np.isfinite(spec.after_h)),
-            "events": len(watched.event_patient),
-            "events_without_a_row_before": watched.lost_events,
-        }
-    }
-    for name, score in scores.items():
-        points = []
-        for rate in PER_DAY:
-            at = threshold_at(score, watched, rate)
-            points.append({"wanted_per_day": rate, **_point(score, watched, at, asked)})
-        document[name] = {"at_rates": points, "curve": _curve(score, watched)}
-    if not np.isnan(asked.threshold):
-        own = _point(scores[MODEL], watched, asked.threshold, asked)
-        document[MODEL]["operating_point"] = own
-    return document
-
-
-def _point(score: Floats, watched: Watched, threshold: float, asked: Asked) -> dict[str, Any]:
-    found: Burden = burden(score, watched, threshold, asked.replicates)
-    median, low, high = found.lead_h
-    return {
-        "threshold": threshold,
-        "alarms_per_day": found.alarms_per_day,
-        "sensitivity": found.sensitivity,
-        "ppv": found.ppv,
-        "alerted_share": found.alerted,
-        "workup_to_detection": found.workup,
-        "median_lead_h": _lead(score, watched, threshold, asked),
-        "lead_quartiles_h": [low, median, high],
-        "early_share": dict(zip((f"{h:g}h" for h in LEADS_H), found.lead_share, strict=True)),
-    }
-
-
-def _lead(score: Floats, watched: Watched, threshold: float, asked: Asked) -> Interval:
-    """Median lead of caught events, with its interval."""
-    found = alarms(score, watched, np.array([threshold]))
-    lead = found.lead_h[:, 0]
-    caught = np.flatnonzero(~np.isnan(lead))
-    order = caught[np.argsort(lead[caught], kind="stable")]
-    ranked, of = lead[order], watched.event_patient[order]
-
-    def median(drawn: Floats) -> Floats:
-        if not len(ranked):
-            return np.full(len(drawn), np.nan)
-        reached = np.cumsum(drawn[:, of], axis=1)
-        whole = reached[:, -1:]
-        at = np.minimum((reached < whole / 2).sum(axis=1), len(ranked) - 1)
-        return np.where(whole[:, 0] > 0, ranked[at], np.nan)
-
-    return bootstrap(median, watched.patients, asked.replicates)[0]
-
-
-def _curve(score: Floats, watched: Watched) -> dict[str, list[float]]:
-    """Sensitivity and PPV against alarms per patient-day, rising."""
-    tried = grid(score, watched, 60)
-    found = alarms(score, watched, tried)
-    per_day, sensitivity, ppv = (each[0] for each in rates(found, np.ones((1, watched.patients))))
-    order = np.argsort(per_day, kind="stable")
-    columns = {"threshold": tried, "per_day": per_day, "sensitivity": sensitivity, "ppv": ppv}
-    return {name: column[order].tolist() for name, column in columns.items()}
-
-
 def _calibration(found: Calibration) -> dict[str, Any]:
     curve = found.reliability
     return {
@@ -302,9 +232,12 @@ def subgroups(bench: Bench, prob: Floats, asked: Asked) -> dict[str, Any]:
 
     The threshold is the one that gives the wanted alarm rate over everybody.
     """
-    cohort, watched = bench.cohort, bench.watched
-    threshold = threshold_at(prob, watched, asked.rate) if watched is not None else np.nan
-    document: dict[str, Any] = {"threshold": threshold, "groups": {}}
+    cohort, threshold, shown = bench.cohort, np.nan, np.nan
+    if bench.watched is not None:
+        heard = bench.heard(prob)
+        threshold = threshold_at(heard.score, heard.watched, asked.rate)
+        shown = heard.shown(threshold)
+    document: dict[str, Any] = {"threshold": shown, "groups": {}}
     for kind, levels in cohort.groups.items():
         of = np.array(levels)
         table = {
@@ -323,7 +256,7 @@ def _level(
     bench: Bench, prob: Floats, chosen: Bools, threshold: float, asked: Asked
 ) -> dict[str, Any]:
     """One level; figures only where there are enough patients and events."""
-    cohort, watched = bench.cohort, bench.watched
+    cohort = bench.cohort
     rows = cohort.judged & chosen[cohort.patient]
     label = cohort.label[rows]
     events = int(chosen[cohort.event_patient].sum()) or int(label.sum())
@@ -336,8 +269,9 @@ def _level(
     observed = np.bincount(of, weights=label, minlength=count).astype(np.float64)
     parts: list[Statistic] = [areas, lambda drawn: _quotient(drawn, expected, observed)]
     names = ["auroc", "auprc", "expected_over_observed"]
-    if watched is not None:
-        found = alarms(prob, watched, np.array([threshold]))
+    if bench.watched is not None:
+        heard = bench.heard(prob)
+        found = alarms(heard.score, heard.watched, np.array([threshold]))
         parts.append(lambda drawn: np.concatenate(rates(found, drawn * chosen), axis=1))
         names += ["alarms_per_day", "sensitivity", "ppv"]
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from models.evaluation.events import alarms, threshold_at
 from models.evaluation.ranking import auprc, auroc
 from models.evaluation.utility import normalised, patient_utility
+from service.evaluate_alarms import PER_DAY
 from service.evaluate_data import Cohort, Inputs, held_over
 from service.evaluate_faults import FAULTS
-from service.evaluate_measure import PER_DAY, Asked, Bench
+from service.evaluate_measure import Asked, Bench
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -147,8 +148,9 @@ def brief(bench: Bench, prob: Floats, asked: Asked) -> dict[str, float]:
         sums = patient_utility(prob >= asked.threshold, bench.worth, cohort.lengths)
         found["utility"] = normalised(sums)
     if bench.watched is not None:
-        at = threshold_at(prob, bench.watched, asked.rate)
-        rung = alarms(prob, bench.watched, np.array([at]))
+        heard = bench.heard(prob)
+        at = threshold_at(heard.score, heard.watched, asked.rate)
+        rung = alarms(heard.score, heard.watched, np.array([at]))
         found[f"sensitivity_at_{PER_DAY[1]:g}_per_day"] = float(
             rung.caught.sum() / max(rung.events.sum(), 1.0)
         )

@@ -25,7 +25,7 @@ from streams.clock import TimingSpec
 from streams.device import Device, DeviceState
 from streams.errors import SnapshotMismatch
 
-SNAPSHOT_VERSION = 11
+SNAPSHOT_VERSION = 12
 # Then the version, one byte, then `service.squeeze`; until version 4 plain MessagePack.
 _MAGIC = b"vigil-state"
 

@@ -20,7 +20,7 @@ def with_past(score: Floats, lengths: Ints, share: float, rows: int) -> Floats:
     Parameters
     ----------
     score : (N,) float64
-        Logits, people one after the other, each in order of time; no NaN.
+        Logits, people one after the other, each in order of time; NaN is in no mean and stays NaN.
     lengths : (P,) int64
         Rows of each.
     share : float
@@ -36,7 +36,10 @@ def with_past(score: Floats, lengths: Ints, share: float, rows: int) -> Floats:
     first = np.repeat(np.cumsum(lengths) - lengths, lengths)
     at = np.arange(len(score))
     begin = np.maximum(first, at - rows + 1)
-    total = np.concatenate([[0.0], np.cumsum(score)])
-    mean = (total[at + 1] - total[begin]) / (at + 1 - begin)
+    known = np.isfinite(score)
+    total = np.concatenate([[0.0], np.cumsum(np.where(known, score, 0.0))])
+    count = np.concatenate([[0], np.cumsum(known)])
+    several = np.maximum(count[at + 1] - count[begin], 1)
+    mean = (total[at + 1] - total[begin]) / several
     found: Floats = (1 - share) * score + share * mean
     return found

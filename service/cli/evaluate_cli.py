@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +44,23 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     horizon_h: Annotated[
         float, typer.Option("--horizon-h", min=0.01, help="With stored scores: of use this early.")
     ] = 24.0,
+    silence_h: Annotated[
+        float | None,
+        typer.Option("--silence-h", min=0, help="Hours an alarm speaks [default: the data's, 12]."),
+    ] = None,
+    louder_by: Annotated[
+        float,
+        typer.Option("--louder-by", min=0, help="Log-odds above the threshold that ring sooner."),
+    ] = math.inf,
+    louder_h: Annotated[
+        float, typer.Option("--louder-h", min=0, help="From when on they do.")
+    ] = 12.0,
+    past: Annotated[
+        float,
+        typer.Option(
+            "--past", min=0, max=1, help="Share of the score that is the patient's mean of 24 h."
+        ),
+    ] = 0.0,
     replicates: Annotated[
         int, typer.Option("--replicates", min=0, help="Draws of patients behind every interval.")
     ] = 1000,
@@ -61,12 +79,16 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     Example: vigil evaluate default --data cinc2019:setA.npz --out report/
     """
     from service.evaluate import Wanted, open_artifact
+    from service.evaluate_alarms import Speaking
 
     if (data is None) == (labels is None):
         raise ConfigError("give --data DATASET:PATH for a model, or --labels for stored scores")
     writable(out)
     wanted = Wanted(
-        replicates, robustness, beside=tuple(open_artifact(name) for name in beside or ())
+        replicates,
+        robustness,
+        beside=tuple(open_artifact(name) for name in beside or ()),
+        speaking=Speaking(silence_h, louder_h, louder_by, past),
     )
     if data is not None:
         document = _model(artifact, data, wanted)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from models.artifact import Artifact, decode
-from models.evaluation.events import EventSpec
+from models.evaluation.events import EventSpec, alarms, watch
+from models.evaluation.past import with_past
 from models.open import open_blocks
 from models.spec import ModelSpec
 from models.weights import files_of
@@ -24,6 +25,7 @@ from service.evaluate import (
     some_of,
     write_document,
 )
+from service.evaluate_alarms import Speaking
 from service.evaluate_data import Cohort, Inputs, held_over
 from service.evaluate_measure import HEADLINES
 from service.evaluate_page import page
@@ -234,6 +236,45 @@ def test_nobody_ill_everybody_ill_and_stays_of_one_hour_give_a_page(artifact: Ar
         document = evaluate(artifact, odd, Wanted(20, robustness=False))
         assert "Vigil evaluation" in page(plain(document))
         assert "Vigil evaluation" in page(document)
+
+
+def test_another_rule_of_alarms_is_the_one_that_is_counted_by_hand(artifact: Artifact) -> None:
+    cohort = made_up(artifact.spec, 120)
+    rule = Speaking(silence_h=20, louder_h=6, louder_by=0.2, past=0.4, past_h=8)
+    found = evaluate(artifact, cohort, Wanted(5, robustness=False, speaking=rule))["events"]
+    prob = score(cohort, artifact.spec, open_blocks(artifact)).prob
+    mixed = with_past(np.log(prob / (1 - prob)), cohort.lengths, 0.4, 8)
+    spec = EventSpec(silence_h=20, louder_h=6, louder_by=0.2)
+    watched = watch(cohort.patient, cohort.time_h, cohort.event_patient, cohort.event_h, spec)
+    point = found["model"]["at_rates"][2]
+    at = np.log(point["threshold"] / (1 - point["threshold"]))
+    rung = alarms(mixed, watched, np.array([at - 1e-9]))
+    assert point["alarms_per_day"][0] == pytest.approx(rung.alarms.sum() / rung.days.sum())
+    assert point["sensitivity"][0] == pytest.approx(rung.caught.sum() / rung.events.sum())
+    assert (found["rule"]["silence_h"], found["rule"]["louder_by"]) == (20, 0.2)
+    usual = evaluate(artifact, cohort, Wanted(5, robustness=False))["events"]
+    assert usual["model"]["at_rates"][2] != point
+
+
+def test_points_of_a_rule_are_not_read_as_log_odds() -> None:
+    score = np.array([3.0, 1.0, 5.0])
+    watched = watch(
+        np.zeros(3, np.int64), np.arange(3.0), np.zeros(0, np.int64), np.zeros(0), EventSpec()
+    )
+    heard = Speaking(louder_by=1.0, past=0.5).heard(score, watched, np.array([3]))
+    np.testing.assert_allclose(heard.score, [3.0, 1.5, 4.0])
+    assert np.isinf(heard.watched.spec.louder_by)
+    assert heard.shown(4.0) == 4.0
+
+
+def test_a_page_says_which_rule_its_alarms_follow(artifact: Artifact) -> None:
+    rule = Speaking(silence_h=24, louder_by=1, past=0.3)
+    cohort = made_up(artifact.spec)
+    document = evaluate(artifact, cohort, Wanted(5, robustness=False, speaking=rule))
+    words = page(document)
+    assert "24 h of silence; 30" in words
+    assert "1.0 log-odds above the threshold rings all the same" in words
+    assert "log-odds" not in page(evaluate(artifact, cohort, Wanted(5, robustness=False)))
 
 
 def test_every_modality_is_taken_away(document: dict, artifact: Artifact) -> None:

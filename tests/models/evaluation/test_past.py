@@ -31,6 +31,11 @@ def test_no_share_and_no_rows_of_before_leave_scores_as_they_are(score: np.ndarr
     np.testing.assert_allclose(with_past(score, LENGTHS, 0.5, 1), score, atol=1e-9)
 
 
+def test_a_score_that_is_none_is_in_no_mean_and_stays_none() -> None:
+    found = with_past(np.array([1.0, np.nan, 3.0, np.nan]), np.array([3, 1]), 0.5, 3)
+    np.testing.assert_array_equal(found, [1.0, np.nan, 2.5, np.nan])
+
+
 def test_what_comes_later_and_who_comes_next_change_nothing(score: np.ndarray) -> None:
     other = score.copy()
     other[5:] += 3.0
