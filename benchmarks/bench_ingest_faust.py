@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -70,7 +70,9 @@ class Devices(Prompt):
                     self.segments += len(done.segments)
         return Outputs(())
 
-    def snapshots(self, partition: int, share: float = 1.0) -> list[tuple[str, int, bytes]]:
+    def snapshots(
+        self, partition: int, share: float = 1.0, also: Collection[str] = ()
+    ) -> list[tuple[str, int, bytes]]:
         """Nothing: the figure is of ingest alone."""
         return []
 
@@ -134,9 +136,11 @@ class Measured(Prompt):
             os.kill(os.getpid(), signal.SIGTERM)
         return outputs
 
-    def snapshots(self, partition: int, share: float = 1.0) -> list[tuple[str, int, bytes]]:
+    def snapshots(
+        self, partition: int, share: float = 1.0, also: Collection[str] = ()
+    ) -> list[tuple[str, int, bytes]]:
         """Pass on."""
-        return self._inner.snapshots(partition, share)
+        return self._inner.snapshots(partition, share, also)
 
     def unstored(self, partition: int) -> int | None:
         """Pass on."""

@@ -7,7 +7,7 @@ then carries them out in batches over all patients. Batching changes cost, never
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from alerts.commands import for_everyone
 from alerts.machine import AlertMachine
@@ -106,9 +106,11 @@ class Engine:
         for record in records:
             self._route(self._work.number(record), record)
 
-    def snapshots(self, partition: int, share: float = 1.0) -> list[tuple[str, int, bytes]]:
+    def snapshots(
+        self, partition: int, share: float = 1.0, also: Collection[str] = ()
+    ) -> list[tuple[str, int, bytes]]:
         """Changed patients' states; see `streams.processor.Processor`."""
-        return self._roster.snapshots(partition, share)
+        return self._roster.snapshots(partition, share, also)
 
     def unstored(self, partition: int) -> int | None:
         """Lowest offset of a change not given yet; see `streams.processor.Processor`."""

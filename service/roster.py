@@ -6,7 +6,7 @@ Not here: what their records cause (`service.engine`).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from alerts.policy import Policy
 from features.signals import CONTEXT_S
@@ -31,9 +31,12 @@ class Roster:
         self._seats = seats
         self._timing = timing
 
-    def snapshots(self, partition: int, share: float) -> list[tuple[str, int, bytes]]:
+    def snapshots(
+        self, partition: int, share: float, also: Collection[str] = ()
+    ) -> list[tuple[str, int, bytes]]:
         """Changed patients' states; see `streams.processor.Processor`."""
         own = self.patients.get(partition, {})
+        quiet = [own[n] for n in also if n in own and not own[n].dirty and not own[n].ops]
         changed = sorted((p for p in own.values() if p.dirty and not p.ops), key=_longest_changed)
         if any(p.ops for p in own.values()):  # who is put off has not heard what the others have
             changed = [p for p in changed if p.patient_id != ANYONE]
@@ -42,7 +45,8 @@ class Roster:
             changed = changed[: math.ceil(share * len(own))]
         for patient in changed:
             patient.dirty = False
-        return [(p.patient_id, p.frontier, pack(p, self._memories(p.patient_id))) for p in changed]
+        given = [*changed, *quiet]
+        return [(p.patient_id, p.frontier, pack(p, self._memories(p.patient_id))) for p in given]
 
     def unstored(self, partition: int) -> int | None:
         """Lowest offset of a change not given yet; see `streams.processor.Processor`."""

@@ -6,7 +6,7 @@ A host feeds decoded records and publishes what comes out; it decides nothing.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from streams.records import LogRecord
@@ -70,11 +70,13 @@ class Processor(Protocol):
         """By partition where something is put off, an offset below which nothing is."""
         ...
 
-    def snapshots(self, partition: int, share: float = 1.0) -> list[tuple[str, int, bytes]]:
+    def snapshots(
+        self, partition: int, share: float = 1.0, also: Collection[str] = ()
+    ) -> list[tuple[str, int, bytes]]:
         """(patient_id, frontier offset, state) of what changed since its last snapshot.
 
         Not of who is put off. Of a share of the partition's patients at least, those first that
-        changed longest ago.
+        changed longest ago; and of these `also`, if they have not changed.
         """
         ...
 

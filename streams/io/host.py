@@ -272,7 +272,8 @@ class Host:
         await self._outbox.publish()
         asked = self._next.keys() if only is None else self._next.keys() & only
         for partition in sorted(self._dirty & asked):
-            snapshots = await self._run(self._processor.snapshots, partition, share)
+            stale = self._states.stale(partition)
+            snapshots = await self._run(self._processor.snapshots, partition, share, stale)
             self._unstored.setdefault(partition, []).extend(snapshots)
         writes = [self._write_states(partition) for partition in self._unstored]
         for written in await asyncio.gather(*writes, return_exceptions=True):

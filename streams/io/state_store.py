@@ -29,7 +29,7 @@ from streams.io.kafka_log import (
     start_client,
     stop_client,
 )
-from streams.io.kafka_peek import PEEK_BYTES, read_each
+from streams.io.kafka_peek import read_each
 from streams.io.kafka_read import open_consumer, read_range
 
 EPOCH_HEADER = "vigil-epoch"
@@ -126,7 +126,6 @@ class StateStore:
     ) -> None:
         """Store snapshots `(patient_id, frontier, state)`; returns when the broker has them."""
         rows = [PatientState(name, epoch, frontier, state) for name, frontier, state in snapshots]
-        rows += await self._stale(partition)
         places = self._places.get(partition, {})  # never read: nothing is known of the others
         since = min(places.values(), default=0)
         offsets = await self._writer.send_all(
@@ -134,25 +133,13 @@ class StateStore:
         )
         places |= {row.patient_id: at for row, at in zip(rows, offsets, strict=True)}
 
-    async def _stale(self, partition: int) -> list[PatientState]:
-        """States that have not changed for long, to be written again as they are."""
+    def stale(self, partition: int) -> list[str]:
+        """Patients whose state was written so long ago that it is to be written again as it is."""
         places = self._places.get(partition, {})
         last = max(places.values(), default=0)
         limit = last - max(LEAST, ROUNDS * len(places))
-        old = sorted(offset for offset in places.values() if offset < limit)[:AT_ONCE]
-        if not old:
-            return []
-        consumer = open_consumer(self._bootstrap, fetch_bytes=PEEK_BYTES)
-        await start_client(consumer, self._bootstrap)
-        part = TopicPartition(self._topic, partition)
-        try:
-            found = [await read_each(consumer, {part: offset}) for offset in old]
-        except KafkaError as error:
-            raise BrokerError(f"cannot read {self._topic}: {error!r}") from error
-        finally:
-            await stop_client(consumer)
-        rows = [(offset, row[part]) for offset, row in zip(old, found, strict=True) if part in row]
-        return [_parse(row) for offset, row in rows if row.offset == offset]
+        old = sorted((offset, name) for name, offset in places.items() if offset < limit)
+        return [name for _, name in old[:AT_ONCE]]
 
 
 async def read_ahead(states: StateStore, partitions: Sequence[int]) -> AsyncGenerator[Restored]:

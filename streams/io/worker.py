@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import logging
 import os
@@ -298,6 +299,9 @@ class Worker(ABC):
         self.moved()
         self._unheard.clear()
         self._doubt = False
+        gc.collect(
+            1
+        )  # clients that have read are cycles of megabytes, and it looks rarely by itself
         self.restored.set()
         self.metrics.ready(bool(self.host.positions))  # without partitions nobody is watched
         took_s = time.monotonic() - began_s

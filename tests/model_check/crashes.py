@@ -145,6 +145,8 @@ class _Storm:
         try:
             await zombie.work(self.rng.choice((1, 20)))
             await zombie.store(1.0)
-        except KilledError:
+        except (KilledError, ZeroDivisionError):
+            # The latter is `test_quarantine`'s poison: who looks for its owner finds state its next
+            # owner stored later, hence nobody who raises, and such a process ends as it should.
             self.zombies.remove(zombie)
             zombie.end()

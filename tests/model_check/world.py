@@ -74,6 +74,10 @@ class Line:
             self._one()
             self.world.states[partition].append(PatientState(name, epoch, frontier, state))
 
+    def stale(self, partition: int) -> list[str]:
+        """Every second patient: also who has not changed is stored again and again."""
+        return sorted({row.patient_id for row in self.world.states[partition]})[::2]
+
 
 class Source:
     """The input topic for what is to be read again."""

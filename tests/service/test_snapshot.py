@@ -128,3 +128,17 @@ def test_a_share_of_the_patients_is_stored_those_that_waited_longest_first() -> 
     assert machine.unstored(WHERE) is not None
     machine.snapshots(WHERE)
     assert machine.unstored(WHERE) is None
+
+
+def test_who_has_not_changed_is_given_again_the_same_when_asked_for() -> None:
+    machine = engine()
+    machine.feed(log_of([patient("p", 30, off=False)]))
+    given = machine.snapshots(WHERE)
+    assert machine.snapshots(WHERE) == []
+    assert machine.snapshots(WHERE, also=["p", "nobody"]) == given
+
+
+def test_who_has_changed_is_not_given_twice() -> None:
+    machine = engine()
+    machine.feed(log_of([patient("p", 30, off=False)]))
+    assert [row[0] for row in machine.snapshots(WHERE, also=["p"])] == ["p"]

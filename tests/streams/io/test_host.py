@@ -44,6 +44,9 @@ class Journal:
         ]
         self.steps += [("state", frontier) for _, frontier, _ in snapshots]
 
+    def stale(self, partition: int) -> list[str]:
+        return []
+
     @property
     def outputs(self) -> list[bytes]:
         return [value for kind, value in self.steps if kind == "output"]

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +83,14 @@ class ToyProcessor(Prompt):
                 )
         return messages
 
-    def snapshots(self, partition: int, share: float = 1.0) -> list[tuple[str, int, bytes]]:
+    def snapshots(
+        self, partition: int, share: float = 1.0, also: Collection[str] = ()
+    ) -> list[tuple[str, int, bytes]]:
         patients = self._patients.get(partition, {})
-        changed = sorted(self._changed.pop(partition, set()))
+        given = self._changed.pop(partition, set()) | (patients.keys() & also)
         return [
             (name, patients[name].frontier, msgspec.msgpack.encode(patients[name]))
-            for name in changed
+            for name in sorted(given)
         ]
 
     def unstored(self, partition: int) -> int | None:
