@@ -16,6 +16,7 @@ from features.intervals import Floats
 from features.motion.calibration import N_STATE, Calibration, calibration, fresh, learned
 from features.motion.windows import MEAN, Number
 
+ANEW_US: Final = 300_000_000  # what was learnt is applied from the next multiple of this on
 MOST_DEVICES: Final = 4  # per patient; of more, the one learnt about longest ago goes
 _PLAIN: Final = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
 

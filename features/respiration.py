@@ -24,7 +24,7 @@ from features.breathing.wave import (
     breaths,
     wave_rate,
 )
-from features.breathing.windows import Evidence, RespSource, Windows
+from features.breathing.windows import Evidence, Fused, RespSource, Windows
 from features.catalog import FeatureReason
 from features.column import Column
 from features.runs import Bools, Floats, Ints
@@ -33,6 +33,7 @@ __all__ = [
     "WAVE_HZ",
     "breath_rate",
     "breath_wave",
+    "fused_columns",
     "rate_columns",
     "respiration_rate",
     "wave_columns",
@@ -73,6 +74,11 @@ def rate_columns(asked: Windows, state: Floats) -> tuple[dict[str, Column], Floa
     """
     found = windows.evidence_of(asked)
     fused = windows.fuse(found, state, asked.end_us)
+    return fused_columns(found, fused), fused.state
+
+
+def fused_columns(found: Evidence, fused: Fused) -> dict[str, Column]:
+    """The columns of `rate_columns`."""
     by_wave = fused.source == RespSource.WAVE
     n = np.where(by_wave, found.wave.n, found.ecg.n + found.ppg.n)
     beats_covered = np.maximum(found.ecg.coverage, found.ppg.coverage)
@@ -93,7 +99,7 @@ def rate_columns(asked: Windows, state: Floats) -> tuple[dict[str, Column], Floa
         columns[f"resp_{signal}_rate_per_min"] = _column(
             one.per_min, one.quality, one.coverage, one.n, why
         )
-    return columns, fused.state
+    return columns
 
 
 def wave_columns(wave: Floats) -> dict[str, Column]:

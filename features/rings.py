@@ -82,6 +82,11 @@ class Rings:
         """Names of all signals the patient ever had, leads as `ecg`, sorted."""
         return tuple(sorted(self._first_us))
 
+    def fullest(self) -> int:
+        """Segments of the signal and device that has most; of `MOST_SEGMENTS`."""
+        each = (len(ring) for devices in self._rings.values() for ring in devices.values())
+        return max(each, default=0)
+
     def ever(self) -> KeysView[str]:
         """The same names as a set."""
         return self._first_us.keys()

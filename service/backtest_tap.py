@@ -19,11 +19,11 @@ from service.build import judges_of, load_policy
 from service.config import Config
 from service.embedded import numbered, run
 from service.engine import Engine
+from service.judging import Judges
 from service.outputs import Caused, alert_outputs
 from service.patient import Patient
 from service.replay import Inputs, entries
 from service.results import Collector
-from service.settle import Judges
 from streams.records import AlertCommand, DeviceStatus
 
 

@@ -17,7 +17,7 @@ from models.score import Scorer
 from service.artifacts import open_seats, read_panels
 from service.config import Config
 from service.engine import Engine
-from service.settle import Judges, Timed, untimed
+from service.judging import Judges, Timed, untimed
 from streams.errors import ConfigError
 from streams.signing import Keyring
 

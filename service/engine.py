@@ -13,9 +13,10 @@ from alerts.commands import for_everyone
 from alerts.machine import AlertMachine
 from alerts.policy import Policy
 from features.facts import admit
+from service.judging import Judges
 from service.patient import Patient
 from service.roster import CONTEXT_US, Roster
-from service.settle import USE_MODEL, Judges, settle
+from service.settle import USE_MODEL, settle
 from service.work import Work
 from streams.clock import TimingSpec
 from streams.codec import encode, kind_of

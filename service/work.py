@@ -10,16 +10,17 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+from service.judging import Emitted, Judges, RefusedCommand, Settled
 from service.ops import WindowOp
 from service.outputs import Caused, dead_letter
 from service.patient import Patient
-from service.settle import Emitted, Judges, RefusedCommand, Settled, settle
+from service.settle import settle
 from streams.codec import encode
 from streams.processor import Outputs
 from streams.records import AlertCommand, LogRecord, Reason, Rejected
 
 FEW: Final = 4  # windows of a patient that nobody need wait for
-AT_ONCE: Final = 16  # of those put off, windows of each that are computed in one go
+AT_ONCE: Final = 30  # of those put off, windows of each that are computed in one go
 ALL_AT_ONCE: Final = 256  # ... and of all of them
 MOST: Final = 4096  # windows that may be put off, of all patients: 12 kB each
 

@@ -133,9 +133,9 @@ def fuse(found: Evidence, state: Floats, end_us: Ints) -> Fused:
         The chest wave's own rate where its quality is at least 0.6 or above that of ECG and PPG,
         which are followed over time by `tracking.track`.
     """
-    likelihood, known = _said(found)
+    likelihood, known = likelihoods(found)
     tracked = tracking.track(state, end_us, likelihood, known)
-    return _chosen(found, tracked.probability, tracked.state)
+    return chosen(found, tracked)
 
 
 def follow(found: Evidence, state: Floats, end_us: Ints) -> Fused:
@@ -155,27 +155,27 @@ def follow(found: Evidence, state: Floats, end_us: Ints) -> Fused:
     Fused
         Its `state` is the one after each window.
     """
-    likelihood, known = _said(found)
+    likelihood, known = likelihoods(found)
     probabilities, states = np.empty_like(likelihood), np.empty((len(known), state.shape[1]))
     for i in range(len(known)):
         own = slice(i, i + 1)
         tracked = tracking.track(state, end_us[own], likelihood[own], known[own])
         state = tracked.state
         probabilities[own], states[own] = tracked
-    return _chosen(found, probabilities, states)
+    return chosen(found, tracking.Tracked(probabilities, states))
 
 
-def _said(found: Evidence) -> tuple[Floats, Bools]:
-    """Likelihood of every rate from all sources, and which rows have any."""
+def likelihoods(found: Evidence) -> tuple[Floats, Bools]:
+    """Likelihood of every rate from all sources, (B, N_RATES), and which rows have any."""
     wave_wins = found.wave_quality >= WAVE_WINS
     said = fusion.wave_evidence(found.wave.rate_per_min, wave_wins)
     return found.log_likelihood + said, found.ecg.known | found.ppg.known | wave_wins
 
 
-def _chosen(found: Evidence, probability: Floats, state: Floats) -> Fused:
+def chosen(found: Evidence, tracked: tracking.Tracked) -> Fused:
     """The wave's own rate or the one followed, whichever is to be believed."""
     by_beats = found.ecg.known | found.ppg.known
-    followed = fusion.best_rate(probability)
+    followed = fusion.best_rate(tracked.probability)
     followed_quality = np.where(by_beats, followed.quality, 0.0)
     use_wave = found.wave_quality >= np.minimum(WAVE_WINS, followed_quality)
     use_wave &= found.wave_quality > 0
@@ -188,7 +188,7 @@ def _chosen(found: Evidence, probability: Floats, state: Floats) -> Fused:
         np.where(use_wave, found.wave.rate_per_min, rate),
         np.where(use_wave, found.wave_quality, followed_quality),
         np.where(use_wave, RespSource.WAVE, source),
-        state,
+        tracked.state,
     )
 
 

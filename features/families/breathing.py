@@ -11,15 +11,16 @@ from features.beat_windows import FoundBeats, found_beats
 from features.beats import ECG_REFRACTORY_S, PPG_REFRACTORY_S
 from features.breathing import tracking
 from features.breathing.series import EcgBeats, Pulses
-from features.breathing.windows import Windows
+from features.breathing.windows import Evidence, Windows, chosen, evidence_of, likelihoods
 from features.column import Column
 from features.families.table import Columns, Found, Row, explained, look_up
+from features.families.turns import turns_of
 from features.feature import FeatureReason
 from features.gather import events_of, select
 from features.intervals import Floats, Ints
 from features.layout import EVENT_NUMBERS
 from features.personal import gathered, scattered
-from features.respiration import WAVE_HZ, rate_columns, wave_columns
+from features.respiration import WAVE_HZ, fused_columns, wave_columns
 from features.signals import SignalKind
 from streams.segments import SEGMENT_US
 
@@ -44,7 +45,7 @@ def wave_only(rows: Sequence[Row]) -> Columns:
 
 
 def followed(rows: Sequence[Row]) -> Columns:
-    """Rates of 60-s windows, one window of each patient; their state moves on."""
+    """Rates of 60-s windows; those of one patient in their order: its state moves on."""
     chest, heart, pulse = (
         look_up(rows, ["resp"]),
         look_up(rows, ["ecg"], SEGMENT_US),
@@ -66,11 +67,8 @@ def followed(rows: Sequence[Row]) -> Columns:
         _number(ppg, _PPG.index("amplitude")),
         ppg.run,
     )
-    people = [memory.personal for memory, _ in rows]
-    state = gathered(people, _STATE, lambda n: _Track(tracking.fresh_state(n)))
-    asked = Windows(_wave(chest), ecg_beats, pulses, chest.rows.end_us)
-    made, vector = rate_columns(asked, state.vector)
-    scattered(people, _STATE, _Track(vector))
+    found = evidence_of(Windows(_wave(chest), ecg_beats, pulses, chest.rows.end_us))
+    made = fused_columns(found, chosen(found, _tracked(rows, found, chest.rows.end_us)))
     own = {"resp_ecg_rate_per_min": heart, "resp_ppg_rate_per_min": pulse}
     own["resp_wave_rate_per_min"] = chest
     return {
@@ -79,6 +77,19 @@ def followed(rows: Sequence[Row]) -> Columns:
         else _blamed((chest, heart, pulse), column)
         for name, column in made.items()
     }
+
+
+def _tracked(rows: Sequence[Row], found: Evidence, end_us: Ints) -> tracking.Tracked:
+    """What the windows say of every rate with those before them; the patients' state moves on."""
+    likelihood, known = likelihoods(found)
+    probability, states = np.empty_like(likelihood), tracking.fresh_state(len(rows))
+    for turn in turns_of(rows):
+        people = [rows[i][0].personal for i in turn.tolist()]
+        state = gathered(people, _STATE, lambda n: _Track(tracking.fresh_state(n))).vector
+        own = tracking.track(state, end_us[turn], likelihood[turn], known[turn])
+        scattered(people, _STATE, _Track(own.state))
+        probability[turn], states[turn] = own
+    return tracking.Tracked(probability, states)
 
 
 def _blamed(sources: Sequence[Found], column: Column) -> Column:

@@ -30,6 +30,7 @@ from tests.service.engine_kit import (
 
 SECONDS = 240
 CHUNK_S = 5
+KEPT_BACK_S = 900
 LATE_S = 40.0  # beyond the lateness: some of it is refused
 POISON = (b"", b"\xff\xfe", b"\x00" * 60, b"{}", bytes(range(256)))
 Append = tuple[int, int, bytes]  # partition, append time, bytes
@@ -64,13 +65,15 @@ def numbered(rows: Sequence[Append]) -> list[RawRecord]:
 
 
 def history(name: str, rng: random.Random) -> list[Timed]:
-    """One patient: deteriorating or not, with gaps, copies, delays, a backfill, facts, commands."""
+    """One patient: deteriorating or not, with gaps, copies, delays, backfills, facts, commands."""
     rows: list[Timed] = []
     lost_s = _span(rng, 0.5)
     held_s = _span(rng, 0.3)
     says = _clock(rng)
     for signal, fs_hz, samples in _signals(rng):
         rows += _timed(_sent(name, signal, (fs_hz, samples), (lost_s, held_s), rng), says)
+    if rng.random() < 0.2:
+        rows = _kept_back(rows)
     rows += _facts(name, rng)
     if rng.random() < 0.5:
         at_s = rng.uniform(60, SECONDS)
@@ -97,6 +100,16 @@ def _timed(rows: list[Timed], says: Callable[[int], int]) -> list[Timed]:
     for at_us, row in rows:
         assert isinstance(row, Chunk)
         out.append((at_us, msgspec.structs.replace(row, start_us=says(row.start_us))))
+    return out
+
+
+def _kept_back(rows: list[Timed]) -> list[Timed]:
+    """The same chunks, taken long before and sent at many times real time: they page nobody."""
+    out: list[Timed] = []
+    for at_us, row in rows:
+        assert isinstance(row, Chunk)
+        sent_us = START_US + KEPT_BACK_S * S // 6 + (at_us - START_US) // 8
+        out.append((sent_us, msgspec.structs.replace(row, start_us=row.start_us - KEPT_BACK_S * S)))
     return out
 
 

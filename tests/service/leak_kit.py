@@ -14,7 +14,7 @@ from features.facts import N_CONCEPTS, TRACKS
 from models.score import Score
 from service.build import load_policy
 from service.engine import Engine
-from service.settle import Judges
+from service.judging import Judges
 from streams.clock import TimingSpec
 from streams.history import Timed
 from streams.processor import Output

@@ -16,7 +16,7 @@ from service.cli import quiet_cli
 from service.cli.common import EXIT_REFUSED
 from service.config import load
 from service.engine import Engine
-from service.settle import Judges
+from service.judging import Judges
 from streams.clock import TimingSpec
 from streams.codec import decode, encode
 from streams.io.kafka_log import LogWriter, Message

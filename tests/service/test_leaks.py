@@ -185,7 +185,7 @@ def test_the_audit_catches_a_join_on_event_time_alone(monkeypatch: pytest.Monkey
     def leaky(stores: Sequence[AsOf], t_us: np.ndarray, known_us: np.ndarray) -> FactsAt:
         return facts_at(stores, t_us, np.full_like(known_us, NEVER - 1))
 
-    monkeypatch.setattr("service.settle.facts_at", leaky)
+    monkeypatch.setattr("service.judging.facts_at", leaky)
     log = history(TRAPS["known in the future"])
     t_us = START_US + 100 * S
     assert by(said(other_future(log, t_us, 0)), t_us) != by(said(log), t_us)
