@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from alerts.alert import Phase
 from service.alert_metrics import AlertMetrics
@@ -49,6 +49,8 @@ class Metrics:
         self._scored_us = 0
         self._frontiers = _FrontierAges(clock_s)
         registry.register(self._frontiers)
+        self._taken = _Taken()
+        registry.register(self._taken)
         self._records = Counter(
             "vigil_records",
             "Log records that went through the engine.",
@@ -112,6 +114,10 @@ class Metrics:
         for (kind, result), count in kinds.items():
             self._records.labels(kind, result).inc(count)
         self._feed.observe(seconds)
+
+    def taken(self, counters: Mapping[str, int]) -> None:
+        """Show what an engine counts itself, from now on; it goes on counting there."""
+        self._taken.counters = counters
 
     def timed(self, step: str) -> AbstractContextManager[Any]:
         """Time one step of the engine: segments, windows, or the scorer of that name."""
@@ -221,6 +227,20 @@ class _FrontierAges:
         for partition, append_us in sorted(self.append_us.copy().items()):
             family.add_metric([str(partition)], now_s - append_us / 1e6)
         yield family
+
+
+class _Taken:
+    """What the engine counts of the chunks it takes in, at the moment of the scrape."""
+
+    def __init__(self) -> None:
+        self.counters: Mapping[str, int] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        for name, words in (
+            ("chunks", "Chunks of signals that came, accepted or not."),
+            ("duplicate_samples", "Samples that were there already."),
+        ):
+            yield CounterMetricFamily(f"vigil_{name}", words, self.counters.get(name, 0))
 
 
 def _header(output: Output, name: str) -> str:

@@ -15,6 +15,7 @@ from service import collector, logs, row_texts
 from service.artifacts import open_seats
 from service.build import build_engine, load_policy, model_names, scorers
 from service.config import Config
+from service.engine import Engine
 from service.heartbeat_host import Beating
 from service.http import HealthServer
 from service.keys import load_ring
@@ -23,6 +24,7 @@ from service.topics import require_topics
 from streams.errors import ConfigError
 from streams.io.start import run
 from streams.io.worker_settings import WorkerSettings
+from streams.signing import Keyring
 
 STALE_S = 60.0  # twelve ticks: a live partition this far behind is not being watched
 
@@ -92,9 +94,16 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
         return run(
             config.worker.runner,
             settings,
-            lambda: build_engine(config, metrics.timed, ring.keys),
+            lambda: _engine(config, metrics, ring.keys),
             metrics,
         )
+
+
+def _engine(config: Config, metrics: Metrics, keys: Keyring) -> Engine:
+    """An engine whose figures are shown."""
+    engine = build_engine(config, metrics.timed, keys)
+    metrics.taken(engine.counters)
+    return engine
 
 
 def _make_folder(folder: Path) -> None:

@@ -57,6 +57,15 @@ def test_the_age_of_the_frontier_is_measured_when_it_is_scraped(metrics: Metrics
     assert 'vigil_frontier_age_seconds{partition="3"} 10.0' in exposed(metrics)
 
 
+def test_what_the_engine_counts_of_chunks_is_shown_as_it_counts(metrics: Metrics) -> None:
+    assert "vigil_duplicate_samples_total 0.0" in exposed(metrics)
+    counters = {"chunks": 3}
+    metrics.taken(counters)
+    counters["duplicate_samples"] = 7
+    assert "vigil_chunks_total 3.0" in exposed(metrics)
+    assert "vigil_duplicate_samples_total 7.0" in exposed(metrics)
+
+
 def test_a_partition_that_moved_away_leaves_no_series(metrics: Metrics) -> None:
     metrics.frontier(3, 990_000_000)
     metrics.lag(3, 7)
