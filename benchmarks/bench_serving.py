@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks._common import heading
 from models.artifact import Artifact, decode
+from models.compiled_runtime import COMPILED_BUCKETS, CompiledRuntime
 from models.export import to_onnx
 from models.fusion_model import FusionModel
 from models.layout import Layout
@@ -188,7 +189,7 @@ def waits(ward: Followed, step: Step, size: int, spend: Spend) -> NDArray[np.flo
     while len(times) < fewest or clock_s() < end:
         own = slots[draw.integers(0, PATIENTS, size)]
         began = clock_s()
-        said = step(slab.state[own], rows, clock)
+        said = step(slab.held(own), rows, clock)
         slab.state[own] = said.after
         times.append(clock_s() - began)
     return np.array(times[3:])
@@ -217,6 +218,9 @@ def cases() -> list[tuple[str, ModelSpec, Step]]:
         model = network(gated(width))
         held = artifact_of(model)
         name = f"gated h{width}"
+        for explain, shares in ((False, ""), (True, ", with shares")):
+            own = settled(CompiledRuntime(model, explain=explain), held.spec, COMPILED_BUCKETS)
+            found.append((f"{name}, compiled{shares}", held.spec, own))
         bare = OnnxRuntime(to_onnx(model, explain=False))
         found.append((f"{name}, ONNX Runtime", held.spec, settled(bare, held.spec)))
         with_shares = settled(OnnxRuntime(held.onnx), held.spec)

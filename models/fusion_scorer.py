@@ -130,7 +130,7 @@ class FusionScorer:
         own = [windows[i] for i in wave]
         slots = self.slab.slots([w.patient_id for w in own])
         end_us = np.array([w.end_us for w in own], np.int64)
-        packed, before = rows.packed[wave], self.slab.state[slots]
+        packed, before = rows.packed[wave], self.slab.held(slots)
         said = self._step(before, packed, clock(end_us))
         good = np.isfinite(said.after).all(axis=1) & np.isfinite(said.logit).all(axis=1)
         taken = good & (end_us % self._cadence_us == 0) & (end_us > self.slab.at_us[slots])

@@ -10,7 +10,7 @@ from models.artifact import Artifact
 from models.runtime import Blocks, Runtime, settled
 from streams.errors import ConfigError
 
-Device = Literal["auto", "cpu", "cuda", "torch"]
+Device = Literal["auto", "cpu", "compiled", "cuda", "torch"]
 
 
 def open_blocks(
@@ -24,11 +24,13 @@ def open_blocks(
     ----------
     artifact : Artifact
         Checked by `models.artifact.decode`.
-    device : {"auto", "cpu", "cuda", "torch"}
-        cpu: ONNX Runtime when it is installed and the artifact has a graph, else torch. cuda: a GPU
-        with the CPU behind it. auto: a GPU where there is one. torch: torch on the CPU.
+    device : {"auto", "cpu", "compiled", "cuda", "torch"}
+        cpu: ONNX Runtime when it is installed and the artifact has a graph, else torch. compiled:
+        loops of our own where numba is installed and they know every part of the model, else as
+        cpu. cuda: a GPU with the CPU behind it. auto: a GPU where there is one. torch: torch on the
+        CPU.
     tell : callable
-        Told when a device gives up.
+        Told when a device gives up, or another one is taken.
 
     Raises
     ------
@@ -37,6 +39,10 @@ def open_blocks(
     ConfigError
         If a GPU was asked for and there is none.
     """
+    if device == "compiled":
+        own = _compiled(artifact, tell)
+        if own is not None:
+            return own
     cpu = settled(_on_cpu(artifact, torch_only=device == "torch"), artifact.spec)
     if device in ("auto", "cuda"):
         return _on_gpu(artifact, cpu, tell, must=device == "cuda")
@@ -52,6 +58,22 @@ def _on_cpu(artifact: Artifact, *, torch_only: bool) -> Runtime:
     from models.weights import network
 
     return TorchRuntime(network(artifact))
+
+
+def _compiled(artifact: Artifact, tell: Callable[[str], None]) -> Blocks | None:
+    """Loops of our own; None, and told why, where they cannot run the model."""
+    if find_spec("numba") is None:
+        tell(f"{artifact.ref}: no compiled loops without numba (extra `fast`)")
+        return None
+    from models.compiled_runtime import COMPILED_BUCKETS, CompiledRuntime
+    from models.weights import network
+
+    try:
+        runtime = CompiledRuntime(network(artifact))
+    except ValueError as error:
+        tell(str(error))
+        return None
+    return settled(runtime, artifact.spec, COMPILED_BUCKETS)
 
 
 def _on_gpu(artifact: Artifact, cpu: Blocks, tell: Callable[[str], None], *, must: bool) -> Blocks:

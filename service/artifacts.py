@@ -196,7 +196,7 @@ def _scorer(one: Found) -> FusionScorer:
 
 
 def _device(name: str) -> Device:
-    for device in ("cpu", "auto", "cuda", "torch"):
+    for device in ("cpu", "compiled", "auto", "cuda", "torch"):
         if name == device:
             return device
     raise ConfigError(f"models.device: {name!r}")

@@ -157,7 +157,9 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str = "default"  # as policies read it: source = "NAME.value"
     artifact: str = "default"  # folder, or name of a shipped one
-    device: str = "cpu"  # cpu, auto (a GPU where there is one), cuda, torch
+    device: str = (
+        "cpu"  # cpu, compiled (loops of our own), auto (a GPU where there is one), cuda, torch
+    )
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

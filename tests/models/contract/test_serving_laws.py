@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from importlib.util import find_spec
 
 import msgspec
 import numpy as np
@@ -47,7 +48,15 @@ Served = dict[str, tuple[FusionModel, Artifact]]
 def runtimes(artifact: Artifact) -> list[Runtime]:
     """Everything here that can run an artifact."""
     own: list[Runtime] = [TorchRuntime(network(artifact))]
-    return [*own, OnnxRuntime(artifact.onnx)] if artifact.onnx else own
+    if artifact.onnx:
+        own.append(OnnxRuntime(artifact.onnx))
+    if find_spec("numba") is not None:
+        from models.compiled_runtime import CompiledRuntime
+        from models.kernels.pack import runs
+
+        if runs(network(artifact)):
+            own.append(CompiledRuntime(network(artifact)))
+    return own
 
 
 def packed(model: FusionModel, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -122,15 +131,17 @@ def test_8_files_give_the_same_model_bit_by_bit(name: str, served: Served) -> No
 
 
 @every
-def test_8_the_exported_graph_says_what_torch_says(name: str, served: Served) -> None:
+def test_8_every_runtime_says_what_torch_says(name: str, served: Served) -> None:
     model, artifact = served[name]
     if not isinstance(model, Rowwise):
         assert artifact.onnx == b""
         return
     given = packed(model, 64)
-    eager, graph = (runtime(*given) for runtime in runtimes(artifact))
-    for field, one, other in zip(OUTPUTS, eager, graph, strict=True):
-        np.testing.assert_allclose(one, other, atol=PARITY, rtol=PARITY, err_msg=field)
+    eager, *others = (runtime(*given) for runtime in runtimes(artifact))
+    assert others
+    for said in others:
+        for field, one, other in zip(OUTPUTS, eager, said, strict=True):
+            np.testing.assert_allclose(one, other, atol=PARITY, rtol=PARITY, err_msg=field)
 
 
 @every
