@@ -91,10 +91,28 @@ def too_large(envelope: Floats, spikes: Bools, fs_hz: float) -> tuple[Bools, Boo
     near = blank | ndimage.maximum_filter1d(spikes, reach, axis=1)
     asked = np.where(blank.any(axis=1), _WITNESSES, _WITNESSES_OF_SPIKES)
     each = zip(envelope, near, usual, asked, strict=True)
-    heart = [
-        bool(level > 0) and _is_heart(row, own, (level, n), fs_hz) for row, own, level, n in each
-    ]
-    return blank, np.array(heart, np.bool_)
+    heart = np.array(
+        [bool(level > 0) and _is_heart(row, own, (level, n), fs_hz) for row, own, level, n in each],
+        np.bool_,
+    )
+    for r in np.flatnonzero(~heart & spikes.any(axis=1) & blank.any(axis=1)).tolist():
+        near = ndimage.maximum_filter1d(spikes[r], reach)
+        if _is_slow_heart(envelope[r], near, float(usual[r]), fs_hz):
+            heart[r], blank[r] = True, False
+    return blank, heart
+
+
+def _is_slow_heart(envelope: Floats, spiked: Bools, usual: float, fs_hz: float) -> bool:
+    """Whether what is still too large where no spike was are the beats.
+
+    Of a slow heart's seconds most are silent, and silence is what seemed usual.
+    """
+    rest = np.where(spiked, 0.0, envelope)
+    top = ndimage.maximum_filter1d(rest, 2 * round(_WITNESS_S * fs_hz) + 1)
+    large = rest[(rest == top) & (rest > _TOO_LARGE * usual)]
+    if not large.size:
+        return False
+    return _is_heart(envelope, spiked, (float(np.median(large)), _WITNESSES_OF_SPIKES), fs_hz)
 
 
 def _apart(envelope: Floats, blank: Bools, fs_hz: float) -> Bools:

@@ -28,6 +28,12 @@ _PAD_S: Final = 1.0
 _JUMP: Final = 0.8  # of the usual height, from one sample to the next
 _SPIKE_S: Final = 0.06  # the median over it keeps edges and removes what is half as long
 _FLANK: Final = 0.15  # of a spike's height
+# A step is a jump after which the level stays. In noise large jumps follow on small ones back: were
+# they taken out by themselves, the level would walk away by many times a pulse's height.
+_LEVEL_S: Final = 0.06
+_STAYS: Final = 0.5  # of the jump
+_FEWEST_OF_BURST: Final = 3  # jumps
+_BURST_S: Final = 0.2  # between them
 _USUAL_SHARE: Final = 0.7  # of the heights of a row's seconds: at 25/min most rise nowhere
 # Median of |white noise| is 0.6745 of its deviation; a third difference has sqrt(20) times it.
 _PER_MEDIAN: Final = 1.0 / (0.6745 * 20**0.5)
@@ -157,7 +163,7 @@ def _without_jumps(x: Floats, fs_hz: float) -> Floats:
     if not odd.size:
         return x
     out = x.copy()
-    out[odd] = _level(_bridged(x[odd], most[odd], fs_hz), most[odd])
+    out[odd] = _level(_bridged(x[odd], most[odd], fs_hz), most[odd], fs_hz)
     return out
 
 
@@ -174,11 +180,37 @@ def _bridged(x: Floats, most: Floats, fs_hz: float) -> Floats:
     return out
 
 
-def _level(x: Floats, most: Floats) -> Floats:
-    """Rows that go on after each step where they were before it."""
-    step = np.diff(x, axis=1, prepend=x[:, :1])
-    step[np.abs(step) <= most[:, None]] = 0.0
-    return np.asarray(x - np.cumsum(step, axis=1), np.float64)
+def _level(x: Floats, most: Floats, fs_hz: float) -> Floats:
+    """Rows that go on after each step where they were before it; noise stays as it is."""
+    out, reach, near = x.copy(), round(_BURST_S * fs_hz), max(3, round(_LEVEL_S * fs_hz))
+    large = np.abs(np.diff(x, axis=1, prepend=x[:, :1])) > most[:, None]
+    for r in np.flatnonzero(large.any(axis=1)).tolist():
+        at = np.flatnonzero(large[r])
+        step = np.zeros(x.shape[1])
+        for jumps in np.split(at, np.flatnonzero(np.diff(at) > reach) + 1):
+            step[jumps] = _steps(x[r], jumps, near)
+        out[r] -= np.cumsum(step)
+    return out
+
+
+def _steps(x: Floats, at: Ints, near: int) -> Floats:
+    """What of each jump of a row stays; of those of a burst, what the level is moved by it."""
+    step = x[at] - x[at - 1]
+    if at.size >= _FEWEST_OF_BURST:
+        size = np.abs(step)
+        return _moved(x, (at[0], at[-1]), (near, near)) * (size / size.sum())
+    room = np.diff(at, prepend=0, append=x.size)
+    moved = [
+        _moved(x, (i, i), (min(near, before), min(near, after)))
+        for i, before, after in zip(at, room[:-1], room[1:], strict=True)
+    ]
+    return np.where(np.sign(step) * moved >= _STAYS * np.abs(step), step, 0.0)
+
+
+def _moved(x: Floats, at: tuple[int, int], near: tuple[int, int]) -> float:
+    """Level of a row after the second sample less that before the first."""
+    before, after = x[max(at[0] - near[0], 0) : at[0]], x[at[1] : at[1] + near[1]]
+    return float(np.median(after) - np.median(before))
 
 
 def _averaged(x: Floats, factor: int) -> Floats:
