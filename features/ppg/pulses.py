@@ -13,10 +13,18 @@ from numpy.typing import NDArray
 
 from features import runs
 from features.ppg.choice import REFRACTORY_S, choose
-from features.ppg.flat import mean_of_three, vertex
+from features.ppg.flat import mean_of_three, row_quantile, vertex
 from features.ppg.likeness import likeness
 from features.ppg.rises import Rises, rises
-from features.ppg.wave import MAX_FS_HZ, MIN_FS_HZ, Wave, gap_free, pulse_wave, usable_samples
+from features.ppg.wave import (
+    MAX_FS_HZ,
+    MIN_FS_HZ,
+    Wave,
+    fast_noise,
+    gap_free,
+    pulse_wave,
+    usable_samples,
+)
 from features.runs import Bools, Floats, Ints
 from features.unheard import joined as stretches
 from features.unheard import run_beats, unheard
@@ -24,6 +32,7 @@ from features.unheard import run_beats, unheard
 CORE_S: Final = 10.0
 CONTEXT_S: Final = 2.0  # what the 0.5 Hz corner needs; see `detect_pulses`
 CUT_EDGE_S: Final = 0.25  # filters ring next to a cut
+_MOST_NOISE: Final = 0.4  # of the usual pulse: of recordings that pass none has above 0.012
 _MOST_ROWS: Final = 256  # at once: bounds memory
 
 
@@ -56,6 +65,7 @@ class Found(NamedTuple):
     votes: Votes
     usable: Bools  # (B, n_samples) neither gap nor flat
     unheard: Bools  # (B,) a stretch between gaps has hardly a pulse where there must be some
+    drowned: Bools  # (B,) what is faster than any pulse hides them, or is all there is
 
 
 def detect_pulses(ppg: NDArray[np.generic], fs_hz: float) -> Floats | list[Floats]:
@@ -149,13 +159,14 @@ def find(x: Floats, fs_hz: float) -> Found:
     if x.size == 0 or not MIN_FS_HZ <= fs_hz <= MAX_FS_HZ:
         silent = nothing > 0
         usable = np.zeros(x.shape, np.bool_)
-        return Found(none_found(), Votes(nothing, nothing, nothing), usable, silent)
+        return Found(none_found(), Votes(nothing, nothing, nothing), usable, silent, silent)
     bridged, usable = usable_samples(x, fs_hz)
-    found, votes, heard = [], [nothing] * 3, []
+    found, votes, heard, drowned = [], [nothing] * 3, [], nothing > 0
     edge = CUT_EDGE_S * fs_hz
     for run in gap_free(bridged, usable, fs_hz):
         n, start = run.x.shape[1], run.start
         own, seen = _of_run(run.x, fs_hz)
+        drowned[run.row[_drowned(run.x, own, fs_hz)]] = True
         cut_left, cut_right = start[own.row] > 0, start[own.row] + n < x.shape[1]
         kept = ~(cut_left & (own.position < edge)) & ~(cut_right & (own.position > n - 1 - edge))
         moved = _moved(own, run.row[own.row], start[own.row])
@@ -168,7 +179,7 @@ def find(x: Floats, fs_hz: float) -> Found:
         for k, mask in enumerate((seen.by_slope, seen.by_area, seen.by_slope & seen.by_area)):
             votes[k] = votes[k] + np.bincount(run.row[seen.row[mask]], minlength=len(x))
     silent = unheard(stretches(heard), len(x))
-    return Found(joined(found), Votes(*votes), usable, silent)
+    return Found(joined(found), Votes(*votes), usable, silent, drowned)
 
 
 def none_found() -> Pulses:
@@ -200,6 +211,13 @@ def _of_run(x: Floats, fs_hz: float) -> tuple[Pulses, Rises]:
     steepest = seen.steepest + vertex(wave.slope, seen.row, seen.steepest)
     chosen = choose(seen, steepest / wave.fs_hz, wave.noise())
     return _measured(wave, Rises._make(column[chosen] for column in seen), steepest[chosen]), seen
+
+
+def _drowned(x: Floats, own: Pulses, fs_hz: float) -> Bools:
+    """Runs whose noise is large beside their pulses, as mains hum is that averaging folds down."""
+    usual = row_quantile(own.amplitude, own.row, len(x), 0.5)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(fast_noise(x, fs_hz) > _MOST_NOISE * usual, np.bool_)
 
 
 def _measured(wave: Wave, rise: Rises, steepest: Floats) -> Pulses:

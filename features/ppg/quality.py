@@ -106,7 +106,8 @@ def quality(found: Found, share: Shares, motion: Floats, fs_hz: float) -> Qualit
     Quality
         Score = probability that at least 90 % of the pulses are right, times the share not on a
         rail, times what movement leaves. A rest of less than 5 s without pulses to compare gets
-        0.5; less than 20 % of usable wave, or an unheard stretch between gaps, gets 0.
+        0.5; less than 20 % of usable wave, an unheard stretch between gaps, or noise in which
+        pulses drown, gets 0.
     """
     n_rows, votes = motion.size, found.votes
     seen = votes.by_slope + votes.by_area
@@ -118,7 +119,7 @@ def quality(found: Found, share: Shares, motion: Floats, fs_hz: float) -> Qualit
     few = (n_alike < _FEWEST_ALIKE) | found.unheard
     short = runs.counts(found.usable) < _JUDGED_FROM_S * fs_hz
     score = np.where(few, np.where(short, _UNJUDGED, 0.0), score)
-    score = np.where(found.unheard, 0.0, score) * (1.0 - share.clip) * (1.0 - motion)
+    score = np.where(found.unheard | found.drowned, 0.0, score) * (1.0 - share.clip) * (1.0 - motion)
     usable = 1.0 - share.gap - share.flat
     score = np.where(usable < _LEAST_USABLE, 0.0, score)
     reason = np.full(n_rows, FeatureReason.NOISE, np.intp)
