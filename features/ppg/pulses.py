@@ -20,7 +20,7 @@ from features.ppg.wave import (
     MAX_FS_HZ,
     MIN_FS_HZ,
     Wave,
-    fast_noise,
+    averaged_away,
     gap_free,
     pulse_wave,
     usable_samples,
@@ -32,7 +32,7 @@ from features.unheard import run_beats, unheard
 CORE_S: Final = 10.0
 CONTEXT_S: Final = 2.0  # what the 0.5 Hz corner needs; see `detect_pulses`
 CUT_EDGE_S: Final = 0.25  # filters ring next to a cut
-_MOST_NOISE: Final = 0.4  # of the usual pulse: of recordings that pass none has above 0.012
+_MOST_HIDDEN: Final = 0.5  # of the usual pulse's height
 _MOST_ROWS: Final = 256  # at once: bounds memory
 
 
@@ -214,10 +214,10 @@ def _of_run(x: Floats, fs_hz: float) -> tuple[Pulses, Rises]:
 
 
 def _drowned(x: Floats, own: Pulses, fs_hz: float) -> Bools:
-    """Runs whose noise is large beside their pulses, as mains hum is that averaging folds down."""
+    """Runs whose pulses are small beside what is faster than any, as what is left of hum is."""
     usual = row_quantile(own.amplitude, own.row, len(x), 0.5)
     with np.errstate(invalid="ignore"):
-        return np.asarray(fast_noise(x, fs_hz) > _MOST_NOISE * usual, np.bool_)
+        return np.asarray(averaged_away(x, fs_hz) > _MOST_HIDDEN * usual, np.bool_)
 
 
 def _measured(wave: Wave, rise: Rises, steepest: Floats) -> Pulses:

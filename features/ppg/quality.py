@@ -119,7 +119,9 @@ def quality(found: Found, share: Shares, motion: Floats, fs_hz: float) -> Qualit
     few = (n_alike < _FEWEST_ALIKE) | found.unheard
     short = runs.counts(found.usable) < _JUDGED_FROM_S * fs_hz
     score = np.where(few, np.where(short, _UNJUDGED, 0.0), score)
-    score = np.where(found.unheard | found.drowned, 0.0, score) * (1.0 - share.clip) * (1.0 - motion)
+    score = (
+        np.where(found.unheard | found.drowned, 0.0, score) * (1.0 - share.clip) * (1.0 - motion)
+    )
     usable = 1.0 - share.gap - share.flat
     score = np.where(usable < _LEAST_USABLE, 0.0, score)
     reason = np.full(n_rows, FeatureReason.NOISE, np.intp)

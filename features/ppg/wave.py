@@ -37,7 +37,6 @@ _BURST_S: Final = 0.2  # between them
 _USUAL_SHARE: Final = 0.7  # of the heights of a row's seconds: at 25/min most rise nowhere
 # Median of |white noise| is 0.6745 of its deviation; a third difference has sqrt(20) times it.
 _PER_MEDIAN: Final = 1.0 / (0.6745 * 20**0.5)
-_NOISE_HZ: Final = 64.0  # so many third differences a second tell as much as all
 _ROUNDING: Final = 1e-9  # of the largest sample: below it a filter's output is its own error
 
 
@@ -55,15 +54,20 @@ class Wave(NamedTuple):
 
         Of the third differences: to white noise they add up as given, a pulse leaves few traces.
         """
-        return _noise(np.diff(self.raw, 3, axis=1))
+        third = np.abs(np.diff(self.raw, 3, axis=1))
+        middle = third.shape[1] // 2
+        return np.partition(third, middle, axis=1)[:, middle] * _PER_MEDIAN
 
     def outer(self, inner: Floats | Ints) -> Floats:
         """Inner positions as positions among the samples given."""
         return np.asarray(inner, np.float64) * self.factor + (self.factor - 1) / 2
 
 
-def fast_noise(x: Floats, fs_hz: float) -> Floats:
-    """As `Wave.noise`, of the samples as a device sends them: hum and bursts are seen whole there.
+def averaged_away(x: Floats, fs_hz: float) -> Floats:
+    """How far samples that are averaged into one usually lie apart, (B,); 0 where none are.
+
+    A pulse moves little in so short a time. Mains hum does, and what is left of it in the means may
+    be as slow as a heart and as regular.
 
     Parameters
     ----------
@@ -71,17 +75,12 @@ def fast_noise(x: Floats, fs_hz: float) -> Floats:
         Gap-free, at least 2 s.
     fs_hz : float
     """
-    every = max(1, int(fs_hz / _NOISE_HZ))
-    last = x.shape[1] - 3
-    one, two, three, four = (x[:, k : last + k : every] for k in range(4))
-    return _noise(four - one + 3.0 * (two - three))
-
-
-def _noise(third: Floats) -> Floats:
-    """Standard deviation of white noise with these third differences, (B,)."""
-    size = np.abs(third)
-    middle = size.shape[1] // 2
-    return np.partition(size, middle, axis=1)[:, middle] * _PER_MEDIAN
+    factor = _factor(fs_hz)
+    if factor == 1:
+        return np.zeros(len(x))
+    m = x.shape[1] // factor
+    apart = np.abs(x[:, factor // 2 :: factor][:, :m] - x[:, ::factor][:, :m])
+    return np.asarray(np.partition(apart, m // 2, axis=1)[:, m // 2], np.float64)
 
 
 def usable_samples(x: Floats, fs_hz: float) -> tuple[Floats, Bools]:
@@ -203,34 +202,43 @@ def _bridged(x: Floats, most: Floats, fs_hz: float) -> Floats:
 
 def _level(x: Floats, most: Floats, fs_hz: float) -> Floats:
     """Rows that go on after each step where they were before it; noise stays as it is."""
-    out, reach, near = x.copy(), round(_BURST_S * fs_hz), max(3, round(_LEVEL_S * fs_hz))
+    out, near = x.copy(), max(3, round(_LEVEL_S * fs_hz))
     large = np.abs(np.diff(x, axis=1, prepend=x[:, :1])) > most[:, None]
     for r in np.flatnonzero(large.any(axis=1)).tolist():
-        at = np.flatnonzero(large[r])
         step = np.zeros(x.shape[1])
-        for jumps in np.split(at, np.flatnonzero(np.diff(at) > reach) + 1):
-            step[jumps] = _steps(x[r], jumps, near)
+        for jumps in _parted(np.flatnonzero(large[r]), round(_BURST_S * fs_hz)):
+            if jumps.size >= _FEWEST_OF_BURST:
+                step[jumps] = _together(x[r], jumps, near, float(most[r]))
+                continue
+            for pair in _parted(jumps, near):
+                step[pair] = _apart(x[r], pair, near, float(most[r]))
         out[r] -= np.cumsum(step)
     return out
 
 
-def _steps(x: Floats, at: Ints, near: int) -> Floats:
-    """What of each jump of a row stays; of those of a burst, what the level is moved by it."""
-    step = x[at] - x[at - 1]
-    if at.size >= _FEWEST_OF_BURST:
-        size = np.abs(step)
-        return _moved(x, (at[0], at[-1]), (near, near)) * (size / size.sum())
-    room = np.diff(at, prepend=0, append=x.size)
-    moved = [
-        _moved(x, (i, i), (min(near, before), min(near, after)))
-        for i, before, after in zip(at, room[:-1], room[1:], strict=True)
-    ]
-    return np.where(np.sign(step) * moved >= _STAYS * np.abs(step), step, 0.0)
+def _parted(at: Ints, reach: int) -> list[Ints]:
+    """Samples in groups whose neighbours lie within reach."""
+    return np.split(at, np.flatnonzero(np.diff(at) > reach) + 1)
 
 
-def _moved(x: Floats, at: tuple[int, int], near: tuple[int, int]) -> float:
-    """Level of a row after the second sample less that before the first."""
-    before, after = x[max(at[0] - near[0], 0) : at[0]], x[at[1] : at[1] + near[1]]
+def _together(x: Floats, at: Ints, near: int, most: float) -> Floats:
+    """What the level is moved by a burst, shared among its jumps by their size."""
+    size = np.abs(x[at] - x[at - 1])
+    moved = _moved(x, at, near)
+    return (moved if abs(moved) > most else 0.0) * (size / size.sum())
+
+
+def _apart(x: Floats, at: Ints, near: int, most: float) -> Floats:
+    """One jump if the level stays; two next to each other, and of both together what stays."""
+    step, moved = x[at] - x[at - 1], _moved(x, at, near)
+    if at.size == 1:
+        return step if np.sign(step[0]) * moved >= _STAYS * abs(step[0]) else np.zeros(1)
+    return step - step.sum() / step.size + _together(x, at, near, most)
+
+
+def _moved(x: Floats, at: Ints, near: int) -> float:
+    """Level of a row after the last of some jumps less that before the first."""
+    before, after = x[max(at[0] - near, 0) : at[0]], x[at[-1] : at[-1] + near]
     return float(np.median(after) - np.median(before))
 
 

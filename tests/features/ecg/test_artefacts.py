@@ -193,6 +193,31 @@ def test_what_three_spikes_leave_of_seven_beats_outweighs_them(fs_hz: float) -> 
     assert np.abs(found[:, None] - np.array(spikes_s)).min() > _SAME_S
 
 
+@pytest.mark.parametrize("fs_hz", [125.0, 200.0, 500.0])
+@pytest.mark.parametrize(
+    ("beats", "spikes_s"),
+    [
+        ((1.42, 2.87, 4.33, 5.79, 7.25, 8.71), (4.09, 4.51, 6.8)),
+        ((1.6, 2.67, 4.46, 5.53, 7.31, 8.39), (4.43, 7.33, 9.6)),
+    ],
+)
+def test_the_beats_of_a_slow_heart_are_found_among_three_spikes(
+    fs_hz: float, beats: tuple[float, ...], spikes_s: tuple[float, ...]
+) -> None:
+    """Most seconds hold no beat: without the spikes its beats seem too large for a heart."""
+    t = np.arange(round(10 * fs_hz)) / fs_hz
+    x = np.random.default_rng(8).normal(0, 0.005, t.size)
+    for beat in beats:
+        for height, delay, width in ((0.1, -0.16, 0.02), (1.0, 0.0, 0.018), (0.2, 0.27, 0.04)):
+            x += height * np.exp(-0.5 * ((t - beat - delay) / width) ** 2)
+    for at_s in spikes_s:
+        x[round(at_s * fs_hz) :][: max(1, round(0.006 * fs_hz))] -= 25.0
+    found = np.asarray(detect_r_peaks(x, fs_hz)) / fs_hz
+    for beat in beats:
+        assert np.abs(found - beat).min() < _SAME_S
+    assert found.size == len(beats)
+
+
 def test_spikes_that_stay_in_a_row_make_it_doubtful() -> None:
     """What is left without the spikes is noise: no heart, and nothing to be sure of."""
     x = np.random.default_rng(5).normal(0, 0.05, 1750)

@@ -55,6 +55,30 @@ def test_periodic_movement_in_the_wave_lowers_its_quality(steady: Callable[..., 
     assert analyse_ppg(x, FS, walking).quality[0] < 0.6 * analyse_ppg(x, FS, still).quality[0]
 
 
+@pytest.mark.parametrize("fs_hz", [125.0, 250.0, 500.0])
+@pytest.mark.parametrize("mains_hz", [50.0, 60.0])
+@pytest.mark.parametrize("steps", [1.3, 3.4, 100.0])
+def test_the_hum_of_an_empty_sensor_is_no_pulse(
+    fs_hz: float, mains_hz: float, steps: float
+) -> None:
+    """Averaged down, what is left of it is as slow and as regular as pulses."""
+    hum = np.round(
+        steps * np.sin(2 * np.pi * mains_hz * np.arange(round(14 * fs_hz)) / fs_hz + 0.3)
+    )
+    found = analyse_ppg(hum[None], fs_hz)
+    assert found.quality[0] == 0.0
+    assert found.reason[0] in (FeatureReason.NOISE, FeatureReason.TOO_FEW_BEATS)
+
+
+def test_pulses_are_kept_among_hum_of_half_their_height(steady: Callable[..., Any]) -> None:
+    clean = steady(14.0, 250.0, 75.0).x
+    hum = 0.25 * np.ptp(clean) * np.sin(2 * np.pi * 60.0 * np.arange(clean.size) / 250.0)
+    both = analyse_ppg(np.stack([clean, clean + hum]), 250.0)
+    first, second = (both.pulses.position[both.pulses.row == k] for k in (0, 1))
+    assert both.quality[1] > 0.8
+    np.testing.assert_allclose(first, second, atol=3.0)
+
+
 def test_movement_that_does_not_reach_the_wave_costs_little(steady: Callable[..., Any]) -> None:
     x = steady(14.0, FS, 75.0).x[None]
     walking = 1.0 + 0.4 * np.sin(2 * np.pi * 1.8 * np.arange(448) / ACC_HZ)[None]

@@ -85,6 +85,27 @@ def test_a_step_leaves_the_wave_as_it_was(fs_hz: float, height: float) -> None:
     assert off.max() < 0.1 * np.ptp(x)
 
 
+@pytest.mark.parametrize("fs_hz", [125.0, 250.0, 500.0])
+@pytest.mark.parametrize("length_s", [0.3, 1.0, 5.0])
+@pytest.mark.parametrize("size", [1.0, 2.0, 5.0])
+def test_the_large_jumps_of_a_burst_are_not_summed_to_a_step(
+    fs_hz: float, length_s: float, size: float
+) -> None:
+    """Taken out one by one they left a level many pulses away."""
+    x = _pulsing(fs_hz)
+    n, first = round(length_s * fs_hz), round(5 * fs_hz)
+    noise = np.random.default_rng(3).normal(0, size * np.ptp(x), n)
+    burst = x.copy()
+    burst[first : first + n] += noise
+    raw = pulse_wave(burst[None], fs_hz).raw[0]
+    clean = pulse_wave(x[None], fs_hz).raw[0]
+    per_s = raw.size / 14
+    after = slice(int((5.1 + length_s) * per_s), int((6.1 + length_s) * per_s))
+    off = np.median(raw[after] - clean[after])
+    assert abs(off) < (0.5 + size) * np.ptp(x)
+    assert np.ptp(raw[after]) == pytest.approx(np.ptp(clean[after]), rel=0.05)
+
+
 @pytest.mark.parametrize("fs_hz", [20.0, 25.0, 64.0])
 @pytest.mark.parametrize("per_s", [25 / 60, 1.0, 4.0])
 def test_the_rise_of_a_pulse_is_no_step(fs_hz: float, per_s: float) -> None:
