@@ -225,7 +225,7 @@ def _together(x: Floats, at: Ints, near: int, most: float) -> Floats:
     """What the level is moved by a burst, shared among its jumps by their size."""
     size = np.abs(x[at] - x[at - 1])
     moved = _moved(x, at, near)
-    return (moved if abs(moved) > most else 0.0) * (size / size.sum())
+    return np.asarray((moved if abs(moved) > most else 0.0) * (size / size.sum()), np.float64)
 
 
 def _apart(x: Floats, at: Ints, near: int, most: float) -> Floats:
@@ -233,7 +233,7 @@ def _apart(x: Floats, at: Ints, near: int, most: float) -> Floats:
     step, moved = x[at] - x[at - 1], _moved(x, at, near)
     if at.size == 1:
         return step if np.sign(step[0]) * moved >= _STAYS * abs(step[0]) else np.zeros(1)
-    return step - step.sum() / step.size + _together(x, at, near, most)
+    return np.asarray(step - step.sum() / step.size + _together(x, at, near, most), np.float64)
 
 
 def _moved(x: Floats, at: Ints, near: int) -> float:
