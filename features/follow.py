@@ -15,7 +15,6 @@ from features.align import FeatureBatch
 from features.families import breathing, hours, self_relative
 from features.families.self_relative import Care
 from features.families.table import Columns, Row, asked_of
-from features.families.turns import turns_of
 from features.history import FIVE_MINUTES_US
 from features.intervals import Ints
 from features.store import store
@@ -43,28 +42,26 @@ def follow(rows: Sequence[Row], batch: FeatureBatch, care: Sequence[Care]) -> No
     Checked against: ``tests/features/test_follow.py``.
     """
     with np.errstate(all="ignore"):
-        minutes = _named(rows, np.arange(len(rows)), "60s")
+        minutes = _named(rows, "60s")
         _each(rows, batch, minutes, breathing.followed)
         _each(rows, batch, minutes, lambda _: self_relative.deficit(batch, minutes))
-        for turn in turns_of(rows):
-            _of_one_end(rows, batch, care, turn)
+        fives = _named(rows, "300s")
+        for at, columns in zip(
+            (minutes, fives),
+            self_relative.relative(rows, batch, care, (minutes, fives)),
+            strict=True,
+        ):
+            store(batch, at, columns)
+        kept = np.array([i for i in fives if rows[i][1].end_us % FIVE_MINUTES_US == 0], np.intp)
+        if kept.size:
+            hours.remember([rows[i] for i in kept], batch, kept)
+        _each(rows, batch, _named(rows, "3600s"), hours.hour)
+        _each(rows, batch, _named(rows, "86400s"), hours.day)
 
 
-def _of_one_end(rows: Sequence[Row], batch: FeatureBatch, care: Sequence[Care], turn: Ints) -> None:
-    """What is left of rows that are, of each patient, of one end."""
-    minutes, fives = _named(rows, turn, "60s"), _named(rows, turn, "300s")
-    _each(rows, batch, minutes, lambda own: self_relative.minute(own, batch, minutes, care))
-    _each(rows, batch, fives, lambda own: self_relative.five(own, batch, fives, care))
-    kept = np.array([i for i in fives if rows[i][1].end_us % FIVE_MINUTES_US == 0], np.intp)
-    if kept.size:
-        hours.remember([rows[i] for i in kept], batch, kept)
-    _each(rows, batch, _named(rows, turn, "3600s"), hours.hour)
-    _each(rows, batch, _named(rows, turn, "86400s"), hours.day)
-
-
-def _named(rows: Sequence[Row], at: Ints, name: str) -> Ints:
-    """Which of these rows are windows of this name."""
-    return at[[rows[i][1].name == name for i in at.tolist()]]
+def _named(rows: Sequence[Row], name: str) -> Ints:
+    """Which rows are windows of this name."""
+    return np.flatnonzero([window.name == name for _, window in rows])
 
 
 def _each(

@@ -15,6 +15,7 @@ from features.column import Column
 from features.concepts import INDEX as CONCEPT
 from features.electrodermal import MOVING_MAD_MG
 from features.families.table import Columns, Row
+from features.families.turns import turns_of
 from features.feature import FeatureReason
 from features.intervals import Bools, Floats, Ints
 from features.personal import Personal, gathered, scattered
@@ -40,31 +41,137 @@ class Care(NamedTuple):
     facts_us: NDArray[np.int64]  # (C,) when they were true
 
 
-def minute(rows: Sequence[Row], batch: FeatureBatch, at: Ints, care: Sequence[Care]) -> Columns:
-    """Baselines of 60-s features, and what movement and pressure say of the heart rate."""
+def relative(
+    rows: Sequence[Row], batch: FeatureBatch, care: Sequence[Care], at: tuple[Ints, Ints]
+) -> tuple[Columns, Columns]:
+    """Baselines of features, and what movement and pressure say of the heart rate.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Those of one patient in their order: each is judged by what those before it taught.
+    batch : FeatureBatch
+        Features of these rows.
+    care : sequence of Care
+        Of each row.
+    at : two arrays of int
+        Which rows are windows of 60 s, which of 300 s.
+
+    Returns
+    -------
+    two of Columns
+        Of the ones and of the others.
+    """
+    minutes = _asked(rows, batch, care, at[0], "60s")
+    fives = _asked(rows, batch, care, at[1], "300s")
+    bpm, quality = _heart_rate(batch, minutes.at)
+    movement = batch.value[minutes.at, INDEX["acc_mad_mg"]]
+    rest = np.full(minutes.at.size, np.nan)
+    turns = turns_of(rows)
+    turn_of = np.zeros(len(rows), np.intp)
+    for number, turn in enumerate(turns):
+        turn_of[turn] = number
+    for number in range(len(turns)):
+        now = np.flatnonzero(turn_of[minutes.at] == number)
+        _judge(minutes, now)
+        rest[now] = _unexplained(minutes, now, (bpm, quality, movement))
+        _judge(fives, np.flatnonzero(turn_of[fives.at] == number))
+    made = _deviations(minutes) | _of_the_heart(batch, minutes, (bpm, quality, rest))
+    return made, _deviations(fives)
+
+
+class _Asked(NamedTuple):
+    """Windows of one length: what they hold, and what becomes known of them."""
+
+    window: str
+    at: Ints  # (n,) rows of the batch
+    people: list[Personal]
+    values: Floats  # (n, F) of the tracked features; NaN for those of another window length
+    reason: NDArray[np.uint8]
+    ok: Bools
+    moment: baseline.Moment
+    care: list[Care]
+    deviation: baseline.Deviation  # filled turn by turn
+
+
+def _asked(
+    rows: Sequence[Row], batch: FeatureBatch, care: Sequence[Care], at: Ints, window: str
+) -> _Asked:
     own = [care[i] for i in at.tolist()]
-    people = [memory.personal for memory, _ in rows]
-    end_us = np.array([window.end_us for _, window in rows], np.int64)
-    bpm, quality = _heart_rate(batch, at)
-    alerted = np.array([one.alerted for one in own], np.bool_)
-    made = _self_relative(people, batch, at, (end_us, alerted, "60s"))
-    sbp = np.array([one.facts[CONCEPT["sbp"]] for one in own])
-    sbp_us = np.array([one.facts_us[CONCEPT["sbp"]] for one in own])
-    made["shock_index"] = derived.shock_index(bpm, quality, sbp, (end_us - sbp_us) / 1e6)
-    steps = batch.value[at, INDEX["acc_steps"]]
-    made["hros"] = derived.heart_over_steps(bpm, steps, 1.0, quality)
-    made["hr_unexplained_bpm"] = _unexplained(people, batch, at, (bpm, quality, end_us, alerted))
-    for name in ("shock_index", "hros", "hr_unexplained_bpm"):
-        made[name] = _known(made[name], bpm)
-    return made
+    here = np.array([one == window for one in _WINDOW_OF])
+    place = np.ix_(at, _TRACKED)
+    active = batch.value[at, INDEX["acc_mad_mg"]] > MOVING_MAD_MG
+    moment = baseline.Moment(
+        np.array([rows[i][1].end_us for i in at.tolist()], np.int64),
+        np.zeros(at.size),
+        active.astype(np.float64),
+        np.array([one.alerted for one in own], np.bool_),
+    )
+    fields = len(baseline.Deviation._fields)
+    return _Asked(
+        window,
+        at,
+        [rows[i][0].personal for i in at.tolist()],
+        np.where(here, batch.value[place], np.nan),
+        batch.reason[place],
+        batch.quality[place] >= _LEAST_QUALITY,
+        moment,
+        own,
+        baseline.Deviation(*np.full((fields, at.size, _TRACKED.size), np.nan)),
+    )
 
 
-def five(rows: Sequence[Row], batch: FeatureBatch, at: Ints, care: Sequence[Care]) -> Columns:
-    """Baselines of 300-s features."""
-    people = [memory.personal for memory, _ in rows]
-    end_us = np.array([window.end_us for _, window in rows], np.int64)
-    alerted = np.array([care[i].alerted for i in at.tolist()], np.bool_)
-    return _self_relative(people, batch, at, (end_us, alerted, "300s"))
+def _judge(asked: _Asked, now: Ints) -> None:
+    """Deviation of some windows, of different patients; their baselines move on."""
+    if not now.size:
+        return
+    people = [asked.people[i] for i in now.tolist()]
+    state = gathered(people, "baseline", baseline.fresh)
+    whole = asked.moment
+    moment = baseline.Moment(
+        whole.end_us[now], whole.utc_offset_s[now], whole.active[now], whole.frozen[now]
+    )
+    state, found = baseline.update(state, asked.values[now], moment, asked.ok[now])
+    scattered(people, "baseline", state)
+    for all_of_it, own in zip(asked.deviation, found, strict=True):
+        all_of_it[now] = own
+
+
+def _deviations(asked: _Asked) -> Columns:
+    """What the windows say against the baselines."""
+    if not asked.at.size:
+        return {}
+    made = baseline.baseline_columns(asked.deviation, asked.values, asked.reason)
+    for name in _TREND_ONLY:
+        young = (made[name].reason == FeatureReason.OK) & (made[name].quality < _LEAST_PERSONAL)
+        made[name].reason[young] = FeatureReason.TOO_SHORT
+    own = asked.window
+    return {name: one for name, one in made.items() if own in CATALOG[INDEX[name]].windows}
+
+
+def _of_the_heart(
+    batch: FeatureBatch, minutes: _Asked, heart: tuple[Floats, Floats, Floats]
+) -> Columns:
+    """Heart rate by pressure, by steps, and beyond what movement explains."""
+    (bpm, quality, rest), at = heart, minutes.at
+    if not at.size:
+        return {}
+    sbp = np.array([one.facts[CONCEPT["sbp"]] for one in minutes.care])
+    sbp_us = np.array([one.facts_us[CONCEPT["sbp"]] for one in minutes.care])
+    age_s = (minutes.moment.end_us - sbp_us) / 1e6
+    known = ~np.isnan(rest)
+    made = {
+        "shock_index": derived.shock_index(bpm, quality, sbp, age_s),
+        "hros": derived.heart_over_steps(bpm, batch.value[at, INDEX["acc_steps"]], 1.0, quality),
+        "hr_unexplained_bpm": Column(
+            rest,
+            quality,
+            known.astype(np.float64),
+            known.astype(np.int64),
+            np.where(known, FeatureReason.OK, FeatureReason.GAP).astype(np.uint8),
+        ),
+    }
+    return {name: _known(one, bpm) for name, one in made.items()}
 
 
 def deficit(batch: FeatureBatch, at: Ints) -> Columns:
@@ -74,27 +181,6 @@ def deficit(batch: FeatureBatch, at: Ints) -> Columns:
         for name in ("ppg_pulse_rate_bpm", "ecg_hr_bpm")
     )
     return {"ppg_pr_minus_hr_bpm": deficit_column(pulse, heart)}
-
-
-def _self_relative(
-    people: Sequence[Personal], batch: FeatureBatch, at: Ints, when: tuple[Ints, Bools, str]
-) -> Columns:
-    """Deviation of the tracked features of one window length; the others keep their state."""
-    end_us, alerted, window = when
-    here = np.array([own == window for own in _WINDOW_OF])
-    values = np.where(here, batch.value[np.ix_(at, _TRACKED)], np.nan)
-    reason = batch.reason[np.ix_(at, _TRACKED)]
-    ok = batch.quality[np.ix_(at, _TRACKED)] >= _LEAST_QUALITY
-    active = batch.value[at, INDEX["acc_mad_mg"]] > MOVING_MAD_MG
-    moment = baseline.Moment(end_us, np.zeros(at.size), active.astype(np.float64), alerted)
-    state = gathered(people, "baseline", baseline.fresh)
-    state, deviation = baseline.update(state, values, moment, ok)
-    scattered(people, "baseline", state)
-    made = baseline.baseline_columns(deviation, values, reason)
-    for name in _TREND_ONLY:
-        young = (made[name].reason == FeatureReason.OK) & (made[name].quality < _LEAST_PERSONAL)
-        made[name].reason[young] = FeatureReason.TOO_SHORT
-    return {name: own for name, own in made.items() if window in CATALOG[INDEX[name]].windows}
 
 
 def _heart_rate(batch: FeatureBatch, at: Ints) -> tuple[Floats, Floats]:
@@ -108,27 +194,18 @@ def _heart_rate(batch: FeatureBatch, at: Ints) -> tuple[Floats, Floats]:
     return bpm, quality
 
 
-def _unexplained(
-    people: Sequence[Personal],
-    batch: FeatureBatch,
-    at: Ints,
-    heart: tuple[Floats, Floats, Ints, Bools],
-) -> Column:
-    """Heart rate that movement does not explain."""
-    bpm, quality, end_us, alerted = heart
-    movement = batch.value[at, INDEX["acc_mad_mg"]]
+def _unexplained(minutes: _Asked, now: Ints, heart: tuple[Floats, Floats, Floats]) -> Floats:
+    """Heart rate that movement does not explain, of windows of different patients."""
+    if not now.size:
+        return np.empty(0)
+    bpm, quality, movement = (part[now] for part in heart)
+    people = [minutes.people[i] for i in now.tolist()]
     state = gathered(people, "motion_heart", derived.fresh)
-    learn = (quality >= _LEAST_QUALITY) & ~alerted
+    learn = (quality >= _LEAST_QUALITY) & ~minutes.moment.frozen[now]
+    end_us = minutes.moment.end_us[now]
     state, rest, _ = derived.unexplained(state, bpm, movement, end_us, learn)
     scattered(people, "motion_heart", state)
-    known = ~np.isnan(rest)
-    return Column(
-        rest,
-        quality,
-        known.astype(np.float64),
-        known.astype(np.int64),
-        np.where(known, FeatureReason.OK, FeatureReason.GAP).astype(np.uint8),
-    )
+    return rest
 
 
 def _known(column: Column, bpm: Floats) -> Column:
