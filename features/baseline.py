@@ -11,6 +11,7 @@ theirs by count, hour and activity, without a rule for the first day.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from features.column import Column
 from features.feature import FeatureReason
 from features.intervals import Bools, Floats
+from features.lean import number_or
 from features.population import N_COEFFICIENTS, POPULATION, TRACKED, USUAL
 
 N_TRACKED: Final = len(TRACKED)
@@ -44,6 +46,7 @@ CUSUM_LIMIT: Final = 5.0  # Control, ch. 9)
 _CUSUM_MOST: Final = 2.0 * CUSUM_LIMIT  # further it need not remember
 _CUSUM_FORGOTTEN_S: Final = 86_400.0
 _MOST_Z: Final = 50.0
+_OK, _UNDEFINED = np.uint8(FeatureReason.OK), np.uint8(FeatureReason.UNDEFINED)
 
 
 class BaselineState(NamedTuple):
@@ -129,7 +132,7 @@ def update(
     seen = _scaled(np.where((values >= POPULATION.lo) & (values <= POPULATION.hi), values, np.nan))
     basis = _basis(moment)
     covariance = _full(state.covariance)
-    active = np.nan_to_num(moment.active) > 0.5
+    active = number_or(moment.active) > 0.5
     scatter = np.where(active[:, None], state.scatter[:, :, 1], state.scatter[:, :, 0])
     elapsed_s = _elapsed(state, moment)
     covariance = _drifted(covariance, scatter, elapsed_s)
@@ -155,7 +158,10 @@ def update(
 
 
 def baseline_columns(
-    deviation: Deviation, values: Floats, reason: NDArray[np.uint8]
+    deviation: Deviation,
+    values: Floats,
+    reason: NDArray[np.uint8],
+    names: Collection[str] | None = None,
 ) -> dict[str, Column]:
     """Baseline features by catalogue name.
 
@@ -164,6 +170,8 @@ def baseline_columns(
     deviation : Deviation
     values, reason : (B, F)
         The features that went into `update` and why they may have no value.
+    names : collection of str, optional
+        Only tracked features whose `<stem>_z` is among these.
 
     Returns
     -------
@@ -173,10 +181,14 @@ def baseline_columns(
         personal the baseline is; the reason is the feature's own.
     """
     out = {}
+    every_known = ~np.isnan(deviation.z)
+    every_why = np.where(reason == _OK, _UNDEFINED, reason)
+    every_why[every_known] = _OK
+    every_covered, every_n = every_known.astype(np.float64), every_known.astype(np.int64)
     for i, usual in enumerate(USUAL):
-        known = ~np.isnan(deviation.z[:, i])
-        why = np.where(known, FeatureReason.OK, reason[:, i]).astype(np.uint8)
-        why[~known & (why == FeatureReason.OK)] = FeatureReason.UNDEFINED
+        if names is not None and f"{usual.stem}_z" not in names:
+            continue
+        known = every_known[:, i]
         fields = {
             f"{usual.stem}_z": deviation.z[:, i],
             f"{usual.stem}_baseline_{usual.unit}": deviation.centre[:, i],
@@ -189,9 +201,9 @@ def baseline_columns(
             out[name] = Column(
                 np.where(known, value, np.nan),
                 deviation.personal[:, i],
-                known.astype(np.float64),
-                known.astype(np.int64),
-                why,
+                every_covered[:, i],
+                every_n[:, i],
+                every_why[:, i],
             )
     return out
 
@@ -215,7 +227,7 @@ def _learned(evidence: _Evidence, active: Bools) -> BaselineState:
     # A value that repeats its neighbours counts as one of so much larger variance.
     noise = evidence.scatter**2 / np.where(learn, step, 1.0)
     gain = evidence.gain_to / (evidence.doubt + noise)[:, :, None]
-    surprise = np.clip(np.nan_to_num(evidence.z), -_MOST_SURPRISE, _MOST_SURPRISE)
+    surprise = np.clip(number_or(evidence.z), -_MOST_SURPRISE, _MOST_SURPRISE)
     surprise = surprise * np.sqrt(evidence.scatter**2 + evidence.doubt)
     moved = state.coefficients + gain * surprise[:, :, None]
     sharper = evidence.covariance - gain[:, :, :, None] * evidence.gain_to[:, :, None, :]
@@ -231,7 +243,7 @@ def _learned(evidence: _Evidence, active: Bools) -> BaselineState:
 def _scatter(evidence: _Evidence, active: Bools) -> Floats:
     """Scatter after the values: a step up when |z| is above a normal's median, down when below."""
     state = evidence.state
-    far = np.abs(np.nan_to_num(evidence.z)) > _HALF_NORMAL_MEDIAN
+    far = np.abs(number_or(evidence.z)) > _HALF_NORMAL_MEDIAN
     rate = _SCALE_STEP * evidence.step / (_SCALE_PRIOR_H + state.hours)
     new = evidence.scatter * np.exp(rate * np.where(far, 0.5, -0.5))
     low = np.maximum(POPULATION.scatter / _SCALE_RANGE, POPULATION.resolution)
@@ -252,8 +264,10 @@ def _cusum(
     old[state.frozen & ~frozen] = 0.0  # the alert is over: what led to it is dealt with
     old[elapsed_s > _CUSUM_FORGOTTEN_S] = 0.0
     size = np.where(np.isnan(z), 0.0, step)[:, :, None]
-    both = np.stack([z, -z], axis=2)
-    new = np.clip(old + (np.nan_to_num(both) - CUSUM_SLACK) * size, 0.0, _CUSUM_MOST)
+    both = np.empty((*z.shape, 2))
+    both[:, :, 0] = z
+    np.negative(z, out=both[:, :, 1])
+    new = np.clip(old + (number_or(both) - CUSUM_SLACK) * size, 0.0, _CUSUM_MOST)
     return np.where(size > 0, new, old)
 
 
@@ -274,9 +288,9 @@ def _drifted(covariance: Floats, scatter: Floats, elapsed_s: Floats) -> Floats:
 
 def _basis(moment: Moment) -> Floats:
     """`(B, 6)`: 1, active, and two harmonics of the hour of the day."""
-    day_s = (moment.end_us // 1_000_000 + np.nan_to_num(moment.utc_offset_s)) % 86_400.0
+    day_s = (moment.end_us // 1_000_000 + number_or(moment.utc_offset_s)) % 86_400.0
     angle = 2.0 * np.pi / 86_400.0 * day_s
-    active = (np.nan_to_num(moment.active) > 0.5).astype(np.float64)
+    active = (number_or(moment.active) > 0.5).astype(np.float64)
     return np.column_stack(
         [np.ones(len(active)), active]
         + [wave(order * angle) for order in (1.0, 2.0) for wave in (np.cos, np.sin)]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from features.column import Column
 from features.intervals import Bools, Floats
+from features.lean import number_or
 from features.segment_rows import column, divided
 
 # A cuff is read every 15 min to 4 h on a ward; an older pressure is another patient's state.
@@ -77,7 +78,7 @@ def shock_index(hr_bpm: Floats, hr_quality: Floats, sbp_mmhg: Floats, sbp_age_s:
     usable = fresh_sbp & (sbp_mmhg >= _LOWEST_SBP_MMHG) & (sbp_mmhg <= _HIGHEST_SBP_MMHG)
     both = usable & ~np.isnan(hr_bpm)
     value = np.where(both, divided(hr_bpm, np.where(usable, sbp_mmhg, 0.0)), np.nan)
-    quality = hr_quality * (1.0 - np.nan_to_num(sbp_age_s) / OLDEST_SBP_S)
+    quality = hr_quality * (1.0 - number_or(sbp_age_s) / OLDEST_SBP_S)
     return column(value, quality, both.astype(np.float64), both)
 
 
@@ -102,7 +103,7 @@ def heart_over_steps(hr_bpm: Floats, steps: Floats, minutes: float, quality: Flo
     has a value, the heart rate itself.
     """
     both = ~np.isnan(hr_bpm) & ~np.isnan(steps)
-    value = np.where(both, hr_bpm / (np.nan_to_num(steps) / minutes + 1.0), np.nan)
+    value = np.where(both, hr_bpm / (number_or(steps) / minutes + 1.0), np.nan)
     return column(value, quality, both.astype(np.float64), both)
 
 
@@ -165,12 +166,12 @@ def unexplained(
     expected = np.clip(expected, *_POSSIBLE_BPM)
     known = ~np.isnan(movement_mg) & (hr_bpm >= _POSSIBLE_BPM[0]) & (hr_bpm <= _POSSIBLE_BPM[1])
     rest = np.where(known, hr_bpm - expected, np.nan)
-    step = np.clip(np.nan_to_num(gap_s, nan=_CORRELATED_S) / _CORRELATED_S, 0.0, 1.0)
+    step = np.clip(number_or(gap_s, _CORRELATED_S) / _CORRELATED_S, 0.0, 1.0)
     use = known & learn & (step > 0)
     noise = _SCATTER_BPM**2 / np.where(use, step, 1.0)
     gain = gain_to / (doubt + noise)[:, None]
     limit = _MOST_SURPRISE * np.sqrt(_SCATTER_BPM**2 + doubt)
-    surprise = np.clip(np.nan_to_num(rest), -limit, limit)
+    surprise = np.clip(number_or(rest), -limit, limit)
     sharper = covariance - gain[:, _UPPER[0]] * gain_to[:, _UPPER[1]]
     better = state.coefficients + gain * surprise[:, None]
     new = new._replace(
@@ -190,9 +191,9 @@ def _moved(
     anew = np.isnan(gap_s) | (gap_s > _LONGEST_BREAK_S)
     smoothed = []
     for old, tau_s in ((state.quick, _QUICK_S), (state.slow, _SLOW_S)):
-        share = 1.0 - np.exp(-np.clip(np.nan_to_num(gap_s), 0.0, None) / tau_s)
-        moved = old + share * (np.nan_to_num(now) - old)
-        smoothed.append(np.where(known, np.where(anew, np.nan_to_num(now), moved), old))
+        share = 1.0 - np.exp(-np.clip(number_or(gap_s), 0.0, None) / tau_s)
+        moved = old + share * (number_or(now) - old)
+        smoothed.append(np.where(known, np.where(anew, number_or(now), moved), old))
     new = state._replace(
         quick=smoothed[0],
         slow=smoothed[1],
@@ -203,7 +204,7 @@ def _moved(
 
 def _drifted(covariance: Floats, gap_s: Floats) -> Floats:
     """Less certain, by how long ago the last value was."""
-    hours = np.clip(np.nan_to_num(gap_s), 0.0, 86_400.0) / 3600.0
+    hours = np.clip(number_or(gap_s), 0.0, 86_400.0) / 3600.0
     out = covariance.copy()
     out[:, _DIAGONAL] += (_DRIFT_PER_H * _SCATTER_BPM**2 * hours)[:, None]
     return out

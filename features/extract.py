@@ -38,7 +38,8 @@ class _Family(NamedTuple):
 
 
 _SATURATION: Final = _Family(saturation.columns, ("spo2",))
-_SKIN: Final = _Family(skin.columns, ("eda", "temp"))
+_WARMTH: Final = _Family(skin.temperature, ("temp",))
+_SKIN: Final = _Family(skin.conductance, ("eda",))
 _CHEST: Final = _Family(breathing.wave_only, ("resp",))
 _DAILY_LIFE: Final = _Family(device.daily_life, ("glucose", "step_rate", "asleep"))
 _ECG: Final = _Family(heart.ecg_columns, ("ecg",))
@@ -53,6 +54,7 @@ _FAMILIES: Final[dict[str, tuple[_Family, ...]]] = {
         _Family(device.columns, ("hr", "pulse", "resp_rate")),
         _DAILY_LIFE,
         _SATURATION,
+        _WARMTH,
         _SKIN,
         _Family(motion.columns, (MOTION,)),
         _Family(spectra.columns, ("ecg", "ppg")),
@@ -63,6 +65,7 @@ _FAMILIES: Final[dict[str, tuple[_Family, ...]]] = {
         _CHEST,
         _Family(pulse.long_columns, ("ppg",)),
         _SATURATION,
+        _WARMTH,
         _SKIN,
         _Family(motion.long_columns, (MOTION,)),
         _Family(device.long_columns, ("hr",)),

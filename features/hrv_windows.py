@@ -60,6 +60,21 @@ _OF_HF: Final = (
     "ecg_lf_hf",
     "ecg_hf_peak_hz",
 )
+# As numbers once: NumPy asks a member of an enumeration ten questions before it takes it for one.
+_OK, _QUANTISED, _ALIAS, _UNDEFINED, _TOO_SHORT, _TOO_FEW_BEATS, _ARTEFACT_PCT, _NO_SIGNAL = (
+    np.uint8(FeatureReason[name])
+    for name in (
+        "OK",
+        "QUANTISED",
+        "ALIAS",
+        "UNDEFINED",
+        "TOO_SHORT",
+        "TOO_FEW_BEATS",
+        "ARTEFACT_PCT",
+        "NO_SIGNAL",
+    )
+)
+_NORMAL, _ECTOPIC = int(Kind.NORMAL), int(Kind.ECTOPIC)
 
 
 class Standing(NamedTuple):
@@ -110,14 +125,14 @@ def hrv_window(standing: Standing, intervals: Intervals) -> dict[str, Column]:
         values = without_quantum(values, standing.quantum_ms)
     columns |= judge.columns(values, timed)
     for name in QUANTISED:
-        known = coarse & (columns[name].reason == FeatureReason.OK)
-        columns[name].reason[known] = FeatureReason.QUANTISED
+        known = coarse & (columns[name].reason == _OK)
+        columns[name].reason[known] = _QUANTISED
     kinds = kind_values(intervals.kind, intervals.row, n_rows)
     columns |= judge.columns(kinds, judge.any_reasons())
     entropy = np.full(n_rows, np.nan)
     if full:
         whole = judge.reasons(judge.covered, LEAST_NONLINEAR_COVERAGE)
-        values = nonlinear_values(only(nn, whole == FeatureReason.OK))
+        values = nonlinear_values(only(nn, whole == _OK))
         entropy = np.where(judge.artefacts == 0, values["ecg_sampen"], np.nan)
         columns |= judge.columns(values, whole) | _spectral(judge, nn)
     columns |= _irregularity(judge, intervals, entropy)
@@ -127,14 +142,14 @@ def hrv_window(standing: Standing, intervals: Intervals) -> dict[str, Column]:
 def _spectral(judge: Judge, nn: NnRows) -> dict[str, Column]:
     """Powers and what is made of them."""
     reason = judge.reasons(judge.covered, LEAST_SPECTRAL_COVERAGE)
-    found = spectrum_of(only(nn, reason == FeatureReason.OK))
+    found = spectrum_of(only(nn, reason == _OK))
     columns = judge.columns(spectral_values(found), reason)
     for name in _OF_HF:
-        aliased = found.alias & (columns[name].reason == FeatureReason.UNDEFINED)
-        columns[name].reason[aliased] = FeatureReason.ALIAS
+        aliased = found.alias & (columns[name].reason == _UNDEFINED)
+        columns[name].reason[aliased] = _ALIAS
     for name in ("ecg_vlf_ms2", "ecg_lf_ms2", "ecg_hf_ms2", "ecg_tp_ms2"):
-        short = columns[name].reason == FeatureReason.UNDEFINED
-        columns[name].reason[short] = FeatureReason.TOO_SHORT
+        short = columns[name].reason == _UNDEFINED
+        columns[name].reason[short] = _TOO_SHORT
     return columns
 
 
@@ -146,8 +161,8 @@ def _irregularity(judge: Judge, intervals: Intervals, entropy: Floats) -> dict[s
     raw = raw_rows(intervals.nn_ms, intervals.row, intervals.joined, entropy.size)
     n = np.bincount(raw.row, minlength=raw.n_rows)
     reason = judge.any_reasons()
-    reason[(reason == FeatureReason.OK) & (n < judge.fewest)] = FeatureReason.TOO_FEW_BEATS
-    left = np.isnan(entropy) & (reason == FeatureReason.OK)
+    reason[(reason == _OK) & (n < judge.fewest)] = _TOO_FEW_BEATS
+    left = np.isnan(entropy) & (reason == _OK)
     values = {
         "ecg_af_cv": relative_steps(raw),
         "ecg_af_sampen": np.where(left, sample_entropy(only(raw, left)), entropy),
@@ -177,7 +192,7 @@ class Judge:
         possible = intervals.nn_ms <= LONGEST_NN_MS  # no pause: beats are there
         self.beating = _shares(np.where(possible, intervals.nn_ms, 0.0), row, standing.length_us)
         self.n_all = np.bincount(row[possible], minlength=n_rows)
-        n_artefacts = np.bincount(row[intervals.kind != Kind.NORMAL], minlength=n_rows)
+        n_artefacts = np.bincount(row[intervals.kind != _NORMAL], minlength=n_rows)
         self.artefacts = n_artefacts / np.maximum(every, 1)
 
     def reasons(self, covered: Floats, least: float) -> NDArray[np.uint8]:
@@ -185,7 +200,7 @@ class Judge:
         enough = (self.n >= self.fewest) & (covered >= least)
         spoilt = (self.n_all >= self.fewest) & (self.beating >= least)
         reason = reasons_of(self.standing, enough, spoilt, least)
-        reason[enough & (100.0 * self.artefacts > MOST_ARTEFACTS_PCT)] = FeatureReason.ARTEFACT_PCT
+        reason[enough & (100.0 * self.artefacts > MOST_ARTEFACTS_PCT)] = _ARTEFACT_PCT
         return reason
 
     def any_reasons(self) -> NDArray[np.uint8]:
@@ -196,14 +211,14 @@ class Judge:
     def columns(self, values: Values, reason: NDArray[np.uint8]) -> dict[str, Column]:
         """Columns of these values; one that is no number although it was due is UNDEFINED."""
         quality = self.standing.quality * (1.0 - self.artefacts)
-        due, undefined = reason == FeatureReason.OK, np.uint8(FeatureReason.UNDEFINED)
+        due = reason == _OK
         return {
             name: Column(
                 np.where(due, value, np.nan),
                 quality,
                 self.covered,
                 self.n,
-                np.where(due & np.isnan(value), undefined, reason),
+                np.where(due & np.isnan(value), _UNDEFINED, reason),
             )
             for name, value in values.items()
         }
@@ -211,7 +226,7 @@ class Judge:
 
 def rate(standing: Standing, intervals: Intervals) -> Column:
     """Rate in 1/min over normal and ectopic intervals; at least 5 of them, coverage 0.5."""
-    counted = intervals.kind <= Kind.ECTOPIC
+    counted = intervals.kind <= _ECTOPIC
     row, nn_ms, n_rows = intervals.row[counted], intervals.nn_ms[counted], standing.usable.size
     n = np.bincount(row, minlength=n_rows)
     covered = _shares(nn_ms, row, standing.length_us)
@@ -220,7 +235,7 @@ def rate(standing: Standing, intervals: Intervals) -> Column:
     spoilt &= np.bincount(intervals.row[possible > 0], minlength=n_rows) >= FEWEST_RATE_NN
     enough = (n >= FEWEST_RATE_NN) & (covered >= LEAST_COVERAGE)
     reason = reasons_of(standing, enough, spoilt, LEAST_COVERAGE)
-    value = np.where(reason == FeatureReason.OK, rates_bpm(nn_ms, row, n_rows), np.nan)
+    value = np.where(reason == _OK, rates_bpm(nn_ms, row, n_rows), np.nan)
     return Column(value, standing.quality, covered, n, reason)
 
 
@@ -232,10 +247,10 @@ def _shares(nn_ms: Floats, row: Ints, length_us: Ints) -> Floats:
 
 def reasons_of(standing: Standing, enough: Bools, spoilt: Bools, least: float) -> NDArray[np.uint8]:
     """OK, or what kept the row from having enough intervals; `spoilt`: beats are there."""
-    reason = np.full(enough.size, FeatureReason.TOO_FEW_BEATS, np.uint8)
-    reason[spoilt] = FeatureReason.ARTEFACT_PCT
+    reason = np.full(enough.size, _TOO_FEW_BEATS, np.uint8)
+    reason[spoilt] = _ARTEFACT_PCT
     missing = standing.usable < least
     reason[missing] = standing.lost_to[missing]
-    reason[standing.lost_to == FeatureReason.NO_SIGNAL] = FeatureReason.NO_SIGNAL
-    reason[enough] = FeatureReason.OK
+    reason[standing.lost_to == _NO_SIGNAL] = _NO_SIGNAL
+    reason[enough] = _OK
     return reason

@@ -15,7 +15,7 @@ from features.intervals import Bools, Floats
 from features.runs import is_rate
 from features.segment_rows import (
     LEAST_COVERAGE,
-    column,
+    columns,
     divided,
     row_extreme,
     row_mean,
@@ -127,10 +127,14 @@ def level_columns(seconds: Floats, length_s: int, quality: Floats) -> dict[str, 
         "spo2_t90_s": (window < 90.0).sum(axis=1) + known,
         "spo2_t88_s": (window < 88.0).sum(axis=1) + known,
     }
-    least = {name: LEAST_COVERAGE if "_t" in name else SPOT_S / length_s for name in values}
-    return {
-        name: column(value, quality, n / length_s, n, least[name]) for name, value in values.items()
-    }
+    made: dict[str, Column] = {}
+    for least, own in (
+        (SPOT_S / length_s, ("mean_pct", "min_pct")),
+        (LEAST_COVERAGE, ("t90_s", "t88_s")),
+    ):
+        some = {f"spo2_{name}": values[f"spo2_{name}"] for name in own}
+        made |= columns(some, quality, n / length_s, n, least)
+    return made
 
 
 def saturation_row(seconds: Floats) -> Floats:
@@ -213,10 +217,9 @@ def hour_columns(rows: Floats, quality: Floats) -> dict[str, Column]:
     }
     coverage = valid_s / (ROW_S * max(rows.shape[1], 1))
     watched = total["watched_s"] / (ROW_S * max(rows.shape[1], 1))
-    return {
-        name: column(value, quality, watched if "odi" in name else coverage, valid_s)
-        for name, value in values.items()
-    }
+    falls = {name: value for name, value in values.items() if "odi" in name}
+    made = columns(values, quality, coverage, valid_s)
+    return made | columns(falls, quality, watched, valid_s)
 
 
 def _block_means(smooth: Floats) -> Floats:

@@ -46,6 +46,19 @@ MIN_SAMPLES: Final = 2
 LEAST_PROBABLE: Final = 0.5
 LEAST_WAVE_QUALITY: Final = 0.5
 FEWEST_CV_INTERVALS: Final = 5
+# As numbers once: NumPy asks a member of an enumeration ten questions before it takes it for one.
+_OK, _GAP, _FLAT, _TOO_FEW_BEATS, _UNDEFINED, _LOW_QUALITY = (
+    np.uint8(reason)
+    for reason in (
+        FeatureReason.OK,
+        FeatureReason.GAP,
+        FeatureReason.FLAT,
+        FeatureReason.TOO_FEW_BEATS,
+        FeatureReason.UNDEFINED,
+        FeatureReason.LOW_QUALITY,
+    )
+)
+_BY_WAVE: Final = int(RespSource.WAVE)
 
 
 def rate_columns(asked: Windows, state: Floats) -> tuple[dict[str, Column], Floats]:
@@ -79,7 +92,7 @@ def rate_columns(asked: Windows, state: Floats) -> tuple[dict[str, Column], Floa
 
 def fused_columns(found: Evidence, fused: Fused) -> dict[str, Column]:
     """The columns of `rate_columns`."""
-    by_wave = fused.source == RespSource.WAVE
+    by_wave = fused.source == _BY_WAVE
     n = np.where(by_wave, found.wave.n, found.ecg.n + found.ppg.n)
     beats_covered = np.maximum(found.ecg.coverage, found.ppg.coverage)
     covered = np.where(by_wave, found.wave_coverage, beats_covered)
@@ -120,11 +133,11 @@ def wave_columns(wave: Floats) -> dict[str, Column]:
     covered = np.isfinite(wave).sum(axis=1) / max(wave.shape[1], 1)
     enough = found.n >= FEWEST_CV_INTERVALS
     known = covered >= LEAST_COVERAGE
-    why = np.where(enough, FeatureReason.OK, FeatureReason.TOO_FEW_BEATS)
-    why = np.where(known, why, FeatureReason.GAP)
+    why = np.where(enough, _OK, _TOO_FEW_BEATS)
+    why = np.where(known, why, _GAP)
     paused_s = apnoea_s(wave)
-    moving = np.where(np.isfinite(paused_s), FeatureReason.OK, FeatureReason.FLAT)
-    moving = np.where(known, moving, FeatureReason.GAP)
+    moving = np.where(np.isfinite(paused_s), _OK, _FLAT)
+    moving = np.where(known, moving, _GAP)
     return {
         "resp_rate_cv": _column(found.cv, found.regular, covered, found.n, why),
         "resp_apnoea_s": _column(paused_s, covered, covered, found.n, moving),
@@ -177,7 +190,7 @@ def respiration_rate(
 
 def _column(value: Floats, quality: Floats, covered: Floats, n: Ints, reason: Ints) -> Column:
     """One feature of all rows; NaN where there is a reason not to give it."""
-    ok = reason == FeatureReason.OK
+    ok = reason == _OK
     return Column(
         np.where(ok, value, np.nan),
         np.asarray(quality, np.float64),
@@ -189,8 +202,8 @@ def _column(value: Floats, quality: Floats, covered: Floats, n: Ints, reason: In
 
 def _reason(known: Bools, believable: Bools, covered: Floats) -> Ints:
     """OK, or why there is no rate."""
-    absent = np.where(covered >= LEAST_COVERAGE, FeatureReason.UNDEFINED, FeatureReason.GAP)
-    found = np.where(believable, FeatureReason.OK, FeatureReason.LOW_QUALITY)
+    absent = np.where(covered >= LEAST_COVERAGE, _UNDEFINED, _GAP)
+    found = np.where(believable, _OK, _LOW_QUALITY)
     return np.where(known, found, absent)
 
 
@@ -198,6 +211,6 @@ def _wave_reason(found: Evidence) -> Ints:
     """OK, or why the wave gives no rate."""
     counted = np.isfinite(found.wave.rate_per_min)
     believable = found.wave_quality >= LEAST_WAVE_QUALITY
-    why = np.where(believable, FeatureReason.OK, FeatureReason.LOW_QUALITY)
-    why = np.where(counted, why, FeatureReason.TOO_FEW_BEATS)
-    return np.where(found.wave_coverage >= LEAST_COVERAGE, why, FeatureReason.GAP)
+    why = np.where(believable, _OK, _LOW_QUALITY)
+    why = np.where(counted, why, _TOO_FEW_BEATS)
+    return np.where(found.wave_coverage >= LEAST_COVERAGE, why, _GAP)

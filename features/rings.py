@@ -68,15 +68,23 @@ class Rings:
     def prune(self, before_us: int) -> None:
         """Forget segments that end at or before `before_us`, less what a signal must see more."""
         faded_us = before_us + LONGEST_US - FRESH_US
-        for signal, devices in list(self._rings.items()):
-            for device_id, ring in list(devices.items()):
-                ring.prune(before_us - lead_of(signal))
+        emptied = False
+        for signal, devices in self._rings.items():
+            kept_us = before_us - lead_of(signal)
+            for ring in devices.values():
+                ring.prune(kept_us)
                 ring.fade(faded_us)
-                if not len(ring):
-                    del devices[device_id]
-                    self._sources_of.clear()
-            if not devices:
-                del self._rings[signal]
+                emptied = emptied or not len(ring)
+        if emptied:
+            self._drop_empty()
+
+    def _drop_empty(self) -> None:
+        """Forget rings without a segment."""
+        self._sources_of.clear()
+        left = {
+            s: {d: ring for d, ring in own.items() if len(ring)} for s, own in self._rings.items()
+        }
+        self._rings = {signal: devices for signal, devices in left.items() if devices}
 
     def signals(self) -> tuple[str, ...]:
         """Names of all signals the patient ever had, leads as `ecg`, sorted."""

@@ -7,6 +7,7 @@ neighbours in the batch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from features.column import Column
 from features.feature import FeatureReason
 from features.intervals import Floats
+from features.lean import unknown
 
 # Half of a window: the least that may speak for all of it.
 LEAST_COVERAGE: Final = 0.5
@@ -83,7 +85,8 @@ def row_slope(t: Floats, y: Floats) -> Floats:
 
 def divided(upper: Floats, lower: Floats) -> Floats:
     """Quotient; NaN where the divisor is not above 0."""
-    out = np.full(np.broadcast_shapes(upper.shape, lower.shape), np.nan)
+    alike = upper.shape == lower.shape
+    out = unknown(upper.shape if alike else np.broadcast_shapes(upper.shape, lower.shape))
     np.divide(upper, lower, out=out, where=lower > 0)
     return out
 
@@ -116,12 +119,27 @@ def column(
         Below that coverage `GAP`; `UNDEFINED` where enough was recorded and the value is NaN
         all the same. The value is NaN exactly where the reason is not `OK`.
     """
-    reason = np.where(coverage >= least, np.where(np.isnan(value), _UNDEFINED, _OK), _GAP)
-    known = reason == _OK
-    return Column(
-        np.where(known, value, np.nan),
-        np.fmin(np.fmax(quality, 0.0), 1.0),  # NaN becomes 0
-        np.fmin(np.fmax(coverage, 0.0), 1.0),
-        np.asarray(n).astype(np.int64),
-        reason,
-    )
+    return columns({"": value}, quality, coverage, n, least)[""]
+
+
+def columns(
+    values: Mapping[str, Floats],
+    quality: Floats,
+    coverage: Floats,
+    n: NDArray[np.float64 | np.integer | np.bool_],
+    least: float = LEAST_COVERAGE,
+) -> dict[str, Column]:
+    """`column` of each of several values that rest on the same; what they share is shared."""
+    enough = coverage >= least
+    all_enough = bool(enough.all())
+    good = np.fmin(np.fmax(quality, 0.0), 1.0)  # NaN becomes 0
+    covered = np.fmin(np.fmax(coverage, 0.0), 1.0)
+    many = np.asarray(n).astype(np.int64)
+    made = {}
+    for name, value in values.items():
+        reason = np.where(np.isnan(value), _UNDEFINED, _OK)
+        if not all_enough:
+            reason = np.where(enough, reason, _GAP)
+            value = np.where(enough, value, np.nan)
+        made[name] = Column(value, good, covered, many, reason)
+    return made

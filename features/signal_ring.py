@@ -64,11 +64,12 @@ class SignalRing:
     At most `MOST_SEGMENTS` segments in all.
     """
 
-    __slots__ = ("_faded", "_fresh", "kind")
+    __slots__ = ("_faded", "_fading", "_fresh", "kind")
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
-        self._faded = FlatRing(_fading(kind).shape)
+        self._fading = _fading(kind)  # looking it up hashes all places of a kind
+        self._faded = FlatRing(self._fading.shape)
         self._fresh = FlatRing(kind.shape)
 
     def __len__(self) -> int:
@@ -78,7 +79,7 @@ class SignalRing:
         """Keep a segment; one of the same start goes, beyond `MOST_SEGMENTS` the oldest."""
         faded = self._faded
         if faded.starts_us and kept.start_us <= faded.starts_us[-1]:
-            less = _fading(self.kind).less(kept.row, kept.events)
+            less = self._fading.less(kept.row, kept.events)
             faded.insert(kept.start_us, kept.end_us, *less)
         else:
             self._fresh.insert(kept.start_us, kept.end_us, kept.row, kept.events)
@@ -87,10 +88,11 @@ class SignalRing:
 
     def fade(self, before_us: int) -> None:
         """Let segments that end at or before `before_us` keep only what lasts."""
-        faded, fresh, fading = self._faded, self._fresh, _fading(self.kind)
-        n = fresh.ended_by(before_us) if fading.fades else 0
-        if not n:
+        faded, fresh, fading = self._faded, self._fresh, self._fading
+        ends_us = fresh.ends_us
+        if not fading.fades or not ends_us or ends_us[0] > before_us:
             return
+        n = fresh.ended_by(before_us)
         for i in range(n):
             less = fading.less(*fresh.view(i, i + 1))
             faded.insert(fresh.starts_us[i], fresh.ends_us[i], *less)
@@ -98,11 +100,13 @@ class SignalRing:
 
     def prune(self, before_us: int) -> None:
         """Forget segments that end at or before `before_us`."""
+        ends_us = self._faded.ends_us or self._fresh.ends_us
+        if not ends_us or ends_us[0] > before_us:
+            return
         n = self._faded.ended_by(before_us)
         if n == len(self._faded.starts_us):
             n += self._fresh.ended_by(before_us)
-        if n:
-            self._forget(n)
+        self._forget(n)
 
     def _forget(self, n: int) -> None:
         old = min(n, len(self._faded))

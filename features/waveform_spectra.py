@@ -7,7 +7,6 @@ Its resolution of 0.1 Hz is right for ECG, PPG and movement and wrong for heart 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -18,7 +17,7 @@ from scipy import fft
 from features.column import Column
 from features.intervals import Bools, Floats, Ints
 from features.runs import bridge, is_rate
-from features.segment_rows import column, divided
+from features.segment_rows import columns, divided
 from features.spectrum_specs import LARGEST_DEVIATION, Band, SpectrumSpec
 
 Bins = NDArray[np.float32]
@@ -60,28 +59,31 @@ def segment_bins(x: Floats, fs_hz: float, spec: SpectrumSpec) -> Bins:
     noise add up to its variance. The transform is single precision, after the mean is gone.
     Checked against: ``tests/features/test_waveform_spectra.py`` (scipy.signal.welch, Parseval).
     """
-    return axes_bins((x,), fs_hz, spec)
+    return axes_bins(x[None], fs_hz, spec)
 
 
-def axes_bins(axes: Sequence[Floats], fs_hz: float, spec: SpectrumSpec) -> Bins:
-    """`segment_bins` of one or more axes, their powers added.
+def axes_bins(axes: Floats, fs_hz: float, spec: SpectrumSpec) -> Bins:
+    """`segment_bins` of one or more axes, `(axes, B, n)`, their powers added.
 
     The sum over the axes of an accelerometer does not change when the device is turned.
     """
-    n_rows, n = axes[0].shape
+    n_axes, n_rows, n = axes.shape
     out = np.full((n_rows, spec.n_bins), np.nan, np.float32)
     if n < 4 or n_rows == 0 or not is_rate(fs_hz):
         return out
     plan = _plan(n, fs_hz, spec)
     if plan.n_known == 0:
         return out
-    power = np.zeros((n_rows, plan.n_known), np.float32)
-    good = np.ones(n_rows, np.bool_)
-    for x in axes:
-        centred, complete = _centred(x, fs_hz)
-        power += _power(centred, plan)
-        good &= complete
-    out[good, : plan.n_known] = power[good]
+    centred, complete = _centred(axes.reshape(-1, n), fs_hz)
+    each = _power(centred, plan).reshape(n_axes, n_rows, -1)
+    power = each[0]
+    for more in each[1:]:
+        power += more
+    good = complete.reshape(n_axes, -1).all(axis=0)
+    if good.all():
+        out[:, : plan.n_known] = power
+    else:
+        out[good, : plan.n_known] = power[good]
     return out
 
 
@@ -186,7 +188,7 @@ def shape(mean: Floats, spec: SpectrumSpec) -> Shape:
     first = round(spec.shape_from_hz / spec.bin_hz)
     part = np.ascontiguousarray(mean[:, first:])
     n_known = (~np.isnan(part)).sum(axis=1)
-    part = np.nan_to_num(part, nan=0.0, posinf=0.0)
+    part = np.where(np.isfinite(part), part, 0.0)
     total = part.sum(axis=1)
     lower_hz = (np.arange(part.shape[1]) + first) * spec.bin_hz - _FINE_HZ / 2.0
     middle_hz = lower_hz + spec.bin_hz / 2.0
@@ -245,7 +247,4 @@ def spectral_columns(bins: Bins, quality: Floats, spec: SpectrumSpec) -> dict[st
     }
     named = shape(mean, spec)._asdict()
     values |= {f"{spec.signal}_spec_{name}": value for name, value in named.items()}
-    return {
-        name: column(value, quality, coverage, n.astype(np.float64))
-        for name, value in values.items()
-    }
+    return columns(values, quality, coverage, n)

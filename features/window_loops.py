@@ -1,7 +1,7 @@
 """Compiled loops over the segments of windows; the same bits as the NumPy beside which they stand.
 
 Imported only where numba is installed. References: `features.gather.support_of`,
-`features.breathing.series.on_grid`.
+`features.breathing.series.on_grid`, `.spectrum._tapered`, `.tracking`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from features.compiler import compiled
+from features.ecg.compiled import total
 
 
 @compiled
@@ -44,6 +45,17 @@ def support(rows: Any, segments: Any, reasons: Any, out: Any) -> None:
 
 
 @compiled
+def spread(ratio: Any, up: Any, down: Any) -> None:
+    """Each row's shares handed on upwards and downwards; see `breathing.tracking`."""
+    n_rows, n = up.shape
+    for r in range(n_rows):
+        for i in range(1, n):
+            up[r, i] += ratio[r] * up[r, i - 1]
+        for i in range(n - 2, -1, -1):
+            down[r, i] += ratio[r] * down[r, i + 1]
+
+
+@compiled
 def centred(values: Any, outlier: float, out: Any) -> None:
     """Values of one row less their median, outliers held; see `breathing.series._centred`."""
     ordered = np.sort(values)
@@ -60,24 +72,35 @@ def centred(values: Any, outlier: float, out: Any) -> None:
 
 
 @compiled
-def place_between(at_us: int, left: int, own: Any, beats: Any, spec: Any) -> Any:
-    """Two beats of a row around a time and how far it is from the first to the second, 0 to 1.
+def between(left: int, own: Any, beats: Any, longest_us: int) -> Any:
+    """Two beats around a stretch of time, whether each is there, and if a line joins them.
 
-    Where no line joins them the nearer one stands for a while; NaN beyond.
+    Where one is missing, the other stands for both.
     """
     first, stop = own
     time_us, run = beats
-    longest_us, held_us = spec
     end = left + 1
     has_left, has_right = left >= first, end < stop
-    since_us = at_us - time_us[left] if has_left else held_us + 1
+    joined = False
+    if has_left and has_right and run[left] == run[end]:
+        joined = time_us[end] - time_us[left] <= longest_us
+    return left if has_left else end, end if has_right else left, has_left, has_right, joined
+
+
+@compiled
+def place(at_us: int, pair: Any, time_us: Any, held_us: int) -> Any:
+    """How far a time is from the first of two beats to the second, 0 to 1.
+
+    Where no line joins them the nearer one stands for a while; NaN beyond.
+    """
+    begin, end, has_left, has_right, joined = pair
+    since_us = at_us - time_us[begin] if has_left else held_us + 1
     until_us = time_us[end] - at_us if has_right else held_us + 1
-    if has_left and has_right and run[left] == run[end] and since_us + until_us <= longest_us:
-        return left, end, since_us / max(since_us + until_us, 1)
-    share = 1.0 if since_us > until_us else 0.0
+    if joined:
+        return since_us / max(since_us + until_us, 1)
     if min(since_us, until_us) > held_us:
-        share = np.nan
-    return left if has_left else end, end if has_right else left, share
+        return np.nan
+    return 1.0 if since_us > until_us else 0.0
 
 
 @compiled
@@ -89,23 +112,62 @@ def on_grid(beats: Any, values: Any, spec: Any, out: Any) -> None:
     first = 0
     slots = np.empty(n_samples + 1, np.int64)
     flat = np.empty(values.shape)
+    low, rise = np.empty(n_sources), np.empty(n_sources)
     for r in range(n_rows):
         stop = first
         slots[:] = 0
         while stop < row.size and row[stop] == r:
             slots[min(max(-(-time_us[stop] // step_us), 0), n_samples)] += 1
             stop += 1
-        for k in range(n_sources if stop > first else 0):
+        if stop == first:
+            out[:, r] = np.nan
+            continue
+        for k in range(n_sources):
             centred(values[k, first:stop], outlier, flat[k, first:stop])
         left = first - 1
+        pair = between(left, (first, stop), (time_us, run), longest_us)
         for g in range(n_samples):
-            left += slots[g]
-            begin, end, share = place_between(
-                g * step_us, left, (first, stop), (time_us, run), (longest_us, held_us)
-            )
+            if g == 0 or slots[g]:
+                left += slots[g]
+                pair = between(left, (first, stop), (time_us, run), longest_us)
+                for k in range(n_sources):
+                    low[k] = flat[k, pair[0]]
+                    rise[k] = flat[k, pair[1]] - low[k]
+            share = place(g * step_us, pair, time_us, held_us)
             for k in range(n_sources):
-                value = np.nan
-                if share == share:
-                    value = flat[k, begin] + share * (flat[k, end] - flat[k, begin])
-                out[k, r, g] = value
+                out[k, r, g] = low[k] + share * rise[k] if share == share else np.nan
         first = stop
+
+
+@compiled
+def tapered(x: Any, window: Any, negligible: float, out: Any, n_known: Any, varies: Any) -> None:
+    """Rows without their trend, of unit size, under a window; see `breathing.spectrum._tapered`."""
+    n_rows, n = x.shape
+    t, y, product = np.empty(n), np.empty(n), np.empty(n)
+    for r in range(n_rows):
+        count, largest = 0, 0.0
+        for i in range(n):
+            known = np.isfinite(x[r, i])
+            count += known
+            t[i] = i * 1.0 if known else 0.0
+            y[i] = x[r, i] if known else 0.0
+            largest = max(largest, abs(y[i]))
+        n_known[r] = count
+        middle, mean = total(t) / max(count, 1), total(y) / max(count, 1)
+        for i in range(n):
+            known = np.isfinite(x[r, i])
+            t[i] = t[i] - middle if known else 0.0
+            y[i] = y[i] - mean if known else 0.0
+            product[i] = t[i] * t[i]
+        spread = total(product)
+        for i in range(n):
+            product[i] = t[i] * y[i]
+        slope = total(product) / (spread if spread > 0 else 1.0)
+        left = 0.0
+        for i in range(n):
+            y[i] = y[i] - slope * t[i]
+            left = max(left, abs(y[i]))
+        varies[r] = left > negligible * largest
+        size = largest if varies[r] else 1.0
+        for i in range(n):
+            out[r, i] = y[i] / size * window[i]

@@ -124,14 +124,14 @@ def _run_to_windows(own: _Own, most: int | None, out: Settled) -> list[WindowOp]
     patient = own.patient
     while patient.ops:
         op = patient.ops.popleft()
-        if isinstance(op, WindowOp):
+        if isinstance(op, SegmentOp):  # most are
+            _keep(own, op)
+        elif isinstance(op, WindowOp):
             own.again.extend(_news(patient, op))
             ahead = [patient.ops.popleft() for _ in range(stride(patient, op, most))]
             for segment in (one for one in ahead if isinstance(one, SegmentOp)):
                 _keep(own, segment)
             return [op, *(one for one in ahead if isinstance(one, WindowOp))]
-        if isinstance(op, SegmentOp):
-            _keep(own, op)
         else:
             tell(patient, op, _events(patient, op, out), own.partition, out)
     return []

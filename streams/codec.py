@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -36,6 +37,7 @@ MAX_ID_BYTES = 128
 MAX_UNIT_BYTES = 32
 MAX_TEXT_BYTES = 65_536
 MAX_VERSION = 2**31
+IDS_KNOWN = 32_768  # checked lately; devices send under the same ones
 STATUSES = ("final", "corrected", "cancelled")
 
 _KIND_OF: dict[type, str] = {
@@ -181,7 +183,9 @@ def _salvage(body: msgspec.Raw, value: bytes, where: tuple[int, int, int]) -> Lo
     return LogRecord(*where, SignalBundle(tuple(good)) if good else None, tuple(bad))
 
 
+@lru_cache(maxsize=IDS_KNOWN)
 def _id_ok(text: str) -> bool:
+    """Whether a text can be an id; the same few come again and again."""
     return (
         0 < len(text) <= MAX_ID_BYTES
         and text.isprintable()

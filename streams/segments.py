@@ -46,7 +46,7 @@ def rows_of(segments: Sequence[Segment]) -> NDArray[np.float32]:
     """Samples of segments of one length as rows; bit for bit what `samples` gives."""
     if any(segment.data.dtype != np.int16 for segment in segments):
         return np.stack([segment.samples for segment in segments])
-    raw = np.stack([segment.data for segment in segments])
+    raw = np.concatenate([segment.data for segment in segments]).reshape(len(segments), -1)
     gains = {segment.gain for segment in segments}
     if len(gains) == 1:
         return values_of(raw, gains.pop())

@@ -5,6 +5,7 @@ Not here: the analyses themselves (one module a kind of signal).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -81,26 +82,40 @@ def block_of(segments: list[Segment]) -> Block:
     """Stack segments into rows and find their cores."""
     head = segments[0]
     x = runs.as_rows(rows_of(segments))
-    first_us = np.array([[segment.first_us] for segment in segments], np.float64)
-    # The usual case is rows in step: then one row of places is that of all.
-    apart_us = first_us if (first_us != first_us[0]).any() else first_us[:1]
-    period_us = 1e6 / head.fs_hz if runs.is_rate(head.fs_hz) else 0.0
+    firsts_us = [segment.first_us for segment in segments]
+    first_us = np.array(firsts_us, np.float64)[:, None]
+    asked = x.shape[1], head.fs_hz, head.end_us - head.start_us
+    signal = SIGNALS.get(head.signal, _UNKNOWN)
+    if firsts_us.count(firsts_us[0]) == len(firsts_us):
+        # The usual case is rows in step: then one row of places is that of all.
+        return Block(
+            segments, signal, head.fs_hz, x, first_us, *_in_step(len(x), firsts_us[0], asked)
+        )
+    return Block(segments, signal, head.fs_hz, x, first_us, *_places(first_us, asked))
+
+
+_Places = tuple[Micros, Bools, Ints, Ints, Ints]  # `Block` from `offset_us` on
+
+
+def _places(first_us: Floats, asked: tuple[int, float, int]) -> _Places:
+    """Where the samples of rows lie, given how many there are, their rate and the core's length."""
+    n, fs_hz, length_us = asked
+    period_us = 1e6 / fs_hz if runs.is_rate(fs_hz) else 0.0
     # Rounded before comparing: the core is half-open on the grid of whole microseconds.
-    offset_us = np.rint(apart_us + np.arange(x.shape[1]) * period_us).astype(np.int64)
-    core = (offset_us >= 0) & (offset_us < head.end_us - head.start_us)
-    first = core.argmax(axis=1) if x.shape[1] else np.zeros(len(core), np.intp)
+    offset_us = np.rint(first_us + np.arange(n) * period_us).astype(np.int64)
+    core = (offset_us >= 0) & (offset_us < length_us)
+    first = core.argmax(axis=1) if n else np.zeros(len(core), np.intp)
     n_core = runs.counts(core)
-    borders = (first, first + np.maximum(n_core, 1) - 1, n_core)
-    return Block(
-        segments,
-        SIGNALS.get(head.signal, _UNKNOWN),
-        head.fs_hz,
-        x,
-        first_us,
-        np.broadcast_to(offset_us, x.shape),
-        np.broadcast_to(core, x.shape),
-        *(np.broadcast_to(border, len(x)) for border in borders),
-    )
+    return offset_us, core, first, first + np.maximum(n_core, 1) - 1, n_core
+
+
+@lru_cache(maxsize=32)
+def _in_step(n_rows: int, first_us: float, asked: tuple[int, float, int]) -> _Places:
+    """The same of rows that begin together."""
+    offset_us, core, *borders = _places(np.array([[first_us]]), asked)
+    shape = n_rows, asked[0]
+    first, last, n_core = (np.broadcast_to(border, n_rows) for border in borders)
+    return np.broadcast_to(offset_us, shape), np.broadcast_to(core, shape), first, last, n_core
 
 
 def cores(block: Block) -> Floats:
@@ -108,7 +123,10 @@ def cores(block: Block) -> Floats:
     length_us = block.segments[0].end_us - block.segments[0].start_us
     n = max(1, int(length_us * 1e-6 * block.fs_hz + _GRID_EPS))
     start, stop = int(block.first[0]), int(block.first[0]) + n
-    if (block.first == start).all() and (block.n_core >= n).all():
+    together = not block.first.strides[0]  # one row of places is that of all
+    if block.n_core[0] >= n and (
+        together or ((block.first == start).all() and (block.n_core >= n).all())
+    ):
         return np.ascontiguousarray(block.x[:, start:stop])  # the usual case: rows in step
     at = block.first[:, None] + np.arange(n)
     inside = np.where(block.core, block.x, np.nan)

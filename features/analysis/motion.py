@@ -11,7 +11,6 @@ from features import runs
 from features.analysis.block import (
     MOST_ROWS,
     Analysed,
-    Block,
     Verdict,
     block_of,
     cores,
@@ -25,11 +24,10 @@ from features.axes import Triple
 from features.catalog import FeatureReason
 from features.kept import Kept
 from features.motion.calibration import Calibration, corrected
-from features.motion.epochs import epoch
+from features.motion.epochs import epochs_of
 from features.motion.windows import numbers_of
 from features.primitives import Primitives
 from features.rounding import MEASURED_BITS, rounded
-from features.runs import Floats
 from features.signals import MOTION
 from streams.segments import Segment
 
@@ -99,23 +97,22 @@ def _analyse_axes(triples: list[Triple], calibration: Calibration | None) -> Ana
     lengths = {len(axis.data) for axis in triples[0]}
     if len(lengths) > 1 or 0 in lengths or not runs.is_rate(head.fs_hz):
         return None
-    blocks = [block_of([triple[axis] for triple in triples]) for axis in range(3)]
-    scale = _G_PER_UNIT.get(head.unit, 1.0)
-    x_g, y_g, z_g = (_plausible(block, scale) for block in blocks)
+    block = block_of([triple[axis] for axis in range(3) for triple in triples])
+    measured = cores(block)
+    scaled = measured * _G_PER_UNIT.get(head.unit, 1.0)
+    plausible = (scaled >= block.signal.lo) & (scaled <= block.signal.hi)
+    axes = np.where(plausible, scaled, np.nan).reshape(3, len(triples), -1)
     if calibration is not None:
-        x_g, y_g, z_g = corrected((x_g, y_g, z_g), calibration)
-    found = epoch(x_g, y_g, z_g, head.fs_hz)
+        axes = corrected(axes, calibration)
+    found = epochs_of(axes, head.fs_hz)
     numbers = rounded(numbers_of(found), MEASURED_BITS)
     stats = np.concatenate([numbers, rounded(found.bins)], axis=1)
-    recorded = np.logical_and.reduce([~np.isnan(cores(block)).all(axis=1) for block in blocks])
     some = found.n > 0
-    lost = np.where(recorded, FeatureReason.LOW_QUALITY, FeatureReason.GAP)
-    reasons = reasons_of(np.where(some, FeatureReason.OK, lost))
+    if some.all():
+        reasons = [FeatureReason.OK] * len(triples)
+    else:
+        recorded = ~np.isnan(measured).all(axis=1).reshape(3, -1).any(axis=0)
+        lost = np.where(recorded, FeatureReason.LOW_QUALITY, FeatureReason.GAP)
+        reasons = reasons_of(np.where(some, FeatureReason.OK, lost))
     verdict = Verdict(found.coverage, np.where(some, 1.0, 0.0), reasons)
     return Analysed(without_events(len(stats)), verdict, stats)
-
-
-def _plausible(block: Block, scale: float) -> Floats:
-    """Core of an axis in g; NaN where it is not within what its sensor can measure."""
-    x = cores(block) * scale
-    return np.where((x >= block.signal.lo) & (x <= block.signal.hi), x, np.nan)

@@ -73,7 +73,7 @@ def _rows(segments: list[Segment], analysed: Analysed, n_stats: int) -> np.ndarr
     own["end_us"] = [segment.end_us for segment in segments]
     own["coverage"] = verdict.coverage
     own["quality"] = rounded(verdict.quality, QUALITY_BITS)
-    own["reason"] = verdict.reason
+    own["reason"] = np.frombuffer(bytes(verdict.reason), np.uint8)
     own["open_left"], own["open_right"] = open_left, open_right
     rows["stats"] = stats
     assert rows.dtype.itemsize == SEGMENT.itemsize + stats.itemsize * n_stats

@@ -77,10 +77,11 @@ def source(name: str, found: Spectra) -> Source:
 def sources(names: Sequence[str], found: Spectra) -> list[Source]:
     """`source` of each from spectra of all: the rows of the first, then of the next..."""
     log_power = np.where(found.present[:, None], _above_mean(at_rates(found.power)), 0.0)
-    parts = (np.split(part, len(names)) for part in (found.power, log_power, found.present))
+    n = len(log_power) // len(names)
+    own = [slice(k * n, (k + 1) * n) for k in range(len(names))]
     return [
-        Source(power, logs, present, SOURCE_WEIGHTS[name])
-        for name, power, logs, present in zip(names, *parts, strict=True)
+        Source(found.power[at], log_power[at], found.present[at], SOURCE_WEIGHTS[name])
+        for name, at in zip(names, own, strict=True)
     ]
 
 
@@ -131,6 +132,8 @@ def shared_terms(sources: Sequence[Source]) -> tuple[tuple[Floats, Floats, Float
 
 def wave_evidence(rate_per_min: Floats, known: Bools) -> Floats:
     """Log-likelihood of every rate from a rate counted in the chest wave; 0 where not `known`."""
+    if not known.any():
+        return np.zeros((known.size, N_RATES))
     away = (RATES_PER_MIN - np.where(known, rate_per_min, 0.0)[:, None]) / _WAVE_SPREAD_PER_MIN
     near = np.exp(-0.5 * np.minimum(away * away, 1e3)) + _WAVE_FLOOR
     return np.where(known[:, None], _WAVE_WEIGHT * np.log(near), 0.0)

@@ -6,12 +6,16 @@ Not here: what several sources together say (`fusion`).
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
 from scipy import fft
 
 from features.breathing.wave import WAVE_HZ
+from features.ecg import kernels
+from features.lean import number_or, take_along
 from features.runs import Bools, Floats
 
 _N_FFT: Final = 480  # 4 Hz / 480: one bin is half a breath per minute
@@ -22,6 +26,8 @@ _HIGHEST: Final = 90  # 45/min
 _HIGHEST_OF_WAVE: Final = 180  # 90/min: the chest wave is not sampled by heart beats
 RATES_PER_MIN: Final = np.arange(_LOWEST, _HIGHEST + 1) * STEP_PER_MIN
 N_RATES: Final = RATES_PER_MIN.size
+_HALF: Final = np.arange(_LOWEST, _HIGHEST + 1) // 2
+_HALF_ABOVE: Final = np.arange(_LOWEST + 1, _HIGHEST + 2) // 2
 N_BINS: Final = _HIGHEST_OF_WAVE + 1
 _BINS_PER_MIN: Final = np.arange(N_BINS) * STEP_PER_MIN
 LEAST_COVERAGE: Final = 0.5
@@ -57,10 +63,9 @@ def spectra(x: Floats) -> Spectra:
     power times frequency (noise of beat-by-beat series falls with frequency), scaled to mean 1
     over 4-45/min.
     """
-    power, known, varies = _power(x)
-    band = power[:, :N_BINS] * _BINS_PER_MIN
+    power, covered, varies = _power(x)
+    band = power * _BINS_PER_MIN
     mean = at_rates(band).mean(axis=1, keepdims=True)
-    covered = known.mean(axis=1) if x.shape[1] else np.zeros(len(x))
     present = varies & (mean[:, 0] > 0) & (covered >= LEAST_COVERAGE)
     scaled = np.where(present[:, None], band / np.where(mean > 0, mean, 1.0), 0.0)
     return Spectra(scaled, present, covered)
@@ -78,8 +83,7 @@ def at_double(bins: Floats) -> Floats:
 
 def at_half(bins: Floats) -> Floats:
     """Values at half of each rate, between two bins their mean, (B, N_RATES)."""
-    at = np.arange(_LOWEST, _HIGHEST + 1)
-    return np.asarray((bins[:, at // 2] + bins[:, (at + 1) // 2]) / 2.0, np.float64)
+    return np.asarray((bins[:, _HALF] + bins[:, _HALF_ABOVE]) / 2.0, np.float64)
 
 
 def share_near(x: Floats, per_min: Floats) -> Floats:
@@ -87,7 +91,7 @@ def share_near(x: Floats, per_min: Floats) -> Floats:
     power, _, varies = _power(x)
     band = np.ascontiguousarray(power[:, _LOWEST:N_BINS])
     rates = _BINS_PER_MIN[_LOWEST:]
-    wanted = np.nan_to_num(per_min)[:, None]
+    wanted = number_or(per_min)[:, None]
     near = np.where(np.abs(rates - wanted) <= _NEAR * wanted, band, 0.0).sum(axis=1)
     total = band.sum(axis=1)
     return np.where(varies & (total > 0), near / np.where(total > 0, total, 1.0), 0.0)
@@ -97,22 +101,39 @@ def around_peak(y: Floats) -> Floats:
     """The largest value of each row with two neighbours on both sides, (B, 5); 0 outside."""
     at = y.argmax(axis=1)[:, None] + np.arange(-_PEAK_BINS, _PEAK_BINS + 1)
     inside = (at >= 0) & (at < y.shape[1])
-    near = np.take_along_axis(y, at.clip(0, y.shape[1] - 1), axis=1)
+    near = take_along(y, at.clip(0, y.shape[1] - 1))
     return np.where(inside, near, 0.0)
 
 
-def _power(x: Floats) -> tuple[Floats, Bools, Bools]:
-    """Power in bins of 0.5/min, which samples are known, and which rows vary at all."""
-    known = np.isfinite(x)
+def _power(x: Floats) -> tuple[Floats, Floats, Bools]:
+    """Power in bins of 0.5/min, the share of samples that are known, and which rows vary at all."""
     if not _LEAST_SAMPLES <= x.shape[1] <= MOST_SAMPLES:
-        return np.zeros((len(x), _N_FFT // 2 + 1)), known, np.zeros(len(x), np.bool_)
+        known = np.isfinite(x).mean(axis=1) if x.shape[1] else np.zeros(len(x))
+        return np.zeros((len(x), N_BINS)), known, np.zeros(len(x), np.bool_)
+    waves, covered, varies = _tapered(x)
+    spectrum = fft.rfft(waves, _N_FFT, axis=1)[:, :N_BINS]
+    return spectrum.real**2 + spectrum.imag**2, covered, varies
+
+
+def _tapered(x: Floats) -> tuple[Floats, Floats, Bools]:
+    """Rows ready to be transformed, the share of their samples that is known, and which vary."""
+    if kernels.worth_it(len(x)):
+        out, n_known, varies = np.empty(x.shape), np.empty(len(x)), np.empty(len(x), np.bool_)
+        window = _hann(x.shape[1]).copy()  # one that cannot be written to is another type
+        _loops().tapered(np.ascontiguousarray(x), window, _NEGLIGIBLE, out, n_known, varies)
+        return out, n_known / x.shape[1], varies
+    known = np.isfinite(x)
     filled = np.where(known, x, 0.0)
     flat = _without_trend(filled, known)
     largest = np.abs(filled).max(axis=1)
     varies = np.abs(flat).max(axis=1) > _NEGLIGIBLE * largest
     flat = flat / np.where(varies, largest, 1.0)[:, None]  # squares of any unit stay finite
-    spectrum = fft.rfft(flat * _hann(x.shape[1]), _N_FFT, axis=1)
-    return spectrum.real**2 + spectrum.imag**2, known, varies
+    return flat * _hann(x.shape[1]), known.mean(axis=1), varies
+
+
+@lru_cache(maxsize=1)
+def _loops() -> ModuleType:
+    return import_module("features.window_loops")
 
 
 def _without_trend(x: Floats, known: Bools) -> Floats:

@@ -5,12 +5,16 @@ Causal: a window is judged by itself and what came before it. Not here: the evid
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from features.breathing.fusion import LOG_PRIOR, normalised
 from features.breathing.spectrum import N_RATES, STEP_PER_MIN
+from features.ecg import kernels
 from features.runs import Bools, Floats, Ints
 
 STATE_SIZE: Final = 1 + N_RATES  # end of the last window in µs, then the probability of each rate
@@ -91,11 +95,19 @@ def _predicted(p: Floats, hops: Floats) -> Floats:
     out_of = (1.0 + ratio - ratio ** (index + 1.0) - ratio ** (N_RATES - index)) / (1.0 - ratio)
     shares = p / out_of  # nothing leaves the grid
     up, down = shares.copy(), shares.copy()
-    for i in range(1, N_RATES):
-        up[:, i] += ratio[:, 0] * up[:, i - 1]
-        down[:, -1 - i] += ratio[:, 0] * down[:, -i]
+    if kernels.worth_it(len(p)):
+        _loops().spread(ratio[:, 0].copy(), up, down)
+    else:
+        for i in range(1, N_RATES):
+            up[:, i] += ratio[:, 0] * up[:, i - 1]
+            down[:, -1 - i] += ratio[:, 0] * down[:, -i]
     jump = 1.0 - (1.0 - _JUMP) ** hops[:, None]
     return np.asarray((1.0 - jump) * (up + down - shares) + jump * _USUAL, np.float64)
+
+
+@lru_cache(maxsize=1)
+def _loops() -> ModuleType:
+    return import_module("features.window_loops")
 
 
 _USUAL: Final = normalised(LOG_PRIOR[None])[0]

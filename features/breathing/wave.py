@@ -168,6 +168,12 @@ def wave_rate(found: Breaths, n_rows: int) -> WaveRate:
     )
 
 
+def uncounted(n_rows: int) -> WaveRate:
+    """`wave_rate` of rows without a single breath."""
+    nothing = np.full(n_rows, np.nan)
+    return WaveRate(nothing, np.zeros(n_rows), nothing, np.zeros(n_rows, np.intp))
+
+
 def _limited(x: Floats) -> Floats:
     """Rows without their mean, outliers held to one 5-95 % range beyond that range."""
     low, high = np.percentile(x, (5, 95), axis=1, keepdims=True)

@@ -90,14 +90,7 @@ def evidence_of(windows: Windows) -> Evidence:
     Evidence
         Stateless; a row's bits do not depend on the other rows.
     """
-    counted = wave.wave_rate(wave.breaths(windows.wave, WAVE_HZ), len(windows.wave))
-    covered = np.isfinite(windows.wave).sum(axis=1) / max(windows.wave.shape[1], 1)
-    near = spectrum.share_near(windows.wave, counted.rate_per_min)
-    pure = np.minimum(near / _PURE, 1.0)
-    rate = counted.rate_per_min
-    real = (rate >= LOWEST_COUNTED_PER_MIN) & (rate <= HIGHEST_COUNTED_PER_MIN)
-    real &= covered >= spectrum.LEAST_COVERAGE
-    quality = np.where(real, counted.regular * pure, 0.0)
+    counted, quality, covered = _of_chest(windows.wave)
     shape = windows.wave.shape
     every = [*series.ecg_series(windows.ecg), *series.ppg_series(windows.ppg)]
     sources, coverage = _sources((*_ECG_NAMES, *_PPG_NAMES), every, shape)
@@ -113,6 +106,22 @@ def evidence_of(windows: Windows) -> Evidence:
         _alone(ppg, ppg_covered, windows.ppg.row),
         together,
     )
+
+
+def _of_chest(chest: Floats) -> tuple[WaveRate, Floats, Floats]:
+    """What is counted in the chest wave, how far to believe it, and how much of it there is."""
+    known = np.isfinite(chest)
+    if not known.any():  # as on most wards
+        n_rows = len(chest)
+        return wave.uncounted(n_rows), np.zeros(n_rows), np.zeros(n_rows)
+    counted = wave.wave_rate(wave.breaths(chest, WAVE_HZ), len(chest))
+    covered = known.sum(axis=1) / max(chest.shape[1], 1)
+    near = spectrum.share_near(chest, counted.rate_per_min)
+    pure = np.minimum(near / _PURE, 1.0)
+    rate = counted.rate_per_min
+    real = (rate >= LOWEST_COUNTED_PER_MIN) & (rate <= HIGHEST_COUNTED_PER_MIN)
+    real &= covered >= spectrum.LEAST_COVERAGE
+    return counted, np.where(real, counted.regular * pure, 0.0), covered
 
 
 def fuse(found: Evidence, state: Floats, end_us: Ints) -> Fused:
@@ -179,15 +188,14 @@ def chosen(found: Evidence, tracked: tracking.Tracked) -> Fused:
     followed_quality = np.where(by_beats, followed.quality, 0.0)
     use_wave = found.wave_quality >= np.minimum(WAVE_WINS, followed_quality)
     use_wave &= found.wave_quality > 0
-    source = np.where(found.ecg.known, RespSource.ECG, 0) + np.where(
-        found.ppg.known, RespSource.PPG, 0
-    )
-    source = np.where(found.ecg.known & found.ppg.known, RespSource.ECG_PPG, source)
+    source = np.where(found.ecg.known, int(RespSource.ECG), 0)
+    source += np.where(found.ppg.known, int(RespSource.PPG), 0)
+    source = np.where(found.ecg.known & found.ppg.known, int(RespSource.ECG_PPG), source)
     rate = np.where(by_beats, followed.per_min, np.nan)
     return Fused(
         np.where(use_wave, found.wave.rate_per_min, rate),
         np.where(use_wave, found.wave_quality, followed_quality),
-        np.where(use_wave, RespSource.WAVE, source),
+        np.where(use_wave, int(RespSource.WAVE), source),
         tracked.state,
     )
 

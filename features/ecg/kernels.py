@@ -15,9 +15,9 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from scipy import signal
 
 from features.compiler import compiled as jit
+from features.lanes import steady_state
 from features.runs import Bools, Floats, Ints
 
 _PLACES: Final = 256
@@ -27,6 +27,7 @@ _WARM_UP_HZ: Final = 125.0
 # glibc keeps twice the largest block that was ever freed, up to 32 MiB; without one the arrays of
 # every batch go back to the system and cost a third of the time to get again.
 _KEPT_BYTES: Final = 31 << 20
+_warm = False  # whether `compiled` was called
 
 
 class Kernels(NamedTuple):
@@ -63,7 +64,7 @@ def _installed() -> bool:
 
 def worth_it(n_rows: int) -> bool:
     """Whether numba is installed, and a batch large enough or the loops compiled already."""
-    return _installed() and (n_rows >= _FEWEST_ROWS or compiled.cache_info().currsize > 0)
+    return _warm or (n_rows >= _FEWEST_ROWS and _installed())
 
 
 def warm_up() -> bool:
@@ -113,6 +114,8 @@ def _over_rows() -> ModuleType:
 @lru_cache(maxsize=1)
 def compiled() -> Kernels:
     """The loops, compiled at the first call and kept on disk by numba."""
+    global _warm
+    _warm = True
     return Kernels(jit(_margins), jit(_summits), jit(_layer), jit(_whole))
 
 
@@ -120,7 +123,7 @@ def view(x: Floats, shape: Floats, beat: Floats, spec: ViewSpec) -> tuple[Floats
     """Wave in the band of shapes; size and its running mean in the band of beats."""
     out = np.empty((3, *x.shape))
     pad = min(spec.pad, x.shape[1] - 1)
-    bands = [(sos[0], signal.sosfilt_zi(sos)[0]) for sos in (shape, beat)]
+    bands = [(sos[0], steady_state(sos)[0]) for sos in (shape, beat)]
     rows = np.ascontiguousarray(x)
     _over_rows().view(rows, *bands, (pad, spec.width, spec.floor), (out[0], out[1], out[2]))
     return out[0], out[1], out[2]

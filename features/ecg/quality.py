@@ -19,6 +19,7 @@ from features.ecg.candidates import Block
 from features.ecg.network import Network, from_text, logits
 from features.ecg.usable import Faults
 from features.feature import FeatureReason
+from features.lean import number_or
 from features.runs import Bools, Floats, Ints
 
 GATE: Final = 0.5  # a segment below it counts as a gap
@@ -95,11 +96,11 @@ def inputs(indices: Indices) -> Floats:
 
     Likeness is to nearby beats, not to one mean beat, which would condemn bigeminy.
     """
-    risk = np.log(np.nan_to_num(indices.risk, nan=10.0) + _RISK_FLOOR)
-    bsqi = np.nan_to_num(indices.bsqi, nan=0.0)
-    alike = np.nan_to_num(indices.kinship, nan=0.0)
-    peaked = np.log(np.nan_to_num(indices.ksqi, nan=1.0).clip(*_PEAKED))
-    steady = np.nan_to_num(indices.bassqi, nan=0.0)
+    risk = np.log(number_or(indices.risk, 10.0) + _RISK_FLOOR)
+    bsqi = number_or(indices.bsqi)
+    alike = number_or(indices.kinship)
+    peaked = np.log(number_or(indices.ksqi, 1.0).clip(*_PEAKED))
+    steady = number_or(indices.bassqi)
     return np.stack([risk, bsqi, alike, peaked, steady])
 
 

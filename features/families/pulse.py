@@ -18,6 +18,7 @@ from features.gather import dense, lost_to, support_of
 from features.hrv_windows import rate
 from features.intervals import Bools
 from features.layout import EVENT_NUMBERS, SEGMENT_NUMBERS
+from features.lean import number_or
 from features.motion.windows import Number
 from features.ppg.motion import N_RATES
 from features.ppg.movement import Movement, explained, movement_of, without_cadence
@@ -154,7 +155,7 @@ def _tracked(pulse: _Pulse) -> Column:
     found = pulse.found
     every = found.segments._replace(ok=found.segments.coverage > 0)
     table = dense(found.rows, every)
-    bpm, weight = table[:, :, _BPM], np.nan_to_num(table[:, :, _WEIGHT])
+    bpm, weight = table[:, :, _BPM], number_or(table[:, :, _WEIGHT])
     own = Movement(pulse.movement.line[:, 1:], pulse.movement.strength[:, 1:])
     recorded = support_of(found.rows, every)
     window = _window(found._replace(segments=every, support=recorded))

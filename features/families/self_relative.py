@@ -31,6 +31,11 @@ _LEAST_PERSONAL: Final = 0.5
 _TRACKED: Final = np.array([INDEX[name] for name in TRACKED])
 # The window whose value the baseline follows: that of the feature's own deviation.
 _WINDOW_OF: Final = [CATALOG[INDEX[f"{usual.stem}_z"]].windows[0] for usual in USUAL]
+_LENGTHS: Final = ("60s", "300s")
+_HERE: Final = {name: np.array([own == name for own in _WINDOW_OF]) for name in _LENGTHS}
+_NAMES: Final = {name: frozenset(f.name for f in CATALOG if name in f.windows) for name in _LENGTHS}
+_OK, _GAP = np.uint8(FeatureReason.OK), np.uint8(FeatureReason.GAP)
+_NO_SIGNAL: Final = np.uint8(FeatureReason.NO_SIGNAL)
 
 
 class Care(NamedTuple):
@@ -98,8 +103,7 @@ def _asked(
     rows: Sequence[Row], batch: FeatureBatch, care: Sequence[Care], at: Ints, window: str
 ) -> _Asked:
     own = [care[i] for i in at.tolist()]
-    here = np.array([one == window for one in _WINDOW_OF])
-    place = np.ix_(at, _TRACKED)
+    place = at[:, None], _TRACKED
     active = batch.value[at, INDEX["acc_mad_mg"]] > MOVING_MAD_MG
     moment = baseline.Moment(
         np.array([rows[i][1].end_us for i in at.tolist()], np.int64),
@@ -112,7 +116,7 @@ def _asked(
         window,
         at,
         [rows[i][0].personal for i in at.tolist()],
-        np.where(here, batch.value[place], np.nan),
+        np.where(_HERE[window], batch.value[place], np.nan),
         batch.reason[place],
         batch.quality[place] >= _LEAST_QUALITY,
         moment,
@@ -141,12 +145,13 @@ def _deviations(asked: _Asked) -> Columns:
     """What the windows say against the baselines."""
     if not asked.at.size:
         return {}
-    made = baseline.baseline_columns(asked.deviation, asked.values, asked.reason)
+    names = _NAMES[asked.window]
+    made = baseline.baseline_columns(asked.deviation, asked.values, asked.reason, names)
     for name in _TREND_ONLY:
-        young = (made[name].reason == FeatureReason.OK) & (made[name].quality < _LEAST_PERSONAL)
-        made[name].reason[young] = FeatureReason.TOO_SHORT
-    own = asked.window
-    return {name: one for name, one in made.items() if own in CATALOG[INDEX[name]].windows}
+        if name in names:
+            young = (made[name].reason == _OK) & (made[name].quality < _LEAST_PERSONAL)
+            made[name].reason[young] = FeatureReason.TOO_SHORT
+    return {name: one for name, one in made.items() if name in names}
 
 
 def _of_the_heart(
@@ -168,7 +173,7 @@ def _of_the_heart(
             quality,
             known.astype(np.float64),
             known.astype(np.int64),
-            np.where(known, FeatureReason.OK, FeatureReason.GAP).astype(np.uint8),
+            np.where(known, _OK, _GAP),
         ),
     }
     return {name: _known(one, bpm) for name, one in made.items()}
@@ -210,6 +215,5 @@ def _unexplained(minutes: _Asked, now: Ints, heart: tuple[Floats, Floats, Floats
 
 def _known(column: Column, bpm: Floats) -> Column:
     """Without a heart rate or its partner there is no such signal, rather than a gap in it."""
-    absent = (column.reason == FeatureReason.GAP) | np.isnan(bpm)
-    reason = np.where(absent, FeatureReason.NO_SIGNAL, column.reason)
-    return column._replace(reason=reason.astype(np.uint8))
+    absent = (column.reason == _GAP) | np.isnan(bpm)
+    return column._replace(reason=np.where(absent, _NO_SIGNAL, column.reason))

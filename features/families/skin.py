@@ -12,12 +12,16 @@ from features.motion.windows import Number
 from features.temperature import temperature_column
 
 
-def columns(rows: Sequence[Row]) -> Columns:
+def temperature(rows: Sequence[Row]) -> Columns:
     """Windows of one length."""
     warm = look_up(rows, ["temp"])
     medians = dense(warm.rows, warm.segments)[:, :, 0]
-    made = all_explained(warm, {"temp_mean_c": temperature_column(medians, warm.support.quality)})
+    return all_explained(warm, {"temp_mean_c": temperature_column(medians, warm.support.quality)})
+
+
+def conductance(rows: Sequence[Row]) -> Columns:
+    """Likewise."""
     found = look_up(rows, ["eda"], LEAD_S * 1_000_000)
     steps = dense(found.rows, found.segments, LEAD_S * 1_000_000).reshape(len(rows), -1)
     moving = epochs(rows)[:, :, Number.MAD_MG] > MOVING_MAD_MG
-    return made | all_explained(found, conductance_columns(steps, moving, found.support.quality))
+    return all_explained(found, conductance_columns(steps, moving, found.support.quality))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.column import Column
 from features.feature import FeatureReason
@@ -144,16 +145,29 @@ def explained(
     lost = column.reason == _GAP
     if not lost.any():
         return column
-    rows, support = found.rows, found.support
-    enough = support.usable >= LEAST_COVERAGE
-    why = np.where(enough, np.uint8(nothing_in_it.value), support.reason)
-    why = np.where(rows.known, why, _NO_SIGNAL)
+    why = _why(found, nothing_in_it)
     return column._replace(reason=np.where(lost, why, column.reason).astype(np.uint8))
 
 
 def all_explained(found: Found, columns: Columns) -> Columns:
     """`explained` for each."""
-    return {name: explained(found, column) for name, column in columns.items()}
+    reasons = np.concatenate([column.reason for column in columns.values()])
+    lost = (reasons == _GAP).reshape(len(columns), -1)
+    if not lost.any():
+        return columns
+    every = np.where(lost, _why(found, FeatureReason.LOW_QUALITY), reasons.reshape(lost.shape))
+    # A copy each: callers may write to one column's reasons.
+    return {
+        name: Column(*column[:-1], why.astype(np.uint8))
+        for (name, column), why in zip(columns.items(), every, strict=True)
+    }
+
+
+def _why(found: Found, nothing_in_it: FeatureReason) -> NDArray[np.uint8]:
+    """What each row would have lost a value to."""
+    enough = found.support.usable >= LEAST_COVERAGE
+    why = np.where(enough, np.uint8(nothing_in_it.value), found.support.reason)
+    return np.where(found.rows.known, why, _NO_SIGNAL)
 
 
 def split(column: Column, names: Sequence[str]) -> Columns:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from features.intervals import Floats
+from features.lean import number_or
 
 N_STATE: Final = 28  # upper half of a 6 x 6 matrix, 6 sums, epochs seen
 # Scatter of a still epoch's norm, and how far gains and offsets may be expected from 1 and 0:
@@ -61,7 +62,7 @@ def learned(state: Floats, mean_g: Floats, still: Floats) -> Floats:
         [terms[:, _UPPER[0]] * terms[:, _UPPER[1]], terms, np.ones((len(state), 1))], axis=1
     )
     kept = np.where(state[:, -1:] >= _MEMORY, 1.0 - 1.0 / _MEMORY, 1.0)
-    return np.where(use[:, None], state * kept + np.nan_to_num(step), state)
+    return np.where(use[:, None], state * kept + number_or(step), state)
 
 
 def calibration(state: Floats) -> Calibration:
@@ -101,9 +102,8 @@ def calibration(state: Floats) -> Calibration:
     )
 
 
-def corrected(axes: tuple[Floats, Floats, Floats], found: Calibration) -> tuple[Floats, ...]:
-    """Three axes `(B, n)` in g with each row's own gain and offset applied."""
-    return tuple(
-        np.ascontiguousarray(found.gain[:, i, None] * axis + found.offset_g[:, i, None])
-        for i, axis in enumerate(axes)
-    )
+def corrected(axes: Floats, found: Calibration) -> Floats:
+    """Three axes, `(3, B, n)` in g, with each row's own gain and offset applied."""
+    moved = np.multiply(found.gain.T[:, :, None], axes, order="C")  # a row's samples side by side
+    moved += found.offset_g.T[:, :, None]
+    return moved

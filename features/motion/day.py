@@ -12,6 +12,7 @@ import numpy as np
 from features.column import Column
 from features.feature import FeatureReason
 from features.intervals import Floats
+from features.lean import number_or
 from features.motion.windows import HIGH, LOW, MEAN, SD, Number
 from features.segment_rows import column, divided, row_extreme, row_median, row_total
 
@@ -33,7 +34,7 @@ def motion_row(numbers: Floats) -> Floats:
     Samples, per axis mean, variance (ddof 0), lowest and highest value, and coverage; the mean
     and variance are of all samples together.
     """
-    n = np.nan_to_num(numbers[:, :, Number.N])
+    n = number_or(numbers[:, :, Number.N])
     total = row_total(n)
     out = np.full((numbers.shape[0], N_ROW), np.nan)
     out[:, _N] = total
@@ -67,7 +68,7 @@ def nonwear_column(rows: Floats, quality: Floats) -> Column:
     (van Hees et al. 2013, PLoS One 8:e61691).
     Checked against: ``tests/features/motion/test_day.py``.
     """
-    n = np.nan_to_num(rows[:, :, _N])
+    n = number_or(rows[:, :, _N])
     quiet = np.zeros(rows.shape[0])
     for axis in range(3):
         mean, variance = rows[:, :, _ROW_MEAN.start + axis], rows[:, :, _ROW_VAR.start + axis]
@@ -107,7 +108,7 @@ def night_columns(hr_bpm: Floats, rmssd_ms: Floats, asleep: Floats) -> dict[str,
         chosen = np.where(slept, values, np.nan)
         n = (~np.isnan(chosen)).sum(axis=1)
         median = np.where(n >= _FEWEST_ASLEEP, row_median(chosen), np.nan)
-        share = np.nan_to_num(divided(n * 1.0, slept.sum(axis=1) * 1.0))
+        share = number_or(divided(n * 1.0, slept.sum(axis=1) * 1.0))
         out[name] = column(median, share, judged, n)
     return out
 

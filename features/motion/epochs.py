@@ -71,15 +71,19 @@ def epoch(x_g: Floats, y_g: Floats, z_g: Floats, fs_hz: float) -> MotionEpochs:
     16.64 mg, ten a second: the scale of ActiGraph's counts, not a copy of them.
     Checked against: ``tests/features/motion/test_epochs.py``.
     """
-    axes = tuple(np.ascontiguousarray(a, np.float64) for a in (x_g, y_g, z_g))
-    n_rows, n_samples = axes[0].shape
+    return epochs_of(np.array([x_g, y_g, z_g], np.float64), fs_hz)
+
+
+def epochs_of(axes: Floats, fs_hz: float) -> MotionEpochs:
+    """`epoch` of the three axes in one array, `(3, B, n)`."""
+    _, n_rows, n_samples = axes.shape
     if n_samples == 0 or n_rows == 0 or not is_rate(fs_hz):
         return _nothing(n_rows)
     norm = np.sqrt(axes[0] ** 2 + axes[1] ** 2 + axes[2] ** 2)
     known = norm <= _LARGEST_G
     whole = bool(known.all())
     if not whole:
-        axes = tuple(np.where(known, a, np.nan) for a in axes)
+        axes = np.where(known, axes, np.nan)
         norm = np.where(known, norm, np.nan)
     n = known.sum(axis=1).astype(np.float64)
     away = _deviation(norm, known, n, whole)
@@ -87,8 +91,7 @@ def epoch(x_g: Floats, y_g: Floats, z_g: Floats, fs_hz: float) -> MotionEpochs:
     np.maximum(over, 0.0, out=over)
     enmo = divided(_total(over, known, whole), n) * 1000.0
     mad = divided(np.abs(away).sum(axis=1), n) * 1000.0
-    each = [_axis(a, known, n, whole) for a in axes]
-    mean, sd, low, high = (np.stack([axis[i] for axis in each], axis=1) for i in range(4))
+    mean, sd, low, high = _each_axis(axes, known, n, whole)
     bins = axes_bins(axes, fs_hz, SPECTRA["acc"])
     steps = steps_of(away, fs_hz)
     known_as = np.where(n > 0, 0.0, np.nan)  # adds nothing, or makes it unknown
@@ -127,23 +130,24 @@ def _deviation(norm: Floats, known: Bools, n: Floats, whole: bool) -> Floats:
     return away if whole else np.where(known, away, 0.0)
 
 
-def _axis(a: Floats, known: Bools, n: Floats, whole: bool) -> tuple[Floats, ...]:
-    """Mean, SD, lowest and highest value of one axis."""
-    mean = divided(_total(a, known, whole), n)
-    away = a - mean[:, None]
+def _each_axis(axes: Floats, known: Bools, n: Floats, whole: bool) -> list[Floats]:
+    """Mean, SD, lowest and highest value of each axis, (B, 3) each."""
+    mean = divided(_total(axes, known, whole), n[None])
+    away = axes - mean[:, :, None]
     if whole:
-        return mean, np.sqrt(divided((away * away).sum(axis=1), n)), a.min(axis=1), a.max(axis=1)
-    away = np.where(known, away, 0.0)
-    sd = np.sqrt(divided((away * away).sum(axis=1), n))
-    some = n > 0
-    low = np.where(some, np.where(known, a, np.inf).min(axis=1), np.nan)
-    high = np.where(some, np.where(known, a, -np.inf).max(axis=1), np.nan)
-    return mean, sd, low, high
+        low, high = axes.min(axis=2), axes.max(axis=2)
+    else:
+        away = np.where(known, away, 0.0)
+        some = n > 0
+        low = np.where(some, np.where(known, axes, np.inf).min(axis=2), np.nan)
+        high = np.where(some, np.where(known, axes, -np.inf).max(axis=2), np.nan)
+    sd = np.sqrt(divided((away * away).sum(axis=2), n[None]))
+    return [np.ascontiguousarray(number.T) for number in (mean, sd, low, high)]
 
 
 def _total(a: Floats, known: Bools, whole: bool) -> Floats:
     """Sum of the known samples of each row."""
-    return np.asarray((a if whole else np.where(known, a, 0.0)).sum(axis=1), np.float64)
+    return np.asarray((a if whole else np.where(known, a, 0.0)).sum(axis=-1), np.float64)
 
 
 def _nothing(n_rows: int) -> MotionEpochs:

@@ -12,8 +12,9 @@ import numpy as np
 
 from features.column import Column
 from features.intervals import Bools, Floats
+from features.lean import number_or
 from features.motion.epochs import MotionEpochs
-from features.segment_rows import column, divided, row_mean, row_total
+from features.segment_rows import column, columns, divided, row_mean, row_total
 
 
 class Number(IntEnum):
@@ -106,7 +107,7 @@ def motion_columns(numbers: Floats, quality: Floats) -> dict[str, Column]:
     which holds for a sensor on the chest; lying on the side is not seen.
     Checked against: ``tests/features/motion/test_windows.py``.
     """
-    n = np.nan_to_num(numbers[:, :, Number.N])
+    n = number_or(numbers[:, :, Number.N])
     total = row_total(n)
     coverage = row_total(numbers[:, :, Number.COVERAGE]) / max(numbers.shape[1], 1)
     mean = [_weighted(n, numbers[:, :, MEAN.start + axis]) for axis in range(3)]
@@ -126,7 +127,7 @@ def motion_columns(numbers: Floats, quality: Floats) -> dict[str, Column]:
         ),
         "acc_still_pct": 100.0 * row_mean(numbers[:, :, Number.STILL]),
     }
-    return {name: column(value, quality, coverage, total) for name, value in values.items()}
+    return columns(values, quality, coverage, total)
 
 
 def sleep_column(numbers: Floats, quality: Floats) -> Column:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from features.lean import unknown
 from features.runs import Floats, Ints
 from features.variability.rows import ordered_rows
 
@@ -34,14 +35,14 @@ def row_quantile(values: Floats, row: Ints, n_rows: int, share: float) -> Floats
     >>> row_quantile(np.array([3.0, 1.0, 2.0, 7.0]), np.array([0, 0, 0, 2]), 3, 0.5).tolist()
     [2.0, nan, 7.0]
     """
-    out = np.full(n_rows, np.nan)
+    out = unknown(n_rows)
     if values.size == 0:
         return out
     count = np.bincount(row, minlength=n_rows)
     ascending = bool((row[1:] >= row[:-1]).all())  # then row by row is faster than all at once
     ordered = ordered_rows(values, row) if ascending else values[np.lexsort((values, row))]
-    some = np.flatnonzero(count)
-    first, most = (np.cumsum(count) - count)[some], count[some] - 1
+    some = count.nonzero()[0]
+    first, most = (count.cumsum() - count)[some], count[some] - 1
     place = share * most
     below = place.astype(np.intp)
     low = ordered[first + below]

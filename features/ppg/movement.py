@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from features.lean import number_or
 from features.ppg.motion import HIGHEST_BPM, LOWEST_BPM
 from features.runs import Floats
 from features.spectrum_specs import SPECTRA
@@ -50,14 +51,14 @@ def movement_of(acc_bins: Floats, mad_mg: Floats) -> Movement:
     Movement
         Nothing where the movement is not known.
     """
-    there = np.nan_to_num(np.asarray(acc_bins[..., FIRST_BIN : LAST_BIN + 1], np.float64))
+    there = number_or(np.asarray(acc_bins[..., FIRST_BIN : LAST_BIN + 1], np.float64))
     top = there.max(axis=-1, keepdims=True)
     line = np.minimum(there / (_LINE_HEIGHT * np.where(top > 0, top, 1.0)), 1.0)
     near = np.abs(np.arange(_HZ.size) - there.argmax(axis=-1)[..., None]) <= _NEAR_BINS
     total = there.sum(axis=-1)
     share = np.where(near, there, 0.0).sum(axis=-1) / np.where(total > 0, total, 1.0)
     periodic = np.clip((share - _LINE_FROM) / (_LINE_FULL - _LINE_FROM), 0.0, 1.0)
-    return Movement(line, np.minimum(np.nan_to_num(mad_mg) / _MOVING_MG, 1.0) * periodic)
+    return Movement(line, np.minimum(number_or(mad_mg) / _MOVING_MG, 1.0) * periodic)
 
 
 def explained(ppg_bins: Floats, movement: Movement) -> Floats:
@@ -71,7 +72,7 @@ def explained(ppg_bins: Floats, movement: Movement) -> Floats:
         Of the same segments.
     """
     # Of the wave's slope: slow movement must not outweigh the pulse.
-    power = np.nan_to_num(np.asarray(ppg_bins[..., FIRST_BIN : LAST_BIN + 1], np.float64)) * _HZ**2
+    power = number_or(np.asarray(ppg_bins[..., FIRST_BIN : LAST_BIN + 1], np.float64)) * _HZ**2
     removed = _REJECTION * movement.strength[..., None] * movement.line
     total = power.sum(axis=-1)
     return np.asarray((power * removed).sum(axis=-1) / np.where(total > 0, total, 1.0))
@@ -91,7 +92,7 @@ def without_cadence(bpm: Floats, weight: Floats, movement: Movement) -> Floats:
     -------
     (B, S, N) float64
     """
-    place = np.rint(np.nan_to_num(bpm) / 60.0 / _BIN_HZ).astype(np.intp) - FIRST_BIN
+    place = np.rint(number_or(bpm) / 60.0 / _BIN_HZ).astype(np.intp) - FIRST_BIN
     at = np.clip(place, 0, _HZ.size - 1)
     line = np.take_along_axis(movement.line, at, axis=-1)
     return np.asarray(weight * (1.0 - _REJECTION * movement.strength[..., None] * line))

@@ -13,6 +13,7 @@ import numpy as np
 
 from features import runs
 from features.feature import FeatureReason
+from features.lean import number_or
 from features.ppg.flat import row_mean
 from features.ppg.pulses import Found, Pulses
 from features.runs import Bools, Floats, Ints
@@ -113,7 +114,7 @@ def quality(found: Found, share: Shares, motion: Floats, fs_hz: float) -> Qualit
     seen = votes.by_slope + votes.by_area
     bsqi = 2.0 * votes.by_both / np.maximum(seen, 1)
     alike, n_alike = _likeness(found.pulses, n_rows)
-    odds = _CONSTANT + _AGREEMENT * bsqi + _LIKENESS * np.maximum(np.nan_to_num(alike), 0.0)
+    odds = _CONSTANT + _AGREEMENT * bsqi + _LIKENESS * np.maximum(number_or(alike), 0.0)
     odds += _IRREGULARITY * _irregularity(found.pulses, n_rows)
     score = 1.0 / (1.0 + np.exp(-odds))
     few = (n_alike < _FEWEST_ALIKE) | found.unheard

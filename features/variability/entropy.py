@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from features.lean import number_or
 from features.variability import loops
 from features.variability.poincare import LEAST_SPREAD_MS
 from features.variability.rows import Bools, Floats, Ints, NnRows, row_deviations, starts_of
@@ -50,7 +51,7 @@ def sample_entropy(nn: NnRows) -> Floats:
     able = (spread > LEAST_SPREAD_MS) & (count >= 3) & (count <= MOST_INTERVALS)
     rows = np.flatnonzero(able)
     value = np.rint(nn.nn_ms * _PER_MS).astype(np.int64)
-    tolerance = np.floor(np.nan_to_num(spread) * TOLERANCE * _PER_MS).astype(np.int64)
+    tolerance = np.floor(number_or(spread) * TOLERANCE * _PER_MS).astype(np.int64)
     template = np.zeros(nn.nn_ms.size, np.bool_)
     template[:-2] = nn.linked[1:-1] & nn.linked[2:]
     found = loops.pairs_alike(value, start[rows], count[rows], tolerance[rows], template)

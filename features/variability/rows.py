@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from features.lean import unknown
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -44,8 +46,10 @@ def sums(values: Floats, count: Ints) -> Floats:
     Many times faster than `row_sums`, which rows out of order need. Each row is reduced by
     itself, so that no bit depends on the others.
     """
+    filled = count.nonzero()[0]
+    if filled.size == count.size and filled.size:  # the usual case: no row is empty
+        return np.asarray(np.add.reduceat(values, starts_of(count)), np.float64)
     out = np.zeros(count.size)
-    filled = np.flatnonzero(count)
     if filled.size:
         out[filled] = np.add.reduceat(values, starts_of(count)[filled])
     return out
@@ -54,7 +58,7 @@ def sums(values: Floats, count: Ints) -> Floats:
 def row_means(values: Floats, row: Ints, n_rows: int) -> tuple[Ints, Floats]:
     """Count and mean of the values of each ascending row; NaN for a row without."""
     n = np.bincount(row, minlength=n_rows)
-    mean = np.full(n_rows, np.nan)
+    mean = unknown(n_rows)
     np.divide(sums(values, n), n, out=mean, where=n > 0)
     return n, mean
 
@@ -63,7 +67,7 @@ def row_deviations(values: Floats, row: Ints, n_rows: int) -> Floats:
     """Standard deviation of each row, ddof 1; NaN for fewer than two values."""
     n, mean = row_means(values, row, n_rows)
     squares = sums((values - mean[row]) ** 2, n)
-    variance = np.full(n_rows, np.nan)
+    variance = unknown(n_rows)
     np.divide(squares, n - 1, out=variance, where=n > 1)
     return np.asarray(np.sqrt(variance), np.float64)
 
@@ -81,14 +85,14 @@ def ratio(above: Floats, below: Floats) -> Floats:
     >>> ratio(np.array([3.0, 1.0]), np.array([2.0, 0.0])).tolist()
     [1.5, nan]
     """
-    out = np.full(above.shape, np.nan)
+    out = unknown(above.shape)
     np.divide(above, below, out=out, where=below > 0)
     return out
 
 
 def starts_of(count: Ints) -> Ints:
     """Where each row begins when rows of these lengths are laid end to end."""
-    return np.asarray(np.cumsum(count) - count, np.int64)
+    return np.asarray(count.cumsum() - count, np.int64)
 
 
 def runs_of(linked: Bools) -> tuple[Ints, Ints]:
@@ -107,16 +111,17 @@ def runs_of(linked: Bools) -> tuple[Ints, Ints]:
 
 def ordered_rows(values: Floats, row: Ints) -> Floats:
     """The values of each row in ascending order, rows where they were."""
-    start = np.flatnonzero(np.diff(row, prepend=-1))
     out = values.copy()
-    for part in np.split(out, start[1:]):
-        part.sort()  # a view: row by row is faster than one sort by row and value
+    begin = 0
+    for stop in (*((row[1:] != row[:-1]).nonzero()[0] + 1).tolist(), values.size):
+        out[begin:stop].sort()  # a view: row by row is faster than one sort by row and value
+        begin = stop
     return out
 
 
 def row_quantiles(ordered: Floats, count: Ints, place: Floats) -> Floats:
     """Value at a place (0-based, fractions interpolated) of each ordered row; NaN if empty."""
-    out = np.full(count.size, np.nan)
+    out = unknown(count.size)
     filled = count > 0
     last = count[filled] - 1
     at = np.clip(place[filled], 0.0, last)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from features import beat_intervals, beat_windows, gather
-from features.breathing import series
+from features.breathing import series, spectrum, tracking
 from features.ecg import kernels, standstill
 from features.ecg.candidates import Block
 from features.feature import FeatureReason
@@ -172,3 +172,22 @@ def test_sums_around_beats_are_the_same(both: Both) -> None:
         nothing = np.zeros(n_rows)
         block = Block(slow, slow, slow, nothing, nothing, 125.0)
         both(lambda: tuple(standstill.mean_beats(block, row, peak)))  # noqa: B023
+
+
+def test_series_are_made_ready_for_a_spectrum_the_same(both: Both) -> None:
+    rng = np.random.default_rng(5)
+    for n_rows in (1, 2, 30):
+        for n in (64, 77, 130, 240, 480):
+            x = rng.standard_normal((n_rows, n)).cumsum(axis=1)
+            x *= 10 ** rng.uniform(-12, 12, (n_rows, 1))
+            x[rng.random(x.shape) < 0.05] = np.nan
+            x[0, : rng.integers(n)] = rng.choice([np.nan, np.inf, 5.0, 0.0])
+            both(lambda x=x: spectrum._tapered(x))  # type: ignore[misc]
+
+
+def test_a_rate_is_followed_the_same(both: Both) -> None:
+    rng = np.random.default_rng(6)
+    for n_rows in (1, 2, 40):
+        p = rng.random((n_rows, spectrum.N_RATES)) ** 8
+        hops = rng.choice([0.5, 1.0, 2.0, 29.0], n_rows)
+        both(lambda p=p, hops=hops: (tracking._predicted(p, hops),))  # type: ignore[misc]

@@ -91,7 +91,7 @@ def test_turning_the_device_does_not_change_the_sum_of_the_axes() -> None:
     axes = RNG.normal(size=(3, 7, 320))
     q, _ = np.linalg.qr(RNG.normal(size=(3, 3)))
     turned = np.einsum("ij,jbn->ibn", q, axes)
-    before, after = axes_bins(tuple(axes), 32.0, spec), axes_bins(tuple(turned), 32.0, spec)
+    before, after = axes_bins(np.array(axes), 32.0, spec), axes_bins(np.array(turned), 32.0, spec)
     assert after == pytest.approx(before, rel=1e-4, abs=1e-9)
 
 

@@ -39,7 +39,7 @@ def test_corrected_axes_at_rest_have_no_movement_left() -> None:
     found = calibration(state)
     raw = np.repeat(rest(40, 4).T[:, :, None], 320, axis=2)
     many = found._replace(gain=found.gain.repeat(40, 0), offset_g=found.offset_g.repeat(40, 0))
-    x, y, z = corrected((raw[0], raw[1], raw[2]), many)
+    x, y, z = corrected(raw, many)
     assert epoch(*raw, 32.0).enmo_mg.max() > 50
     assert epoch(x, y, z, 32.0).enmo_mg.max() < 15
 
