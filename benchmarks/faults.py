@@ -6,8 +6,8 @@
 Each scenario plays simulated waveforms and loose electrodes onto a real broker while real workers
 are killed, added, put to sleep, meet data that break their engine, change the model, or the broker
 or the database goes away. Then the whole input log is replayed in this process: alerts must be the
-crash-free run's, by id and content, none missing, none doubled by id. `outage` and `database`
-start services of their own and stop them. FAULTS_RUNNER=direct: with the direct worker.
+crash-free run's, by id and content, none missing, none doubled by id, and in time. `outage` and
+`database` start services of their own and stop them. FAULTS_RUNNER=direct: with the direct worker.
 """
 
 from __future__ import annotations
@@ -42,18 +42,22 @@ from streams.partition import partition_of
 from streams.records import DeviceStatus
 
 PATIENTS = 40
+OUTAGE_S = 10.0  # from the broker's return to the first alert, at most
+FACTOR = 10.0  # of the live alerts' p99 before, what it may be beside a flood
 
 
 class Scene:
     """A ward with waveforms, and electrodes of ever new patients that fall off five times a second.
 
-    `sent` has when each of them fell off, `heard` when the first alert event of it was published.
+    `sent` has when each of them fell off, `heard` when the first alert event of it was published,
+    `in_time` whether all waits were as short as they must be.
     """
 
     def __init__(self, ward: Ward) -> None:
         self.ward = ward
         self.sent: dict[str, float] = {}
         self.heard: dict[str, float] = {}
+        self.in_time = True
         self._stop = threading.Event()
         self._load: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._electrodes()), daemon=True)
@@ -138,6 +142,7 @@ def _gone(
     scene.end()
     waited = scene.waits_s(gone_s - 1, gone_s + 30)
     longest = max(waited, default=float("nan"))
+    scene.in_time = longest <= most_s  # not of NaN either
     return [
         f"longest wait of {len(waited)} alerts around {word}: {longest:.1f} s (must be at most "
         f"{most_s:.0f}); the process ended within {ended_s:.1f} s"
@@ -196,6 +201,7 @@ def outage(scene: Scene, away_s: float, act: Callable[[str], None]) -> list[str]
     back_s = time.time()
     scene.end()
     first = min((at_s for at_s in scene.heard.values() if at_s > back_s), default=float("nan"))
+    scene.in_time = first - back_s <= OUTAGE_S
     return [
         f"broker away for {away_s:.0f} s; first alert published {first - back_s:.1f} s after it "
         f"answered again, drained after {time.time() - back_s:.0f} s"
@@ -232,6 +238,7 @@ def _beside(
     scene.end()
     calm, busy = scene.waits_s(from_s - 40, from_s), scene.waits_s(from_s, to_s)
     near = scene.waits_s(from_s, to_s, whose)
+    scene.in_time = max(_p(busy, 0.99), _p(near or busy, 0.99)) <= FACTOR * _p(calm, 0.99)
     return [
         f"{name}, {chunks} chunks; alerts of the others waited {_p(calm, 0.5):.2f} s (p99 "
         f"{_p(calm, 0.99):.2f}) before, {_p(busy, 0.5):.2f} s (p99 {_p(busy, 0.99):.2f}) "
@@ -280,9 +287,11 @@ def main() -> None:
 
 def _played(name: str, bootstrap: str, scenario: Callable[[Scene], list[str]]) -> bool:
     def whole(ward: Ward) -> tuple[bool, str]:
-        lines = scenario(Scene(ward))
+        scene = Scene(ward)
+        lines = scenario(scene)
         same, words = ward.verdict()
-        return same, f"{'; '.join(lines)}; {words}"
+        late = "" if scene.in_time else "; TOO LATE"
+        return same and scene.in_time, f"{'; '.join(lines)}; {words}{late}"
 
     return _staged(name, {}, whole, bootstrap)
 
@@ -306,7 +315,7 @@ def _staged(
         finally:
             ward.close()
     load = os.getloadavg()[0]
-    verdict = "SAME" if good else "DIFFERENT"
+    verdict = "SAME" if good else "FAILED"
     print(f"{name} ({runner}, load average {load:.1f}): {words}: {verdict}", flush=True)
     return good
 
