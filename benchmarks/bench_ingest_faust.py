@@ -235,7 +235,12 @@ def work(bootstrap: str, options: argparse.Namespace) -> int:
 
     factory = FACTORIES[options.processor]
     settings = WorkerSettings(
-        bootstrap, prefix=options.worker, group=options.worker, instance="b", ticks="recorded"
+        bootstrap,
+        prefix=options.worker,
+        group=options.worker,
+        instance="b",
+        ticks="recorded",
+        datadir=str(options.report.parent),
     )
     return run(
         options.runner, settings, lambda: Measured(factory(), options.chunks, options.report)

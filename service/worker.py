@@ -70,7 +70,7 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
     kinds = ("command", "tick") if config.worker.ticks == "wall" else ("command",)
     ring = load_ring(config, *kinds)
     settings = replace(settings_of(config), sign=ring.sign)
-    _make_folder(Path(settings.datadir or "."))
+    _make_folder(Path(settings.datadir))
     require_topics(config)
     metrics = Metrics(CollectorRegistry())
     metrics.models({seat.name: seat.detail or seat.absent for seat in open_seats(config)})

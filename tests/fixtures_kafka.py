@@ -49,9 +49,10 @@ def start_toy_worker(kafka_bootstrap: str, tmp_path: Path) -> Iterator[StartWork
         prefix: str, instance: str, *options: str, bootstrap: str = kafka_bootstrap
     ) -> subprocess.Popen[bytes]:
         script = ROOT / "tests" / "streams" / "io" / "toy_worker.py"
+        place = ("--datadir", str(tmp_path))
         log = (tmp_path / f"{instance}-{len(started)}.log").open("wb")
         worker = subprocess.Popen(
-            [sys.executable, str(script), bootstrap, prefix, instance, *options],
+            [sys.executable, str(script), bootstrap, prefix, instance, *place, *options],
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=ROOT,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import tempfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -230,7 +229,7 @@ def _app(settings: WorkerSettings) -> Any:
         key_serializer="raw",
         value_serializer="raw",
         autodiscover=False,
-        datadir=settings.datadir or tempfile.mkdtemp(prefix="vigil-faust-"),
+        datadir=settings.datadir,
         web_enabled=False,
         topic_allow_declare=False,
         topic_disable_leader=True,

@@ -32,7 +32,7 @@ class WorkerSettings:
     take_within_s: float = 0.1
     buffer_bytes: int = 64 * 1024 * 1024  # of records read ahead
     record_bytes: int = 128 * 1024  # what one record is expected to weigh
-    datadir: str | None = None
+    datadir: str = "."  # where Faust may put files of its own
     leave_on_stop: bool = True  # SIGTERM: others take over at once, not when the session is over
     sign: Callable[[Tick], Tick] = _as_it_is  # see `streams.signing`
 

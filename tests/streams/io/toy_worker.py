@@ -155,6 +155,7 @@ def main() -> int:
     parser.add_argument("--take", type=int, default=20)
     parser.add_argument("--skip", type=int, default=0)
     parser.add_argument("--keep-place", action="store_true")
+    parser.add_argument("--datadir", required=True)
     options = parser.parse_args()
     if options.skip:
         skip_records(options.skip)
@@ -169,6 +170,7 @@ def main() -> int:
         checkpoint_s=options.checkpoint_s,
         take_records=options.take,
         leave_on_stop=not options.keep_place,
+        datadir=options.datadir,
     )
     try:
         return run(options.runner, settings, ToyProcessor)
