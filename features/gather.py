@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from features.catalog import FeatureReason
 from features.ecg import kernels
 from features.intervals import Bools, Floats, Ints, row_sums
+from features.lean import unknown
 from features.rings import Rings
 from features.signal_ring import Kind, View, joined
 from streams.segments import SEGMENT_US
@@ -25,6 +26,7 @@ from streams.windows import Window
 
 _N_REASONS = len(FeatureReason)
 _PLAIN = Kind(0, 0)
+_OK, _NO_SIGNAL = np.uint8(FeatureReason.OK), np.uint8(FeatureReason.NO_SIGNAL)
 # As the loop takes them.
 _NAMED = (
     _N_REASONS,
@@ -122,7 +124,7 @@ def segments_of(found: Sequence[View | None], shape: Kind = _PLAIN) -> Segments:
         _shares(segments["coverage"]),
         _shares(segments["quality"]),
         reason,
-        reason == FeatureReason.OK,
+        reason == _OK,
         segments["open_left"].copy(),
         segments["open_right"].copy(),
         n_events,
@@ -243,7 +245,7 @@ def dense(rows: Rows, segments: Segments, lead_us: int = 0) -> NDArray[np.float6
     """
     length_us = int((rows.end_us - rows.start_us).max(initial=0)) + lead_us
     n_slots = length_us // SEGMENT_US
-    out = np.full((rows.start_us.size, n_slots, segments.stats.shape[1]), np.nan)
+    out = unknown((rows.start_us.size, n_slots, segments.stats.shape[1]))
     since_us = segments.start_us - (rows.start_us - lead_us)[segments.row]
     slot = since_us // SEGMENT_US
     kept = segments.ok & (slot >= 0) & (slot < n_slots) & (since_us % SEGMENT_US == 0)
@@ -253,8 +255,8 @@ def dense(rows: Rows, segments: Segments, lead_us: int = 0) -> NDArray[np.float6
 
 def lost_to(rows: Rows, support: Support, enough: Bools) -> NDArray[np.uint8]:
     """OK where there is enough; else what most of the window's time was lost to."""
-    reason = np.where(rows.known, support.reason, FeatureReason.NO_SIGNAL).astype(np.uint8)
-    reason[enough & rows.known] = FeatureReason.OK
+    reason = np.where(rows.known, support.reason, _NO_SIGNAL)
+    reason[enough & rows.known] = _OK
     return reason
 
 

@@ -30,6 +30,7 @@ from features.variability.time_domain import distribution, rates_bpm, time_domai
 
 # About 146,000 years in µs: beyond it a time is no time of a beat, and no int64 can hold it.
 _FURTHEST_US: Final = 2.0**62
+_NORMAL, _ECTOPIC = int(Kind.NORMAL), int(Kind.ECTOPIC)
 
 Values = dict[str, Floats]
 
@@ -64,7 +65,7 @@ def hrv(nn: NnSeries) -> dict[str, float]:
     """
     rows = rows_of_series(nn)
     raw = raw_rows(nn.nn_ms, np.zeros(nn.nn_ms.size, np.int64), nn.joined, 1)
-    true_beats = nn.valid | (nn.kind == Kind.ECTOPIC)
+    true_beats = nn.valid | (nn.kind == _ECTOPIC)
     counted = nn.nn_ms[true_beats & np.isfinite(nn.nn_ms)]
     values = {"ecg_hr_bpm": rates_bpm(counted, np.zeros(counted.size, np.int64), 1)}
     values |= time_values(rows) | nonlinear_values(rows) | rhythm_values(raw)
@@ -94,7 +95,9 @@ def rows_of_series(nn: NnSeries) -> NnRows:
 def raw_rows(nn_ms: Floats, row: Ints, joined: Bools, n_rows: int) -> NnRows:
     """Intervals as they were found, those outside 200-6000 ms left out."""
     kept = np.flatnonzero((nn_ms >= SHORTEST_NN_MS) & (nn_ms <= LONGEST_NN_MS))
-    linked = joined[kept] & (np.diff(kept, prepend=-2) == 1)
+    linked = joined[kept]
+    linked[:1] = False
+    linked[1:] &= kept[1:] - kept[:-1] == 1
     return NnRows(nn_ms[kept], row[kept], linked, linked, np.zeros(kept.size, np.int64), n_rows)
 
 
@@ -171,6 +174,6 @@ def rhythm_values(raw: NnRows) -> Values:
 def kind_values(kind: NDArray[np.uint8], row: Ints, n_rows: int) -> Values:
     """Share of ectopic intervals and of all that are not normal, in percent."""
     return {
-        "ecg_ectopic_pct": row_shares(kind == Kind.ECTOPIC, row, n_rows),
-        "ecg_artefact_pct": row_shares(kind != Kind.NORMAL, row, n_rows),
+        "ecg_ectopic_pct": row_shares(kind == _ECTOPIC, row, n_rows),
+        "ecg_artefact_pct": row_shares(kind != _NORMAL, row, n_rows),
     }

@@ -31,6 +31,7 @@ VALUE, AGE, FRESH, QUALITY = range(4)  # planes of a packed row
 RULE: Final = "rule"  # source of evidence that is itself a score
 _DECIMALS = 4
 _TEMP = FEATURE["temp_mean_c"]
+_OK = int(FeatureReason.OK)
 
 
 class Rows(NamedTuple):
@@ -218,7 +219,7 @@ def _candidates(
     found = []
     for i in source.features:
         good = features.quality[:, i].astype(np.float64)
-        x = np.where(features.reason[:, i] == FeatureReason.OK, features.value[:, i], np.nan)
+        x = np.where(features.reason[:, i] == _OK, features.value[:, i], np.nan)
         if i == _TEMP and source.concept >= 0:
             x = core_temperature(x, good)
         found.append((x, np.zeros(n), good))

@@ -87,6 +87,7 @@ _O2, _FLOW, _FIO2 = (_CONCEPTS.index(code) for code in ("oxygen", "o2_flow", "fi
 _O2_GROUP = (_O2, _FLOW, _FIO2)
 
 _AIR_FIO2_PCT = 21.5  # below: room air as charted in whole percent
+_OK = int(FeatureReason.OK)
 _DECIMALS = 4  # scores and what stands behind them are published to 1e-4
 WEARABLE = "wearable"
 _MODALITIES = (WEARABLE, "vital")
@@ -119,7 +120,7 @@ def select(batch: AlignedBatch) -> Inputs:
     """
     features = batch.features
     rows = len(features.windows)
-    ok = features.reason[:, _FEATURE_COLUMNS] == FeatureReason.OK
+    ok = features.reason[:, _FEATURE_COLUMNS] == _OK
     measured = np.where(ok, features.value[:, _FEATURE_COLUMNS], np.nan)
     quality = features.quality[:, _FEATURE_COLUMNS].astype(np.float64)
     measured[:, _TEMP] = core_temperature(measured[:, _TEMP], quality[:, _TEMP])
@@ -136,12 +137,13 @@ def select(batch: AlignedBatch) -> Inputs:
     qualities[:, : len(_FEATURES)] = quality
     first = np.isfinite(pool[:, _TABLE]).argmax(axis=2)  # [B, 7]; 0 when none is
     member = _TABLE[np.arange(len(PARAMETERS)), first]
-    value = np.take_along_axis(pool, member, axis=1)
+    chosen = np.arange(rows)[:, None], member
+    value = pool[chosen]
     return Inputs(
         value=value,
-        shown=np.take_along_axis(shown, member, axis=1),
-        time_us=np.where(np.isnan(value), 0, np.take_along_axis(time_us, member, axis=1)),
-        quality=np.take_along_axis(qualities, member, axis=1),
+        shown=shown[chosen],
+        time_us=np.where(np.isnan(value), 0, time_us[chosen]),
+        quality=qualities[chosen],
         member=member,
         spo2_scale=batch.concept_value[:, CONCEPT["spo2_scale"]],
         explained=explanations(batch.effect_value, batch.effect_time_us, end_us),

@@ -122,7 +122,9 @@ def _best_alike(
 def row_totals(values: Floats, row: Ints, n_rows: int) -> Floats:
     """Sum of the candidates' values of each row, (n_rows, points), in their order."""
     out = np.zeros((n_rows, values.shape[1]))
-    start = np.flatnonzero(np.diff(row, prepend=-1))
+    new = np.ones(row.size, np.bool_)
+    new[1:] = row[1:] != row[:-1]
+    start = new.nonzero()[0]
     if row.size:
         out[row[start]] = np.add.reduceat(values, start, axis=0)
     return out

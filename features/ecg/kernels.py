@@ -64,7 +64,7 @@ def _installed() -> bool:
 
 def worth_it(n_rows: int) -> bool:
     """Whether numba is installed, and a batch large enough or the loops compiled already."""
-    return _warm or (n_rows >= _FEWEST_ROWS and _installed())
+    return _installed() and (_warm or n_rows >= _FEWEST_ROWS)
 
 
 def warm_up() -> bool:

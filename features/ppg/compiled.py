@@ -115,6 +115,43 @@ def tracked(bpm: Any, weight: Any, gain: Any, costs: Any, found: Any) -> None:
 
 
 @compiled
+def strongest(salience: Any, reach: int, at: Any, shift: Any, share: Any) -> None:
+    """Highest peaks of rows, their vertices, and the share within their lobes.
+
+    See `ppg.motion._strongest`; a place that no peak took is -1.
+    """
+    n_rows, n = salience.shape
+    n_found = at.shape[1]
+    for r in range(n_rows):
+        row = salience[r]
+        whole = total(row)
+        height = np.full(n_found, -1.0)
+        at[r] = -1
+        shift[r] = share[r] = 0.0
+        for i in range(1, n - 1):
+            if not (row[i] > row[i - 1] and row[i] >= row[i + 1] and row[i] > height[-1]):
+                continue
+            k = n_found - 1  # of equals the first stays before
+            while k > 0 and height[k - 1] < row[i]:
+                height[k], at[r, k] = height[k - 1], at[r, k - 1]
+                k -= 1
+            height[k], at[r, k] = row[i], i
+        for k in range(n_found):
+            if not height[k] > 0.0:
+                at[r, k] = -1
+                continue
+            i = at[r, k]
+            lobe = 0.0
+            for j in range(i - reach, i + reach + 1):
+                lobe += row[j] if 0 <= j < n else 0.0
+            part = lobe / (whole if whole > 0 else 1.0)
+            share[r, k] = 1.0 if part > 1.0 else part
+            bend = row[i - 1] - 2 * row[i] + row[i + 1]
+            if bend != 0:
+                shift[r, k] = min(max(0.5 * (row[i - 1] - row[i + 1]) / bend, -0.5), 0.5)
+
+
+@compiled
 def quotient(above: float, below: float) -> float:
     """Division as NumPy does it."""
     if below != 0.0:

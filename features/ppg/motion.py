@@ -213,13 +213,19 @@ def _movement(acc_g: Floats, fs_hz: float, at_hz: Floats) -> _Movement:
 
 def _strongest(salience: Floats, bins: Ints, step_hz: float) -> tuple[Floats, Floats]:
     """Rates of the highest peaks and the share of the power within their lobes."""
+    reach = max(1, round(_LOBE_BPM / (step_hz * _PER_MIN)))
+    if kernels.worth_it(len(salience)) and salience.shape[1] >= N_RATES:
+        shape = len(salience), N_RATES
+        at, shift, share = np.empty(shape, np.intp), np.empty(shape), np.empty(shape)
+        _compiled().strongest(np.ascontiguousarray(salience), reach, at, shift, share)
+        bpm = (bins[at] + shift) * (step_hz * _PER_MIN)
+        return np.where(at >= 0, bpm, np.nan), share
     peak = np.zeros(salience.shape, np.bool_)
     inner = salience[:, 1:-1]
     peak[:, 1:-1] = (inner > salience[:, :-2]) & (inner >= salience[:, 2:])
     height = np.where(peak, salience, -1.0)
     order = np.argsort(-height, axis=1, kind="stable")[:, :N_RATES]
     there = np.take_along_axis(height, order, 1) > 0
-    reach = max(1, round(_LOBE_BPM / (step_hz * _PER_MIN)))
     padded = np.pad(salience, ((0, 0), (reach, reach)))
     lobe = np.zeros(order.shape)
     for k in range(2 * reach + 1):

@@ -127,7 +127,7 @@ def _highest_bin(ordered: Floats, row: Ints, n_rows: int) -> Floats:
     new = np.ones(bins.size, np.bool_)
     new[1:] = (bins[1:] != bins[:-1]) | (row[1:] != row[:-1])
     first = np.flatnonzero(new)
-    height = np.diff(first, append=bins.size)
+    height = np.append(first[1:], bins.size) - first
     peak = np.zeros(n_rows)
     np.maximum.at(peak, row[first], height.astype(np.float64))
     return peak

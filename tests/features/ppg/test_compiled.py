@@ -74,3 +74,15 @@ def test_rates_that_are_followed_are_the_same(monkeypatch: pytest.MonkeyPatch) -
         absent[rng.random((n_windows, 6)) < 0.2] = True
         bpm[absent], weight[absent] = np.nan, 0.0
         _same(*_both(monkeypatch, lambda: tuple(motion.track(bpm, weight))))  # noqa: B023
+
+
+@pytest.mark.parametrize("bins", [5, 6, 40, 421])
+def test_the_strongest_rates_are_the_same(monkeypatch: pytest.MonkeyPatch, bins: int) -> None:
+    rng = np.random.default_rng(4)
+    for n_rows in (1, 12):
+        salience = np.abs(rng.standard_normal((n_rows, bins)).cumsum(axis=1))
+        salience[rng.random(salience.shape) < 0.2] = 0.0
+        salience[0] = np.round(2 * salience[0]) / 2  # plateaus and equals
+        salience[n_rows // 2] = 0.0 if n_rows > 1 else salience[0]
+        at = np.arange(100, 100 + bins)
+        _same(*_both(monkeypatch, lambda x=salience, at=at: motion._strongest(x, at, 0.05)))  # type: ignore[misc]
