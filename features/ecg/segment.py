@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.ecg import detector, quality, second, standstill, usable, working
+from features.ecg.candidates import Block
 from features.ecg.company import row_totals
 from features.ecg.decision import Looks
 from features.ecg.detector import RunBlock
@@ -70,6 +71,8 @@ class _Look(NamedTuple):
     steady: Floats
     own: MeanBeats  # of the core
     around: MeanBeats  # of the context
+    block: Block
+    core: tuple[Ints, Ints]  # run and working sample of the beats of the core
 
 
 def analyse_ecg(
@@ -113,8 +116,9 @@ def analyse_ecg(
     indices = _indices(found, n_rows)
     qrs_odds = np.full(n_rows, np.nan)
     if found:
-        no_qrs, qrs_odds = _told(found, n_rows, fs_hz, mv_per_unit)
-        indices = indices._replace(no_qrs=no_qrs)
+        told = _told(found, n_rows, fs_hz, mv_per_unit)
+        qrs_odds = told.qrs_odds
+        indices = indices._replace(no_qrs=told.no_qrs | _unanswered(found, told.bare))
     inside = np.zeros(n, np.bool_)
     inside[slice(*own)] = True
     fault = _all_gap(n_rows)
@@ -170,6 +174,8 @@ def _look(run: RunBlock, n_samples: int, core: tuple[int, int]) -> _Look:
         steady=quality.steadiness(block),
         own=standstill.mean_beats(block, row[own], run.place.peak[own]),
         around=standstill.mean_beats(block, row[~own], run.place.peak[~own]),
+        block=block,
+        core=(row[own], run.place.peak[own]),
     )
 
 
@@ -193,6 +199,19 @@ def _told(
     own, around = of_rows([look.own for look in found]), of_rows([look.around for look in found])
     whole = MeanBeats(own.total + around.total, own.n_beats + around.n_beats)
     return standstill.told((whole, own), working.rate(fs_hz), mv_per_unit)
+
+
+def _unanswered(found: list[_Look], bare: Bools) -> Bools:
+    """Which of the rows with bare beats have no run in which anything answers them."""
+    out = bare.copy()
+    if not bare.any():
+        return out
+    for look in found:
+        run, peak = look.core
+        for k in np.flatnonzero(out[look.row]).tolist():
+            if standstill.answered(look.block, k, peak[run == k]):
+                out[look.row[k]] = False
+    return out
 
 
 def _heard(run: RunBlock, n_samples: int) -> RunBeats:

@@ -46,6 +46,10 @@ _LEAST_FLANK: Final = 0.07
 _BEFORE_S: Final = 0.2
 _OF_BEFORE: Final = 2.0
 _ANSWER: Final = 0.15
+# Or a mean beat barer than this, however noisy: a heart answers each time alike, so that
+# what follows, and stands next to the top, is far more standard errors from nothing than this.
+_BARE_FLANK: Final = 0.08
+_LEAST_ANSWER: Final = 4.0
 _LEAST_T: Final = -5.0  # below it only noise is measured
 _SIZES: Final = (-4.0, 1.0)  # 0.06 to 2 mV
 
@@ -94,6 +98,7 @@ class Verdict(NamedTuple):
 
     no_qrs: Bools  # a P wave or a spike and nothing else; False with fewer than three beats
     qrs_odds: Floats  # log-odds of a beat against a P wave by shape, in any unit; NaN likewise
+    bare: Bools  # not told, but bare enough to ask `answered`
 
 
 def told(means: tuple[MeanBeats, MeanBeats], fs_hz: float, mv_per_unit: float | None) -> Verdict:
@@ -124,7 +129,47 @@ def told(means: tuple[MeanBeats, MeanBeats], fs_hz: float, mv_per_unit: float | 
         odds = _BY_SIZE[0] + _BY_SIZE[1] * steep + _BY_SIZE[2] * t_wave + _BY_SIZE[3] * seen.size
         p_wave = odds > _SIZE_BAR
     no_qrs = (seen.known & p_wave) | (own.known & _is_spike(own))
-    return Verdict(no_qrs, np.where(seen.known, -by_shape, np.nan))
+    bare = own.known & (own.flank < _BARE_FLANK) & ~no_qrs
+    return Verdict(no_qrs, np.where(seen.known, -by_shape, np.nan), bare)
+
+
+def answered(block: Block, run: int, peak: Ints) -> bool:
+    """Whether anything follows the beats of a run each time, as the heart's answer to a spike does.
+
+    Parameters
+    ----------
+    block : Block
+    run : int
+    peak : (n,) int
+        Working samples of its beats.
+
+    Returns
+    -------
+    bool
+        True, too, where fewer than three beats lie far enough from the run's ends to tell.
+    """
+    reach = round(_REACH_S * block.fs_hz)
+    peak = peak[(peak >= reach) & (peak < block.slow.shape[1] - reach)]
+    if peak.size < FEWEST:
+        return True
+    beats = _levelled(block.slow[run, peak[:, None] + np.arange(-reach, reach + 1)])
+    mean, error = beats.mean(axis=0), beats.std(axis=0, ddof=1) / np.sqrt(peak.size)
+    side = round(_QRS_S * block.fs_hz)
+    top = np.abs(mean[reach - side : reach + side + 1]).argmax() + reach - side
+    since = np.arange(mean.size) - top
+    near, far = (s * block.fs_hz for s in _FLANK_S)
+    asked = (np.abs(since) > near) & (since >= -far) & (since < round(_AROUND_S[1] * block.fs_hz))
+    return bool(np.any(np.abs(mean[asked]) >= _LEAST_ANSWER * error[asked]))
+
+
+def _levelled(beat: Floats) -> Floats:
+    """Beats less the line through the outer quarters of their sides."""
+    rest = max(1, beat.shape[1] // 2 // _REST_SHARE)
+    first, last = beat[:, :rest].mean(axis=1), beat[:, -rest:].mean(axis=1)
+    return np.asarray(
+        beat - first[:, None] - (last - first)[:, None] * np.linspace(0.0, 1.0, beat.shape[1]),
+        np.float64,
+    )
 
 
 def _is_spike(seen: Measures) -> Bools:
@@ -137,11 +182,8 @@ def _is_spike(seen: Measures) -> Bools:
 def measures(mean: MeanBeats, fs_hz: float, mv_per_unit: float) -> Measures:
     """Steepness, T wave, size and surroundings of the mean beats of rows."""
     known = mean.n_beats >= FEWEST
-    beat = mean.total / np.maximum(mean.n_beats, 1)[:, None]
+    beat = _levelled(mean.total / np.maximum(mean.n_beats, 1)[:, None])
     reach = beat.shape[1] // 2
-    rest = max(1, reach // _REST_SHARE)
-    first, last = beat[:, :rest].mean(axis=1), beat[:, -rest:].mean(axis=1)
-    beat = beat - first[:, None] - (last - first)[:, None] * np.linspace(0.0, 1.0, beat.shape[1])
     side, begin, end = (round(s * fs_hz) for s in (_QRS_S, *_T_S))
     qrs = beat[:, reach - side : reach + side + 1]
     height = np.ptp(qrs, axis=1)

@@ -73,6 +73,23 @@ def test_spikes_among_noise_and_p_waves_of_another_rhythm_are_refused(
     assert reason_of(x * gain) == FeatureReason.NO_QRS
 
 
+@pytest.mark.parametrize(("spike", "p_wave"), [(0.6, 0.1), (1.0, 0.15)])
+def test_spikes_with_p_waves_near_them_by_chance_are_refused(spike: float, p_wave: float) -> None:
+    """P waves at nearly the pacemaker's rate stay beside its spikes, but not in one place."""
+    x = waves(((p_wave, 0.0, 0.022),), np.arange(0.1, 13.8, 0.83))
+    x += np.random.default_rng(3).normal(0, 0.004, N)
+    x[(AT_S * FS).astype(int)] += spike
+    assert reason_of(x) == FeatureReason.NO_QRS
+
+
+@pytest.mark.parametrize("noise", [0.002, 0.01])
+def test_spikes_that_the_smallest_beat_answers_each_time_are_not(noise: float) -> None:
+    paced = waves(((0.07, 0.05, 0.035), (-0.04, 0.3, 0.05)))
+    paced += np.random.default_rng(3).normal(0, noise, N)
+    paced[(AT_S * FS).astype(int)] += 2.0
+    assert reason_of(paced) == FeatureReason.OK
+
+
 def test_spikes_that_a_small_beat_answers_on_a_quiet_line_are_not() -> None:
     """A unipolar pacemaker's spike may be fifteen times the beat it makes."""
     paced = waves(((0.12, 0.05, 0.035), (-0.04, 0.3, 0.05)))
