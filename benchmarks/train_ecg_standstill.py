@@ -72,7 +72,7 @@ def of_lead(x: Floats, fs_hz: float) -> Floats:
     ) -> told.Verdict:
         seen.append(told.measures(means[0], hz, 1.0))
         nothing = np.zeros(means[0].n_beats.size)
-        return told.Verdict(nothing > 0, nothing)
+        return told.Verdict(nothing > 0, nothing, nothing > 0)
 
     with patch.object(told, "told", noted):
         found = analyse_ecg(rows, fs_hz)

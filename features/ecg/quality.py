@@ -25,6 +25,8 @@ from features.runs import Bools, Floats, Ints
 GATE: Final = 0.5  # a segment below it counts as a gap
 JUDGED_FROM_S: Final = 5.0  # of usable signal: there, fewer than three beats are a finding
 FEWEST_BEATS: Final = 3
+# In 10 s: a heart that beats less often than 12/min has stopped, whatever beats the context holds.
+_FEWEST_OWN: Final = 2
 _UNJUDGED: Final = 0.5  # of a rest too short to judge: passes, but only just
 _LEAST_COVERAGE: Final = 0.2  # of a core of 10 s: the shortest run in which beats are sought
 _CLIP_BLAMED: Final = 0.2
@@ -48,6 +50,7 @@ class Indices(NamedTuple):
     ksqi: Floats  # kurtosis of the 4-30 Hz wave
     bassqi: Floats  # 0-1, 1 less the share of power below 1 Hz
     n_beats: Ints
+    n_own: Ints  # of the core
     unheard: Bools  # a stretch between gaps has hardly a beat where there must be some
     no_qrs: Bools  # the beats are P waves or pacing spikes
 
@@ -124,7 +127,7 @@ def judged(indices: Indices, fault: Faults, fs_hz: float, n_samples: int) -> Ver
         would pass but is no QRS complexes gets 0 too, and says `NO_QRS`.
     """
     chance = 1.0 / (1.0 + np.exp(-logits(_score(), inputs(indices)).clip(-40, 40)))
-    few = (indices.n_beats < FEWEST_BEATS) | indices.unheard
+    few = (indices.n_beats < FEWEST_BEATS) | (indices.n_own < _FEWEST_OWN) | indices.unheard
     short = fault.usable * n_samples < JUDGED_FROM_S * fs_hz
     score = np.where(few, np.where(short, _UNJUDGED, 0.0), chance) * (1.0 - fault.clip)
     score = np.where(indices.unheard, 0.0, score)

@@ -113,7 +113,7 @@ def analyse_ecg(
     view = usable.look(x, fs_hz) if is_rate(fs_hz) else None
     own = core or (0, n)
     found = [_look(block, n, own) for block in detector.run_blocks(x, fs_hz, networks, view)]
-    indices = _indices(found, n_rows)
+    indices = _indices(found, n_rows, own)
     qrs_odds = np.full(n_rows, np.nan)
     if found:
         told = _told(found, n_rows, fs_hz, mv_per_unit)
@@ -264,13 +264,13 @@ def _sorted(parts: list[EcgBeatTable]) -> EcgBeatTable:
     return chosen_beats(EcgBeatTable(row, *columns), np.lexsort((columns[0], row)))
 
 
-def _indices(found: list[_Look], n_rows: int) -> quality.Indices:
+def _indices(found: list[_Look], n_rows: int, core: tuple[int, int]) -> quality.Indices:
     """Indices of the rows from those of their runs."""
     if not found:
         nothing = np.full(n_rows, np.nan)
         none = np.zeros(n_rows, np.intp)
         unknown = nothing, nothing, nothing, nothing, nothing, nothing
-        return quality.Indices(*unknown, none, none > 0, none > 0)
+        return quality.Indices(*unknown, none, none, none > 0, none > 0)
     row = np.concatenate([look.row for look in found])
     order = np.argsort(row, kind="stable")
 
@@ -280,7 +280,9 @@ def _indices(found: list[_Look], n_rows: int) -> quality.Indices:
 
     seconds = total([look.seconds for look in found])
     seen, compared = total([k.seen for k in found]), total([k.compared for k in found])
-    n_beats = total([np.bincount(k.beats.row, minlength=n_rows)[k.row] for k in found])
+    beat_row = np.concatenate([look.beats.row for look in found])
+    position = np.concatenate([look.beats.position for look in found])
+    inside = (position >= core[0]) & (position < core[1])
     return quality.Indices(
         risk=np.where(seconds > 0, total([k.risk for k in found]), np.nan),
         bsqi=_ratio(2.0 * total([k.agreed for k in found]), seen),
@@ -288,7 +290,8 @@ def _indices(found: list[_Look], n_rows: int) -> quality.Indices:
         template_corr=_ratio(total([k.alike for k in found]), compared),
         ksqi=_ratio(total([k.peaked * k.seconds for k in found]), seconds),
         bassqi=_ratio(total([k.steady * k.seconds for k in found]), seconds),
-        n_beats=n_beats.astype(np.intp),
+        n_beats=np.bincount(beat_row, minlength=n_rows),
+        n_own=np.bincount(beat_row[inside], minlength=n_rows),
         unheard=unheard(joined([look.heard for look in found]), n_rows),
         no_qrs=np.zeros(n_rows, np.bool_),
     )

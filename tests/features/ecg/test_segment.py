@@ -314,3 +314,25 @@ def test_a_beat_that_a_recording_cuts_is_none_and_one_seen_whole_is(
         cut = round(cut_s * fs_hz)
         found = np.asarray(detect_r_peaks(whole[cut : n - cut], fs_hz))
         assert found.size == n_found
+
+
+@pytest.mark.parametrize(("n_own", "passes"), [(0, False), (1, False), (3, True)])
+def test_beats_of_the_context_do_not_stand_for_a_core_without(
+    ecg_wave: Wave, n_own: int, passes: bool
+) -> None:
+    """A heart that stops at the segment's border, and one that beats every three seconds."""
+    before = np.array([0.3, 0.8, 1.3, 1.8])
+    x = ecg_wave(N, FS, np.concatenate([before, 3.5 + 3.0 * np.arange(n_own)]))
+    found = analyse_ecg(x[None], FS, core=(round(2 * FS), round(12 * FS)))
+    assert found.beats.row.size >= 4
+    assert (found.quality[0] >= GATE) == passes
+    if not passes:
+        assert found.reason[0] == FeatureReason.TOO_FEW_BEATS
+
+
+def test_beats_of_two_stretches_of_one_length_are_counted_once(ecg_wave: Wave) -> None:
+    x = ecg_wave(N, FS, np.array([2.0, 9.0]))
+    x[round(6.9 * FS) : round(7.1 * FS)] = np.nan
+    found = analyse_ecg(x[None], FS)
+    assert found.beats.row.size == 2
+    assert found.quality[0] == 0.0
