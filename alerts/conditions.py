@@ -111,7 +111,8 @@ def step(rule: Rule, state: ConditionState | None, reading: Reading) -> Verdict:
         for index, old in enumerate(before.levels)
     )
     now = top_of(levels)
-    again = _rings_again(rule, was, now, reading, signed) and free
+    usable = not any(level.paused for level in levels)
+    again = free and usable and _rings_again(rule, was, now, reading, signed)
     cleared = was != NO_LEVEL and now == NO_LEVEL
     carried = before.carried_by if value is None else reading.carried_by
     mean_us = before.mean_us if mean is None else reading.end_us
@@ -125,7 +126,6 @@ def step(rule: Rule, state: ConditionState | None, reading: Reading) -> Verdict:
         past=past,
         rang_us=reading.end_us if rule.again and (again or now > was) else before.rang_us,
     )
-    usable = not any(level.paused for level in levels)
     after_all = _or_quiet(rule, after, reading.end_us)
     return Verdict(after_all, now, _onset(levels), usable, value, again)
 

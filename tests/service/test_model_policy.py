@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from alerts.policy import Policy
+from alerts.policy_spec import AgainSpec, PastSpec
 from models.spec import ModelSpec
 from service.artifacts import read_artifact, shipped_folder
 from service.build import load_policy, model_names, scorers
@@ -61,3 +62,21 @@ def test_what_the_policies_share_is_the_same(example: Policy) -> None:
     assert example.conditions["deterioration"] == shipped.conditions["deterioration"]
     one, other = (p.conditions["single_parameter"] for p in (example, shipped))
     assert (one.levels, one.for_s, one.keep_s) == (other.levels, other.for_s, other.keep_s)
+
+
+def test_the_rule_it_offers_instead_can_be_taken_as_it_stands(tmp_path: Path) -> None:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if not line.startswith("refractory_s")]
+    rule = [line.removeprefix("# ") for line in kept if line.startswith(("# past =", "# again ="))]
+    place = next(i for i, line in enumerate(kept) if line.startswith("# past ="))
+    (tmp_path / "ward.toml").write_text("\n".join([*kept[:place], *rule, *kept[place:]]))
+    spec = load_policy(str(tmp_path / "ward.toml")).conditions["sepsis_risk"]
+    assert isinstance(spec.again, AgainSpec)
+    assert isinstance(spec.past, PastSpec)
+    assert spec.again.louder_hi is not None
+    apart = _odds(spec.again.louder_hi) - _odds(spec.levels[0].hi)
+    assert apart == pytest.approx(1.0, abs=0.01)
+
+
+def _odds(share: float) -> float:
+    return math.log(share / (1 - share))
