@@ -5,6 +5,8 @@ spent on who was called already, so the threshold may be lower; and the fewer tr
 "24, louder 0.8": within 24 h only a score 0.8 above the threshold rings again, after 12 h. "past
 0.3": of the logit 0.3 is the person's mean of the last 24 h. Each fold is judged by the threshold
 and the rule that others chose: the most sensitive among those whose PPV is at least WANTED_PPV.
+"Fitted": 24 h, and how much louder is not one of a few numbers but the one at which others' PPV is
+WANTED_PPV; a policy can state that too (`past`, `again`).
 "two": strictly nested, forests of three folds score the other two, each of which is tuned by the
 other. "five": as `vigil train` tunes, by held-out scores of the four others, whose forests have
 seen the judged labels; the stays are two and a half times as many. LightGBM gets the same rules
@@ -69,8 +71,25 @@ SHOWN: Final = (  # in the table; all of them are there to choose
 WANTED_PPV: Final = 0.20
 REPLICATES: Final = 1000
 CHOSEN: Final = "chosen"
+FITTED: Final = "fitted"
+SHAPES: Final = tuple(product((10.0, 12.0), PASTS))  # from when on louder rings, share of the past
+LOUDER: Final = (0.2, 2.5)  # between which it is sought
+HALVINGS: Final = 6  # of the louder by, twice as many of a threshold
 USUAL: Final = "12"
 FIRST, OTHER = "default", "LightGBM, same inputs"
+
+
+class Fitted(NamedTuple):
+    """A rule that was fitted to who tunes, and how it does there."""
+
+    rule: Rule
+    sensitivity: float
+
+    @property
+    def name(self) -> str:
+        """As the table has it."""
+        spec, past = self.rule
+        return f"{spec.louder_h:g} h, louder {spec.louder_by:.2f}, past {past:g}"
 
 
 class Rung(NamedTuple):
@@ -107,13 +126,16 @@ def _table(title: str, stays: Stays, every: list[sets.Scores], names: tuple[str,
     found = {}
     for name in names:
         score = [_score(stays, scores, name) for scores in every]
-        rules_of = {rule: [rule] * len(every) for rule in SHOWN}
-        rules_of[CHOSEN] = [
-            _chosen(stays, x, s.split.tune) for x, s in zip(score, every, strict=True)
-        ]
-        for rule, each in rules_of.items():
-            found[name, rule] = _rung(stays, score, every, each)
-            _row(name, rule if rule != CHOSEN else "chosen: " + "; ".join(each), found[name, rule])
+        tuned = list(zip(score, (s.split.tune for s in every), strict=True))
+        for rule in SHOWN:
+            found[name, rule] = _rung(stays, score, every, [RULES[rule]] * len(every))
+            _row(name, rule, found[name, rule])
+        chosen = [_chosen(stays, *each) for each in tuned]
+        found[name, CHOSEN] = _rung(stays, score, every, [RULES[each] for each in chosen])
+        _row(name, "chosen: " + "; ".join(chosen), found[name, CHOSEN])
+        fitted = [_fitted(stays, *each) for each in tuned]
+        found[name, FITTED] = _rung(stays, score, every, [each.rule for each in fitted])
+        _row(name, "fitted: " + "; ".join(each.name for each in fitted), found[name, FITTED])
     print(f"\n{int(found[FIRST, CHOSEN].events.sum())} events")
     _compared(found)
 
@@ -122,6 +144,8 @@ def _compared(found: dict[tuple[str, str], Rung]) -> None:
     """Differences on the same draws of patients, of who was judged."""
     for title, one, less in (
         (f"{FIRST}, chosen less 12 h", (FIRST, CHOSEN), (FIRST, USUAL)),
+        (f"{FIRST}, fitted less 12 h", (FIRST, FITTED), (FIRST, USUAL)),
+        (f"{FIRST}, fitted less chosen", (FIRST, FITTED), (FIRST, CHOSEN)),
         (f"{FIRST} less {OTHER}, both chosen", (FIRST, CHOSEN), (OTHER, CHOSEN)),
         (f"{FIRST} less {OTHER}, 12 h", (FIRST, USUAL), (OTHER, USUAL)),
     ):
@@ -161,18 +185,54 @@ def _chosen(stays: Stays, score: Floats, tune: Bools) -> str:
     return best[1]
 
 
+def _fitted(stays: Stays, score: Floats, tune: Bools) -> Fitted:
+    """The most sensitive rule of 24 h whose alarms are true as often as wanted, and no oftener."""
+    best = Fitted(RULES[USUAL], 0.0)
+    for after, past in SHAPES:
+        spec = SEPSIS._replace(silence_h=24.0, louder_h=after)
+        own, watched = _by(Rule(spec, past), score, stays, tune)
+        low, high = LOUDER
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            rule = Rule(spec._replace(louder_by=middle), past)
+            watched = watched._replace(spec=rule.spec)
+            found = _at(own, watched, _lowest(own, watched))
+            enough = found.true.sum() >= WANTED_PPV * found.alarms.sum()
+            low, high = (middle, high) if enough else (low, middle)
+            if enough:
+                best = max(
+                    best, Fitted(rule, float(found.caught.sum() / found.events.sum())), key=_caught
+                )
+    return best
+
+
+def _caught(fitted: Fitted) -> float:
+    return fitted.sensitivity
+
+
+def _lowest(score: Floats, watched: Watched) -> float:
+    """As `threshold_at`, by halving: near it where the rate does not fall all the way."""
+    low, high = np.quantile(score, (0.5, 1.0))
+    for _ in range(2 * HALVINGS):
+        middle = float((low + high) / 2)
+        found = _at(score, watched, middle)
+        over = found.alarms.sum() > artifact.PER_DAY * found.days.sum()
+        low, high = (middle, high) if over else (low, middle)
+    return float(high)
+
+
 def _at(score: Floats, watched: Watched, threshold: float) -> Alarms:
     return alarms(score, watched, np.array([threshold]))
 
 
-def _rung(stays: Stays, score: list[Floats], every: list[sets.Scores], rules: list[str]) -> Rung:
+def _rung(stays: Stays, score: list[Floats], every: list[sets.Scores], rules: list[Rule]) -> Rung:
     """Alarms of every split at the threshold of its tuning stays; only judged patients count."""
     parts: list[tuple[Floats, ...]] = []
     leads = []
-    for logit, scores, name in zip(score, every, rules, strict=True):
-        own, watched = _by(RULES[name], logit, stays, scores.split.tune)
+    for logit, scores, rule in zip(score, every, rules, strict=True):
+        own, watched = _by(rule, logit, stays, scores.split.tune)
         threshold = threshold_at(own, watched, artifact.PER_DAY)
-        found = _at(*_by(RULES[name], logit, stays, scores.split.test), threshold)
+        found = _at(*_by(rule, logit, stays, scores.split.test), threshold)
         sums = (found.alarms, found.true, found.caught)
         rang, true, warned = (x[:, 0] for x in sums)
         parts.append((found.days, rang, true, found.events, warned))
