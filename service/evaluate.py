@@ -139,7 +139,12 @@ def evaluate_scores(
     asked = Asked(np.nan, wanted.replicates)
     document = measure(Bench.of(cohort, wanted.speaking), prob, table.numbers["std"], asked)
     document["audit"] = giveaways(cohort)
-    run = {"data": cohort.name, "vigil": version("vigil"), "replicates": wanted.replicates}
+    run = {
+        "data": cohort.name,
+        "vigil": version("vigil"),
+        "replicates": wanted.replicates,
+        "speaking": wanted.speaking._asdict(),
+    }
     return {**document, "run": run}
 
 

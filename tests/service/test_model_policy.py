@@ -14,6 +14,7 @@ from service.artifacts import read_artifact, shipped_folder
 from service.build import load_policy, model_names, scorers
 from service.config import Config
 
+OFFERED = ("# levels =", "# for_s =", "# past =", "# again =")
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "policies" / "sepsis.toml"
 
 
@@ -66,16 +67,19 @@ def test_what_the_policies_share_is_the_same(example: Policy) -> None:
 
 def test_the_rule_it_offers_instead_can_be_taken_as_it_stands(tmp_path: Path) -> None:
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if not line.startswith("refractory_s")]
-    rule = [line.removeprefix("# ") for line in kept if line.startswith(("# past =", "# again ="))]
-    place = next(i for i, line in enumerate(kept) if line.startswith("# past ="))
-    (tmp_path / "ward.toml").write_text("\n".join([*kept[:place], *rule, *kept[place:]]))
+    own = lines.index("[condition.sepsis_risk]")
+    last = next(i for i in range(own, len(lines)) if not lines[i])
+    body = lines[own:last]
+    rule = [line.removeprefix("# ") for line in body if line.startswith(OFFERED)]
+    kept = [line for line in body if not line.startswith(("levels", "for_s", "refractory_s"))]
+    (tmp_path / "ward.toml").write_text("\n".join([*lines[:own], *kept, *rule, *lines[last:]]))
     spec = load_policy(str(tmp_path / "ward.toml")).conditions["sepsis_risk"]
+    assert len(rule) == len(OFFERED)
     assert isinstance(spec.again, AgainSpec)
     assert isinstance(spec.past, PastSpec)
     assert spec.again.louder_hi is not None
     apart = _odds(spec.again.louder_hi) - _odds(spec.levels[0].hi)
-    assert apart == pytest.approx(1.0, abs=0.01)
+    assert apart == pytest.approx(1.2, abs=0.01)
 
 
 def _odds(share: float) -> float:
