@@ -12,30 +12,31 @@ import numpy as np
 
 from features.compiler import compiled
 from models.kernels import network as net
-from models.kernels.functions import log1p, tanh
-from models.kernels.lanes import BLOCK, ratio
+from models.kernels.functions import tanh
+from models.kernels.lanes import BLOCK, move, ratio
 from models.kernels.network import CHUNK
-from models.kernels.rows import dense, denser, put, put_above_zero, sigmoids
+from models.kernels.rows import above_zero, dense, denser, sigmoids
 
-_LANES: Final = 16
 _START: Final = 6  # as `models.encoders.trend.START`
 
 _F = np.float32
-_ZERO, _ONE, _QUARTER = _F(0.0), _F(1.0), _F(0.25)
-_DAY_S, _MONTH_DAYS = _F(86_400.0), _F(30.0)
+_ZERO, _ONE = _F(0.0), _F(1.0)
 
 
 class Chunk(NamedTuple):
-    """What lies between the layers of a chunk, flat."""
+    """What lies between the layers of a chunk; widths are the widest there are."""
 
     given: Any  # [4, rows * padded inputs] as given
-    shown: Any  # [rows, widest encoder's inputs]
-    mixed: Any  # [rows, padded width] what a recurrence is shown
-    gates: Any
+    shown: Any  # [rows, inputs of an encoder, and a vector beyond]
+    mixed: Any  # [rows, width] what a recurrence is shown
+    reset: Any
+    update: Any
     new_x: Any
     new_h: Any
-    parts: Any  # [M, rows, padded] what each adds to the outer layer
-    fused: Any
+    held: Any  # [rows, width] what is remembered
+    joined: Any  # [rows, outer] vectors side by side, and flags
+    parts: Any  # [M, rows, outer] what each adds to the outer layer
+    fused: Any  # [rows, outer]
     hidden: Any
     out: Any
     passed: Any  # [rows] log(1 + hours since the last row)
@@ -43,93 +44,79 @@ class Chunk(NamedTuple):
 
 @compiled
 def encode(network: Any, m: int, shown: Any, chunk: Any, memory: Any, n: int) -> None:
-    """One modality's vectors, its memory renewed; as `GruD.step` and `Point.step`."""
+    """One modality's vectors, its memory renewed; as `GruD.step` and `Point.step`.
+
+    `memory` is the state before and after, flat, and where the chunk's first row begins in them.
+    """
     part = network.parts[m]
-    recurrent = part[net.GATES_X] != net.NONE
+    recurrent = part[net.RESET_X] != net.NONE
     if recurrent:
         _show(network, m, shown, chunk, memory, n)
     else:
         _show_point(network, m, shown, chunk, n)
-    _, _, inner, blocks = network.layers[part[net.MIX]]
-    wide = blocks * BLOCK
-    dense(network, part[net.MIX], chunk.shown, (0, inner), chunk.mixed, n)
-    mixed = chunk.mixed[: n * wide]
-    put_above_zero(mixed, mixed)
+    mixed, width = chunk.mixed, part[net.WIDTH]
+    dense(network, part[net.MIX], chunk.shown, (0, chunk.shown.shape[1]), mixed, n)
+    above_zero(mixed, n, network.layers[part[net.MIX], net.BLOCKS] * BLOCK)
+    after, columns = memory[1], network.sizes[net.STATE]
+    kept = memory[2] + part[net.H]
     if recurrent:
         _recur(network, m, chunk, memory, n)
-        return
-    columns, width = network.sizes[net.STATE], part[net.WIDTH]
-    for r in range(n):
-        at = memory[2] + r * columns + part[net.H]
-        put(mixed[r * wide : r * wide + width], memory[1][at : at + width])
+        for r in range(n):
+            move(chunk.held, r * chunk.held.shape[1], after, kept + r * columns, width)
+    else:
+        for r in range(n):
+            move(mixed, r * mixed.shape[1], after, kept + r * columns, width)
 
 
 @compiled
 def _recur(network: Any, m: int, chunk: Any, memory: Any, n: int) -> None:
-    """One step of a gated recurrent unit; as `models.encoders.gru_d.gru_step`."""
-    part, layers, (state, after, start) = network.parts[m], network.layers, memory
-    width, columns = part[net.WIDTH], network.sizes[net.STATE]
-    shown = (0, layers[part[net.MIX], net.BLOCKS] * BLOCK)
-    held = (start + part[net.H], columns)
-    dense(network, part[net.GATES_X], chunk.mixed, shown, chunk.gates, n)
-    denser(network, part[net.GATES_H], state, held, chunk.gates, n)
-    dense(network, part[net.NEW_X], chunk.mixed, shown, chunk.new_x, n)
-    dense(network, part[net.NEW_H], state, held, chunk.new_h, n)
-    wide = layers[part[net.GATES_X], net.BLOCKS] * BLOCK
-    sigmoids(chunk.gates[: n * wide])
-    narrow = layers[part[net.NEW_X], net.BLOCKS] * BLOCK
+    """One step of a gated recurrent unit, in `held`; as `models.encoders.gru_d.gru_step`."""
+    part, state, columns = network.parts[m], memory[0], network.sizes[net.STATE]
+    x, shown, kept = chunk.mixed, (0, chunk.mixed.shape[1]), (memory[2] + part[net.H], columns)
     for r in range(n):
-        at, gate, candidate = held[0] + r * columns, r * wide, r * narrow
-        _renew(
-            chunk.gates[gate : gate + 2 * width],
-            (
-                chunk.new_x[candidate : candidate + width],
-                chunk.new_h[candidate : candidate + width],
-            ),
-            state[at : at + width],
-            after[at : at + width],
-        )
+        to = r * chunk.held.shape[1]
+        move(state, kept[0] + r * columns, chunk.held, to, part[net.WIDTH])
+    dense(network, part[net.RESET_X], x, shown, chunk.reset, n)
+    denser(network, part[net.RESET_H], state, kept, chunk.reset, n)
+    dense(network, part[net.UPDATE_X], x, shown, chunk.update, n)
+    denser(network, part[net.UPDATE_H], state, kept, chunk.update, n)
+    dense(network, part[net.NEW_X], x, shown, chunk.new_x, n)
+    dense(network, part[net.NEW_H], state, kept, chunk.new_h, n)
+    wide = network.layers[part[net.NEW_X], net.BLOCKS] * BLOCK
+    sigmoids(chunk.reset, n, wide)
+    sigmoids(chunk.update, n, wide)
+    _renew((chunk.reset, chunk.update), chunk.new_x, chunk.new_h, chunk.held, (n, wide))
 
 
 @compiled
-def _renew(gates: Any, candidates: Any, before: Any, after: Any) -> None:
-    """One row's memory."""
-    width = before.size
-    reset, update = gates[:width], gates[width:]
-    new_x, new_h = candidates
-    for j in range(width):
-        new = tanh(new_x[j] + reset[j] * new_h[j])
-        after[j] = new + update[j] * (before[j] - new)
-
-
-@compiled
-def _copy(source: Any, at: int, to: Any, start: int, d: int) -> None:
-    """Whole vectors of one kind of input beside each other: what is too much is written over."""
-    wide = -(-d // _LANES) * _LANES
-    put(source[at : at + wide], to[start : start + wide])
+def _renew(gates: Any, new_x: Any, new_h: Any, held: Any, shape: Any) -> None:
+    """Memories, in place; what is beyond a width stays finite and is not read."""
+    reset, update = gates
+    for r in range(shape[0]):
+        for j in range(shape[1]):
+            new = tanh(new_x[r, j] + reset[r, j] * new_h[r, j])
+            held[r, j] = new + update[r, j] * (held[r, j] - new)
 
 
 @compiled
 def _show(network: Any, m: int, shown: Any, chunk: Any, memory: Any, n: int) -> None:
     """What a recurrent branch is shown; as `GruD._channels`."""
     part, padded = network.parts[m], network.columns.shape[1] // CHUNK
-    inner = network.layers[part[net.MIX], net.INNER]
-    d = part[net.INPUTS]
-    out = chunk.shown
+    d, out = part[net.INPUTS], chunk.shown
     for r in range(n):
-        at, to = r * padded + part[net.START], r * inner
-        _copy(shown.faded, at, out, to, d)
-        _copy(shown.mask, at, out, to + d, d)
-        _copy(shown.fresh, at, out, to + 2 * d, d)
-        _copy(shown.age, at, out, to + 3 * d, d)
-        out[to + 4 * d] = chunk.passed[r]
+        at, to = r * padded + part[net.START], r * out.shape[1]
+        move(shown.faded, at, out, to, d)
+        move(shown.mask, at, out, to + d, d)
+        move(shown.fresh, at, out, to + 2 * d, d)
+        move(shown.age, at, out, to + 3 * d, d)
+        out[r, 4 * d] = chunk.passed[r]
         to += 4 * d + 1
         if part[net.QUALITY]:
-            _copy(shown.quality, at, out, to, d)
+            move(shown.quality, at, out, to, d)
             to += d
         if part[net.TREND] != net.NONE:
             held = memory[2] + r * network.sizes[net.STATE] + part[net.TREND]
-            _follow(shown, (at, held, to), memory, out, d)
+            _follow(shown, (at, held, to), memory, out.reshape(-1), d)
 
 
 @compiled
@@ -157,21 +144,9 @@ def _follow(shown: Any, place: Any, memory: Any, out: Any, d: int) -> None:
 def _show_point(network: Any, m: int, shown: Any, chunk: Any, n: int) -> None:
     """What a branch without memory is shown; as `Point.scan`."""
     part, padded = network.parts[m], network.columns.shape[1] // CHUNK
-    inner = network.layers[part[net.MIX], net.INNER]
-    d = part[net.INPUTS]
-    out = chunk.shown
+    d, out = part[net.INPUTS], chunk.shown
     for r in range(n):
-        at, to = r * padded + part[net.START], r * inner
-        _copy(shown.value, at, out, to, d)
-        _copy(shown.mask, at, out, to + d, d)
-        wide, to = -(-d // _LANES) * _LANES, to + 2 * d
-        _show_days(shown.age_s[at : at + wide], out[to : to + wide])
-
-
-@compiled
-def _show_days(age_s: Any, out: Any) -> None:
-    """How old facts are, of one row."""
-    for j in range(out.size):
-        days = ratio(age_s[j], _DAY_S)
-        days = _MONTH_DAYS if days > _MONTH_DAYS else days
-        out[j] = log1p(days) * _QUARTER
+        at, to = r * padded + part[net.START], r * out.shape[1]
+        move(shown.value, at, out, to, d)
+        move(shown.mask, at, out, to + d, d)
+        move(shown.days, at, out, to + 2 * d, d)

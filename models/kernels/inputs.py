@@ -13,13 +13,12 @@ import numpy as np
 from features.compiler import compiled
 from models.kernels import network as net
 from models.kernels.functions import exp, log1p
-from models.kernels.lanes import bits_of, float_of, ratio
+from models.kernels.lanes import bits_of, float_of, move, ratio
 from models.kernels.network import CHUNK
-from models.kernels.rows import put
 
 _F = np.float32
 _ZERO, _ONE, _QUARTER = _F(0.0), _F(1.0), _F(0.25)
-_HOUR_S = _F(3600.0)
+_HOUR_S, _DAY_S, _MONTH_DAYS = _F(3600.0), _F(86_400.0), _F(30.0)
 
 
 class Shown(NamedTuple):
@@ -31,6 +30,7 @@ class Shown(NamedTuple):
     faded: Any
     age_s: Any
     age: Any  # as networks are shown it
+    days: Any  # as they are shown that of facts
     quality: Any
     left: Any  # seconds for which it still counts as there, and 1
 
@@ -42,7 +42,8 @@ def spread(rows: Any, span: Any, given: Any, padded: int) -> None:
     wide = rows.shape[2]
     for r in range(n):
         for kind in range(4):
-            put(rows[first + r, kind], given[kind, r * padded : r * padded + wide])
+            at = ((first + r) * 4 + kind) * wide
+            move(rows, at, given, kind * given.shape[1] + r * padded, wide)
 
 
 @compiled
@@ -80,7 +81,14 @@ def normalise(network: Any, given: Any, shown: Any, n: int) -> None:
     rate = (columns[net.FADE, :end], columns[net.FADE_BIAS, :end])
     _fade(value, (fresh, age_s), rate, shown.faded[:end])
     _last(oldest, age_s, mask, shown.left[:end])
-    _trust(given[3, :end], mask, shown.quality[:end])
+    facts = vouched = False
+    for part in network.parts:
+        facts = facts or part[net.RESET_X] == net.NONE
+        vouched = vouched or part[net.QUALITY] > 0
+    if facts:
+        _days(age_s, shown.days[:end])
+    if vouched:
+        _trust(given[3, :end], mask, shown.quality[:end])
 
 
 @compiled
@@ -121,6 +129,15 @@ def _ages(age_s: Any, out: Any) -> None:
     """Ages as networks are shown them."""
     for j in range(out.size):
         out[j] = log1p(ratio(age_s[j], _HOUR_S)) * _QUARTER
+
+
+@compiled
+def _days(age_s: Any, out: Any) -> None:
+    """Ages of facts as networks are shown them: in days, at most a month."""
+    for j in range(out.size):
+        days = ratio(age_s[j], _DAY_S)
+        days = _MONTH_DAYS if days > _MONTH_DAYS else days
+        out[j] = log1p(days) * _QUARTER
 
 
 @compiled

@@ -77,6 +77,19 @@ def float_of(context: Any, bits: Any) -> Any:
     return types.float32(types.int32), code
 
 
+@_instruction
+def move(context: Any, source: Any, at: Any, to: Any, start: Any, count: Any) -> Any:
+    """Copy `count` float32 from place `at` of an array to place `start` of another."""
+
+    def code(target: Any, builder: Any, signature: Any, given: Any) -> Any:
+        own, its = (target.make_array(signature.args[i])(target, builder, given[i]) for i in (0, 2))
+        here, there = builder.gep(own.data, [given[1]]), builder.gep(its.data, [given[3]])
+        cgutils.raw_memcpy(builder, there, here, given[4], 4, 4)
+        return target.get_dummy_value()
+
+    return types.void(source, types.int64, to, types.int64, types.int64), code
+
+
 def _tile(rows: int, blocks: int) -> Any:
     """Code for `rows` rows times `blocks` neighbouring blocks of columns; see `product`."""
 

@@ -18,14 +18,12 @@ from models.kernels import network as net
 from models.kernels.branches import Chunk, encode
 from models.kernels.functions import exp, log1p, sigmoid
 from models.kernels.inputs import Shown, normalise, remain, spread, take_time
-from models.kernels.lanes import BLOCK, product
+from models.kernels.lanes import BLOCK, move, product
 from models.kernels.network import CHUNK
-from models.kernels.rows import add, dense, put, put_above_zero
-
-_LANES: Final = 16
+from models.kernels.rows import above_zero, dense, sigmoids
 
 _F = np.float32
-_ZERO = _F(0.0)
+_ZERO, _ONE = _F(0.0), _F(1.0)
 _FLAT: Final = _F(20.0)  # softplus beyond is the number itself, as torch has it
 
 
@@ -56,47 +54,45 @@ def step(network: Any, state: Any, rows: Any, clock: Any, explain: bool, said: A
             remain(network, m, shown.left, present, after, (first, n))
             encode(network, m, shown, chunk, memory, n)
             _outer(network, m, chunk, memory, n)
-        _judge(network, 0, chunk, (flat_after, present), (first, n))
+        held = (flat_after, present)
+        _judge(network, 0, chunk, held, (first, n))
         _say(network, chunk.out, logit, prob, (first, n))
         if explain:
-            _share(network, chunk, (flat_after, present), (share, logit), (first, n))
+            _share(network, chunk, held, (share, logit), (first, n))
         else:
             share[first : first + n] = np.nan
 
 
 @compiled
 def _room(network: Any, rows: int) -> Any:
-    """Arrays of a chunk; whole vectors may be read and written beyond each row's end."""
-    padded = network.columns.shape[1] // CHUNK
-    many = rows * padded + 2 * _LANES
-    shown, hidden = 0, 0
-    for m in range(network.parts.shape[0]):
+    """Arrays of a chunk."""
+    modalities, many = network.parts.shape[0], rows * (network.columns.shape[1] // CHUNK)
+    shown, wide = 0, 0
+    for m in range(modalities):
         shown = max(shown, network.layers[network.parts[m, net.MIX], net.INNER])
     for layer in network.layers:
-        hidden = max(hidden, layer[net.BLOCKS] * BLOCK)
-    joined = network.absent.size
-    products = rows * hidden
-    kept = Shown(
-        np.zeros(many, _F),
-        np.zeros(many, _F),
-        np.zeros(many, _F),
-        np.zeros(many, _F),
-        np.zeros(many, _F),
-        np.zeros(many, _F),
-        np.zeros(many, _F),
-        np.zeros(many, _F),
+        wide = max(wide, layer[net.BLOCKS] * BLOCK)
+    outer = network.outer.shape[1]
+    given = np.zeros((4, many), _F)
+    kinds = np.zeros((9, many), _F)
+    between = np.zeros((8, rows, wide), _F)
+    inputs = Shown(
+        kinds[0], kinds[1], kinds[2], kinds[3], kinds[4], kinds[5], kinds[6], kinds[7], kinds[8]
     )
-    return kept, Chunk(
-        np.zeros((4, many), _F),
-        np.zeros(rows * shown + 2 * _LANES, _F),
-        np.zeros(products, _F),
-        np.zeros(products, _F),
-        np.zeros(products, _F),
-        np.zeros(products, _F),
-        np.zeros(network.parts.shape[0] * rows * network.outer.shape[1], _F),
-        np.zeros(rows * max(joined, network.outer.shape[1]), _F),
-        np.zeros(products, _F),
-        np.zeros(products, _F),
+    return inputs, Chunk(
+        given,
+        np.zeros((rows, shown), _F),
+        between[0],
+        between[1],
+        between[2],
+        between[3],
+        between[4],
+        between[5],
+        np.zeros((rows, outer), _F),
+        np.zeros((modalities, rows, outer), _F),
+        np.zeros((rows, outer), _F),
+        between[6],
+        between[7],
         np.zeros(rows, _F),
     )
 
@@ -104,68 +100,66 @@ def _room(network: Any, rows: int) -> Any:
 @compiled
 def _outer(network: Any, m: int, chunk: Any, memory: Any, n: int) -> None:
     """What a modality adds to the layer behind the vectors side by side, if it is heard."""
-    part, columns = network.parts[m], network.sizes[net.STATE]
+    part, columns, parts = network.parts[m], network.sizes[net.STATE], chunk.parts
     weight_at, bias_at, inner, blocks = network.layers[part[net.OUTER]]
-    start = m * (chunk.parts.size // network.parts.shape[0])
-    where = (memory[2] + part[net.H], columns, weight_at, bias_at, 0, start, blocks * BLOCK)
-    product((memory[1], network.w, network.w, chunk.parts), where, (n, inner, blocks))
+    start = m * parts.shape[1] * parts.shape[2]
+    where = (memory[2] + part[net.H], columns, weight_at, bias_at, 0, start, parts.shape[2])
+    product((memory[1], network.w, network.w, parts), where, (n, inner, blocks))
 
 
 @compiled
 def _judge(network: Any, coalition: int, chunk: Any, held: Any, span: Any) -> None:
     """Raw logits of a chunk when only a coalition is heard, into `chunk.out`."""
     (_, present), (first, n) = held, span
-    width = network.outer.shape[1]
-    each = chunk.parts.size // network.parts.shape[0]
     fused, parts, outer = chunk.fused, chunk.parts, network.outer
+    width = outer.shape[1]
     for r in range(n):
-        to = r * width
-        own = fused[to : to + width]
-        put(outer[net.BASE], own)
+        for j in range(width):
+            fused[r, j] = outer[net.BASE, j]
         for m in range(network.parts.shape[0]):
-            heard = network.coalitions[coalition, m] and present[first + r, m] > _ZERO
-            at = m * each + to
-            add(parts[at : at + width] if heard else outer[1 + m], own)
+            if network.coalitions[coalition, m] and present[first + r, m] > _ZERO:
+                for j in range(width):
+                    fused[r, j] += parts[m, r, j]
+            else:
+                for j in range(width):
+                    fused[r, j] += outer[1 + m, j]
     hidden = fused
     if network.sizes[net.GATED]:
         _gate(network, coalition, chunk, held, span)
         dense(network, network.sizes[net.HIDDEN], fused, (0, width), chunk.hidden, n)
         hidden = chunk.hidden
         width = network.layers[network.sizes[net.HIDDEN], net.BLOCKS] * BLOCK
-    put_above_zero(hidden[: n * width], hidden[: n * width])
-    dense(network, network.sizes[net.OUT], hidden, (0, width), chunk.out, n)
+    above_zero(hidden, n, width)
+    dense(network, network.sizes[net.OUT], hidden, (0, hidden.shape[1]), chunk.out, n)
 
 
 @compiled
 def _gate(network: Any, coalition: int, chunk: Any, held: Any, span: Any) -> None:
     """Vectors and flags times their gates, in place; as `models.fusers.gated.Gated`."""
     (after, present), (first, n) = held, span
-    width, joined = network.outer.shape[1], network.sizes[net.JOINED]
-    fused, absent = chunk.fused, network.absent
-    modalities = network.parts.shape[0]
+    joined, fused, width = chunk.joined, chunk.fused, network.outer.shape[1]
+    flags = network.sizes[net.JOINED]
     for r in range(n):
-        to, row = r * width, (first + r) * network.sizes[net.STATE]
-        for m in range(modalities):
-            at, size = network.parts[m, net.VECTOR], network.parts[m, net.WIDTH]
+        row = (first + r) * network.sizes[net.STATE]
+        for m in range(network.parts.shape[0]):
+            part = network.parts[m]
             heard = network.coalitions[coalition, m] and present[first + r, m] > _ZERO
-            kept = row + network.parts[m, net.H]
-            vector = after[kept : kept + size] if heard else absent[at : at + size]
-            _let_through(vector, fused[to + at : to + at + size])
-            flag = to + joined + m
-            fused[flag] = sigmoid(fused[flag]) if heard else _ZERO
+            to, size = r * width + part[net.VECTOR], part[net.WIDTH]
+            if heard:
+                move(after, row + part[net.H], joined, to, size)
+            else:
+                move(network.absent, part[net.VECTOR], joined, to, size)
+            joined[r, flags + m] = _ONE if heard else _ZERO
+    sigmoids(fused, n, width)
+    for r in range(n):
+        for j in range(width):
+            fused[r, j] *= joined[r, j]
 
 
 @compiled
-def _let_through(vector: Any, gates: Any) -> None:
-    """A vector times its gates, in their place."""
-    for j in range(vector.size):
-        gates[j] = vector[j] * sigmoid(gates[j])
-
-
-@compiled
-def _calibrated(network: Any, out: Any, at: int, horizon: int, before: Any) -> Any:
+def _calibrated(network: Any, out: Any, r: int, horizon: int, before: Any) -> Any:
     """A horizon's raw logit, of `before` those before it, and calibrated."""
-    raw = out[at + horizon]
+    raw = out[r, horizon]
     if horizon:
         rise = raw if raw > _ZERO else _ZERO
         if raw <= _FLAT:
@@ -187,22 +181,27 @@ def _calibrated(network: Any, out: Any, at: int, horizon: int, before: Any) -> A
 def _say(network: Any, out: Any, logit: Any, prob: Any, span: Any) -> None:
     """Calibrated logits and probabilities of every horizon."""
     first, n = span
-    wide = network.layers[network.sizes[net.OUT], net.BLOCKS] * BLOCK
     for r in range(n):
         raw = _ZERO
         for horizon in range(network.sizes[net.HORIZONS]):
-            raw, found = _calibrated(network, out, r * wide, horizon, raw)
+            raw, found = _calibrated(network, out, r, horizon, raw)
             logit[first + r, horizon] = found
-    for horizon in range(network.sizes[net.HORIZONS]):
-        for r in range(first, first + n):
-            prob[r, horizon] = sigmoid(logit[r, horizon])
+    many = network.sizes[net.HORIZONS]
+    own = slice(first * many, (first + n) * many)
+    _chances(logit.reshape(-1)[own], prob.reshape(-1)[own])
+
+
+@compiled
+def _chances(logit: Any, prob: Any) -> None:
+    """Probabilities of logits."""
+    for i in range(logit.size):
+        prob[i] = sigmoid(logit[i])
 
 
 @compiled
 def _share(network: Any, chunk: Any, held: Any, said: Any, span: Any) -> None:
     """What each modality adds to the first logit; as `models.fusion_model.shapley`."""
     (share, logit), (first, n) = said, span
-    wide = network.layers[network.sizes[net.OUT], net.BLOCKS] * BLOCK
     modalities, last = network.parts.shape[0], network.coalitions.shape[0]
     weights = network.weights
     for r in range(n):
@@ -212,6 +211,6 @@ def _share(network: Any, chunk: Any, held: Any, said: Any, span: Any) -> None:
     for coalition in range(1, last):
         _judge(network, coalition, chunk, held, span)
         for r in range(n):
-            found = _calibrated(network, chunk.out, r * wide, 0, _ZERO)[1]
+            found = _calibrated(network, chunk.out, r, 0, _ZERO)[1]
             for m in range(modalities):
                 share[first + r, m] += weights[m, coalition] * found

@@ -12,16 +12,16 @@ Ints = NDArray[np.int64]
 
 # Columns of `Network.parts`, one row a modality.
 START, INPUTS, WIDTH, VECTOR, H, TREND, QUALITY, MIX = range(8)
-GATES_X, GATES_H, NEW_X, NEW_H, OUTER = range(8, 13)
-PART: Final = 13
-NONE: Final = -1  # in TREND: it has none; in GATES_X: no memory, the modality as it stands now
+RESET_X, RESET_H, UPDATE_X, UPDATE_H, NEW_X, NEW_H, OUTER = range(8, 15)
+PART: Final = 15
+NONE: Final = -1  # in TREND: it has none; in RESET_X: no memory, the modality as it stands now
 
 # Columns of `Network.layers`, one row a product: where its weight and its bias begin in `w`, how
 # many inputs and blocks of columns it has.
 WEIGHT, BIAS, INNER, BLOCKS = range(4)
 LAYER: Final = 4
 
-CHUNK: Final = 32  # rows at once: what lies between layers stays in the nearest cache
+CHUNK: Final = 64  # rows at once: what lies between layers stays in the nearest cache
 
 # Rows of `Network.columns`, one column an input.
 CENTER, SCALE, CLIP, OLDEST, FADE, FADE_BIAS = range(6)
@@ -43,7 +43,7 @@ class Network(NamedTuple):
     parts: Ints  # [M, PART]
     layers: Ints  # [L, LAYER]
     columns: Floats  # [COLUMN, CHUNK * padded inputs], once for each row of a chunk
-    absent: Floats  # [padded width of the vectors side by side] learned absent vectors
+    absent: Floats  # [widths of the vectors side by side] learned absent vectors
     outer: Floats  # [1 + M, padded width]
     sizes: Ints  # [SIZE]
     curve: Floats  # [H, knots, 3] or [H, 1, 3]: see `loops.calibrated`

@@ -123,11 +123,15 @@ class _Packer:
     def _recurrent(self, encoder: GruD, row: list[int]) -> None:
         """The layers of a gated recurrent unit: of what is shown, and of what is remembered."""
         weight_x, weight_h, bias_x, bias_h = (_array(x) for x in encoder.gru.all_weights[0])
-        gates = 2 * encoder.width
-        row[net.GATES_X] = self._layer(weight_x[:gates], bias_x[:gates] + bias_h[:gates])
-        row[net.GATES_H] = self._layer(weight_h[:gates], np.zeros(gates, np.float32))
-        row[net.NEW_X] = self._layer(weight_x[gates:], bias_x[gates:])
-        row[net.NEW_H] = self._layer(weight_h[gates:], bias_h[gates:])
+        none = np.zeros(encoder.width, np.float32)
+        gates = (net.RESET_X, net.RESET_H), (net.UPDATE_X, net.UPDATE_H)
+        for i, (from_x, from_h) in enumerate(gates):  # as torch keeps them: reset, update, new
+            own = slice(i * encoder.width, (i + 1) * encoder.width)
+            row[from_x] = self._layer(weight_x[own], bias_x[own] + bias_h[own])
+            row[from_h] = self._layer(weight_h[own], none)
+        new = slice(2 * encoder.width, None)
+        row[net.NEW_X] = self._layer(weight_x[new], bias_x[new])
+        row[net.NEW_H] = self._layer(weight_h[new], bias_h[new])
 
     def _outer(self, parts: list[list[int]], joined: int) -> Floats:
         """The layer behind the vectors, cut by modality: its flag is a bias where it is heard."""

@@ -1,6 +1,7 @@
-"""What is done to whole rows between layers: copies, sums, sigmoids, products. Compiled.
+"""What is done to all rows of a chunk between layers: products, what is below 0, sigmoids.
 
-Of slices a compiler sees that no index is negative, and takes whole vectors.
+Arrays are [rows, columns] of which the first few of both are meant: with indices that begin at 0 a
+compiler sees that none is negative, and takes whole vectors. Compiled.
 """
 
 from __future__ import annotations
@@ -11,44 +12,16 @@ import numpy as np
 
 from features.compiler import compiled
 from models.kernels.functions import sigmoid
-from models.kernels.lanes import BLOCK, product
+from models.kernels.lanes import product
 
 _ZERO = np.float32(0.0)
-
-
-@compiled
-def put(numbers: Any, to: Any) -> None:
-    """Copy; of slices a compiler sees that no index is negative, and takes whole vectors."""
-    for j in range(numbers.size):
-        to[j] = numbers[j]
-
-
-@compiled
-def put_above_zero(numbers: Any, to: Any) -> None:
-    """Copy, what is below 0 as 0; NaN stays."""
-    for j in range(numbers.size):
-        to[j] = _ZERO if numbers[j] < _ZERO else numbers[j]
-
-
-@compiled
-def add(numbers: Any, to: Any) -> None:
-    """Add to what is there."""
-    for j in range(numbers.size):
-        to[j] += numbers[j]
-
-
-@compiled
-def sigmoids(x: Any) -> None:
-    """In place."""
-    for j in range(x.size):
-        x[j] = sigmoid(x[j])
 
 
 @compiled
 def dense(network: Any, layer: int, x: Any, place: Any, out: Any, n: int) -> None:
     """`out` = bias + rows of `x` times a weight; `place`: where x and its next row begin."""
     weight_at, bias_at, inner, blocks = network.layers[layer]
-    where = (place[0], place[1], weight_at, bias_at, 0, 0, blocks * BLOCK)
+    where = (place[0], place[1], weight_at, bias_at, 0, 0, out.shape[1])
     product((x, network.w, network.w, out), where, (n, inner, blocks))
 
 
@@ -56,6 +29,22 @@ def dense(network: Any, layer: int, x: Any, place: Any, out: Any, n: int) -> Non
 def denser(network: Any, layer: int, x: Any, place: Any, out: Any, n: int) -> None:
     """Add rows of `x` times a weight to `out`: its sums go on where they were."""
     weight_at, _, inner, blocks = network.layers[layer]
-    wide = blocks * BLOCK
+    wide = out.shape[1]
     where = (place[0], place[1], weight_at, 0, wide, 0, wide)
     product((x, network.w, out, out), where, (n, inner, blocks))
+
+
+@compiled
+def above_zero(x: Any, n: int, width: int) -> None:
+    """In place: 0 for what is below; NaN stays."""
+    for r in range(n):
+        for j in range(width):
+            x[r, j] = _ZERO if x[r, j] < _ZERO else x[r, j]
+
+
+@compiled
+def sigmoids(x: Any, n: int, width: int) -> None:
+    """In place."""
+    for r in range(n):
+        for j in range(width):
+            x[r, j] = sigmoid(x[r, j])

@@ -13,6 +13,7 @@ import torch
 from models.artifact import SPEC_FILE, Artifact, decode, encode
 from models.export import to_onnx
 from models.fusion_model import FusionModel
+from models.inputs import AGE, FRESH, QUALITY, VALUE
 from models.layout import Layout
 from models.onnx_runtime import OnnxRuntime
 from models.open import open_blocks
@@ -119,6 +120,52 @@ def test_4_the_bucket_does_not_matter(name: str, served: Served) -> None:
         assert blocks.buckets[-1] == CANONICAL
         assert not blocks.alone
         assert all(one == found[0] for one in found)
+
+
+@every
+def test_5_an_absent_modality_is_absent_in_every_runtime(name: str, served: Served) -> None:
+    model, artifact = served[name]
+    for part in Layout.of(model.spec).inputs:
+        state, rows, clocks = packed(model, 32)
+        clean, poisoned = rows.copy(), rows.copy()
+        for one, junk in ((clean, 0.0), (poisoned, np.nan)):
+            one[:, :, part.start : part.stop] = junk
+            one[:, 0, part.start : part.stop] = np.nan
+        for runtime in runtimes(artifact):
+            said = [runtime(state, x, clocks) for x in (clean, poisoned)]
+            assert taken(said[0], slice(None)) == taken(said[1], slice(None)), runtime.name
+            assert np.isfinite(said[1].prob).all()
+            assert np.isfinite(said[1].share).all()
+
+
+@every
+@pytest.mark.parametrize("plane", [VALUE, AGE, FRESH, QUALITY])
+def test_nonsense_leaves_every_score_a_probability_in_every_runtime(
+    name: str, plane: int, served: Served
+) -> None:
+    model, artifact = served[name]
+    state, rows, clocks = packed(model, 32)
+    own = runtimes(artifact)
+    for junk in (np.nan, np.inf, -np.inf, 3e38, -3e38, -1.0, 1e-40):
+        if plane == AGE and junk == -np.inf:
+            continue  # ages are worked out from times, never infinitely far ahead
+        spoilt = rows.copy()
+        spoilt[::2, plane] = junk
+        for runtime in own:
+            said = runtime(state, spoilt, clocks)
+            assert ((said.prob >= 0) & (said.prob <= 1)).all(), (runtime.name, junk)
+            assert np.isfinite(said.after).all(), (runtime.name, junk)
+
+
+@every
+def test_9_shares_sum_to_the_logit_in_every_runtime(name: str, served: Served) -> None:
+    model, artifact = served[name]
+    with torch.no_grad():
+        bias = float(model.bias()[0])
+    for runtime in runtimes(artifact):
+        said = runtime(*packed(model, 32))
+        total = said.share.sum(axis=1)
+        np.testing.assert_allclose(total, said.logit[:, 0] - bias, atol=PARITY, rtol=PARITY)
 
 
 @every
