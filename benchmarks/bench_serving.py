@@ -138,7 +138,7 @@ class NumpyGated:
             old = np.log1p(np.minimum(np.where(mask > 0, age, 0) / 86_400, 30)) / 4
             shown = np.concatenate([z, mask, old], axis=1).astype(np.float32)
             return np.maximum(self._linear(f"{key}.mix.0", shown), 0)
-        age, fresh = np.where(mask > 0, age, 0), np.where(mask > 0, fresh, 0)
+        age, fresh = np.where(mask > 0, age, 0), np.where(mask > 0, fresh > 0, 0)
         fading = self._w[f"{key}.fade"] * age / 3600 + self._w[f"{key}.fade_bias"]
         fade = np.exp(-np.maximum(fading, 0))
         faded = np.where(fresh > 0, z, z * fade)

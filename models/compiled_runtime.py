@@ -1,8 +1,8 @@
 """A packed model on loops of our own, compiled: for networks of gated recurrent branches.
 
 Sums are chains in a fixed order, so every block keeps a row's bits by construction, down to a row
-alone, and any machine has the same ones. Needs numba; the first call on a machine compiles for half
-a minute, later ones read what numba kept on disk (`features.compiler`).
+alone, and any machine has the same ones. Needs numba; the first call on a machine compiles for some
+20 s, later ones read what numba kept on disk (`features.compiler`).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 from features.compiler import compiled
@@ -25,7 +25,8 @@ _LANES: Final = 16
 _VECTORS: Final = BLOCK // _LANES
 # Rows at once: their sums, two vectors each, fill half the registers, which hides that a fused
 # multiply-add takes four cycles; measured beside 4, 6 and 12.
-TALL: Final = 8 if llvm.get_host_cpu_features().get("avx512f", False) else 2
+_FEATURES: Final = config.CPU_FEATURES or llvm.get_host_cpu_features().flatten()  # as numba has it
+TALL: Final = 8 if "+avx512f" in _FEATURES else 2
 
 _INDEX = ir.IntType(64)
 _FLOAT = ir.FloatType()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -151,3 +156,26 @@ def test_it_is_opened_where_it_knows_all_parts_else_what_cpu_is(name: str) -> No
 
 def test_the_families_it_is_for_are_run_by_it() -> None:
     assert {name for name in names("models") if runs(kit.build(name))} == {GATED, CONCAT}
+
+
+def digest() -> str:
+    """Of everything that is said of some rows, blocks of all kinds."""
+    found = hashlib.sha256()
+    for name in (GATED, CONCAT):
+        model = built(name)
+        given = packed(model, 83)
+        for start, stop in ((0, 83), (3, 4), (5, 8)):
+            said = CompiledRuntime(model)(*(np.ascontiguousarray(x[start:stop]) for x in given))
+            found.update(b"".join(taken(said, slice(None))))
+    return found.hexdigest()
+
+
+@pytest.mark.slow
+def test_other_machines_have_the_same_bits(tmp_path: Path) -> None:
+    code = f"from {__name__} import digest; print(digest())"
+    machine = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+sse4.2"}
+    older = {**os.environ, **machine, "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=older, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split()[-1] == digest()
