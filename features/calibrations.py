@@ -19,6 +19,7 @@ from features.motion.windows import MEAN, Number
 ANEW_US: Final = 300_000_000  # what was learnt is applied from the next multiple of this on
 MOST_DEVICES: Final = 4  # per patient; of more, the one learnt about longest ago goes
 _PLAIN: Final = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+_NOTHING: Final = np.empty(0)  # so that nobody at all is a batch as well
 
 
 class Calibrations:
@@ -74,7 +75,8 @@ class Calibrations:
 
 def in_force(owners: Sequence[tuple[Calibrations, str]]) -> Calibration:
     """The calibration of each of B epochs, by owner and device."""
-    both = np.array([own.applied(device_id) for own, device_id in owners]).reshape(-1, _PLAIN.size)
+    applied = [own.applied(device_id) for own, device_id in owners]
+    both = np.concatenate([_NOTHING, *applied]).reshape(-1, _PLAIN.size)
     return Calibration(both[:, :3], both[:, 3:], np.zeros(len(both)))
 
 
@@ -99,9 +101,11 @@ def learn(
         rounds[place].append(i)
     for own_round in rounds:
         force = in_force([owners[i] for i in own_round])
-        numbers = np.array([epochs[i][: len(Number)] for i in own_round], np.float64)
+        told = np.concatenate([epochs[i] for i in own_round]).reshape(len(own_round), -1)
+        numbers = told[:, : len(Number)].astype(np.float64)
         measured = (numbers[:, MEAN] - force.offset_g) / force.gain
-        states = np.stack([owners[i][0].learnt(owners[i][1]) for i in own_round])
+        known = [owners[i][0].learnt(owners[i][1]) for i in own_round]
+        states = np.concatenate(known).reshape(len(known), -1)
         states = learned(states, measured, numbers[:, Number.STILL])
         for i, state in zip(own_round, states, strict=True):
             owners[i][0].put(owners[i][1], state.copy())

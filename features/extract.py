@@ -131,11 +131,14 @@ def extract(rows: Sequence[Row]) -> FeatureBatch:
         for name, families in _FAMILIES.items():
             of_length = tuple(i for i, (_, window) in enumerate(rows) if window.name == name)
             ever = [rows[i][0].rings.ever() for i in of_length]
+            made: dict[tuple[int, ...], Columns] = {}  # by their rows, to be stored at once
             for family in families:
                 # Without one of its signals nothing need be computed.
                 at = _having(family.signals, of_length, ever)
                 if at:
-                    store(batch, np.array(at), family.columns(asked_of(rows, at)))
+                    made.setdefault(at, {}).update(family.columns(asked_of(rows, at)))
+            for at, columns in made.items():
+                store(batch, np.array(at), columns)
     return batch
 
 

@@ -55,7 +55,7 @@ class Recent:
         if not self.patience_us:
             return
         window = batch.windows[row]
-        parts = (part[row, columns] for part in batch[1:])
+        parts = (part[row].take(columns) for part in batch[1:])
         kept = Kept(window, window.known_us, pages, columns, *parts)
         oldest_us = kept.decided_us - self.patience_us
         rows = [row for row in self.rows if row.decided_us >= oldest_us]
