@@ -86,6 +86,32 @@ def test_the_artifact_is_calibrated_has_a_threshold_and_says_where_it_comes_from
     assert record["training"]["epochs"] == 3
 
 
+def test_who_is_judged_chooses_neither_weights_nor_calibration_nor_threshold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = stays(200)
+    judged = own.part(tasks.of_stays(plain), seed=0).hours(own.JUDGE)
+    septic = np.repeat(np.maximum.reduceat(plain.label, starts(plain.lengths)), plain.lengths) > 0
+    label = plain.label.copy()
+    label[judged] = septic[judged]  # ill from the first hour on; who is in which fold stays
+    assert (label != plain.label).any()
+    specs, weights = [], []
+    for name, found in (("one", plain), ("other", plain._replace(label=label))):
+        monkeypatch.setattr(tasks, "load", lambda path, found=found: found)
+        given = job(tmp_path / name)
+        own.train_network(given)
+        specs.append(read_artifact(given.out).spec)
+        weights.append(files(given.out)["model.safetensors"])
+    assert weights[0] == weights[1]
+    assert specs[0].calibration == specs[1].calibration
+    assert specs[0].operating[0].threshold == specs[1].operating[0].threshold
+    assert specs[0].training.metrics != specs[1].training.metrics  # they were judged by it
+
+
+def starts(lengths: np.ndarray) -> np.ndarray:
+    return np.cumsum(lengths) - lengths
+
+
 def test_no_patient_does_two_things() -> None:
     parted = own.part(tasks.of_stays(stays(200)), seed=0)
     every = [parted.of(k).rows for k in range(own.FOLDS)]
