@@ -183,9 +183,21 @@ def _salvage(body: msgspec.Raw, value: bytes, where: tuple[int, int, int]) -> Lo
     return LogRecord(*where, SignalBundle(tuple(good)) if good else None, tuple(bad))
 
 
+def _sender_ok(text: str) -> bool:
+    """Whether a text can be an id; of those under whom chunks come, the same ones again and again.
+
+    What is too long to be one is never kept: texts of megabytes may come.
+    """
+    return len(text) <= MAX_ID_BYTES and _known_ok(text)
+
+
 @lru_cache(maxsize=IDS_KNOWN)
+def _known_ok(text: str) -> bool:
+    return _id_ok(text)
+
+
 def _id_ok(text: str) -> bool:
-    """Whether a text can be an id; the same few come again and again."""
+    """Whether a text can be an id."""
     return (
         0 < len(text) <= MAX_ID_BYTES
         and text.isprintable()
@@ -206,7 +218,9 @@ def _time_ok(time_us: int) -> bool:
 def chunk_fault(chunk: Chunk) -> tuple[Reason, str] | None:
     """Why a chunk cannot be used, or None. Stateless; the signal table is the engine's."""
     size = len(chunk.data)
-    if not (_id_ok(chunk.patient_id) and _id_ok(chunk.device_id) and _id_ok(chunk.signal)):
+    if not (
+        _sender_ok(chunk.patient_id) and _sender_ok(chunk.device_id) and _sender_ok(chunk.signal)
+    ):
         return Reason.BAD_FIELD, f"an id is empty, unprintable or over {MAX_ID_BYTES} bytes"
     if not MIN_FS_HZ <= chunk.fs_hz <= MAX_FS_HZ:  # also false for NaN
         return Reason.BAD_RATE, f"fs_hz must be {MIN_FS_HZ:.5f}..{MAX_FS_HZ:.0f}"

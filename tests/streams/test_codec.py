@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -154,3 +155,30 @@ def test_a_chunk_of_the_wrong_type_costs_its_neighbours_nothing() -> None:
 def test_an_event_without_a_known_time_is_refused_by_that_name() -> None:
     event = ClinicalEvent("e", 1, "final", "p", "sbp", 120.0, "mm[Hg]", "", NOW_US, 0, "ehr")
     assert decode(encode(event), 0, 0, NOW_US).rejected[0].reason is Reason.NO_KNOWN_TIME
+
+
+def test_hostile_ids_and_those_of_events_are_not_kept_in_memory() -> None:
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(500):
+            long = chunk(patient_id=f"{number}" * 20_000)
+            assert decode(encode(SignalBundle((long,))), 0, 0, NOW_US).record is None
+            event = ClinicalEvent(
+                f"e{number:0100}",
+                1,
+                "final",
+                "p",
+                "sbp",
+                120.0,
+                "mm[Hg]",
+                "",
+                NOW_US,
+                NOW_US,
+                "ehr",
+            )
+            assert decode(encode(event), 0, 0, NOW_US).record == event
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 500_000  # kept, they are 30 MB
