@@ -67,8 +67,8 @@ def bridged(slow: Floats, envelope: Floats, fs_hz: float) -> tuple[Floats, Bools
     return out, spikes
 
 
-def too_large(envelope: Floats, spikes: Bools, fs_hz: float) -> tuple[Bools, Bools]:
-    """What must be blanked, and the rows that are hearts without it and their spikes.
+def too_large(envelope: Floats, spikes: Bools, fs_hz: float) -> tuple[Bools, Bools, Bools]:
+    """What must be blanked, and which rows are hearts without it and their spikes.
 
     Parameters
     ----------
@@ -83,6 +83,8 @@ def too_large(envelope: Floats, spikes: Bools, fs_hz: float) -> tuple[Bools, Boo
         Samples next to what is still too large for a heart.
     heart : (B,) bool
         False where most is silence or noise: there the large ones may well be the beats.
+    doubtful : (B,) bool
+        A slow heart if these spikes are none of its beats: then it is right, else one is lost.
     """
     usual = _usual(envelope, fs_hz)
     reach = 2 * round(_BLANKED_S * fs_hz) + 1
@@ -95,11 +97,12 @@ def too_large(envelope: Floats, spikes: Bools, fs_hz: float) -> tuple[Bools, Boo
         [bool(level > 0) and _is_heart(row, own, (level, n), fs_hz) for row, own, level, n in each],
         np.bool_,
     )
+    doubtful = np.zeros(len(heart), np.bool_)
     for r in np.flatnonzero(~heart & spikes.any(axis=1) & blank.any(axis=1)).tolist():
         near = ndimage.maximum_filter1d(spikes[r], reach)
         if _is_slow_heart(envelope[r], near, float(usual[r]), fs_hz):
-            heart[r], blank[r] = True, False
-    return blank, heart
+            heart[r], blank[r], doubtful[r] = True, False, True
+    return blank, heart, doubtful
 
 
 def _is_slow_heart(envelope: Floats, spiked: Bools, usual: float, fs_hz: float) -> bool:

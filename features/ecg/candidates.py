@@ -128,10 +128,11 @@ def _without_artefacts(by: Loops, view: Envelope, fs_hz: float) -> tuple[Envelop
         return view, blanked, left
     slow, spikes = artefacts.bridged(view.slow[odd], view.envelope[odd], fs_hz)
     own = _view(by, slow, fs_hz)
-    blank, heart = artefacts.too_large(own.envelope, spikes, fs_hz)
+    blank, heart, doubtful = artefacts.too_large(own.envelope, spikes, fs_hz)
     own.wave[blank] = own.energy[blank] = 0.0
     own = own._replace(envelope=_average(own.energy, round(_ENVELOPE_S * fs_hz) | 1))
     blanked[odd[heart]] = blank[heart].sum(axis=1) / blank.shape[1]
+    blanked[odd[doubtful]] = 1.0  # nothing is to be made of its beats
     begins = spikes[:, 1:] & ~spikes[:, :-1]
     left[odd[~heart]] = (begins.sum(axis=1) + spikes[:, 0])[~heart]
     whole = Envelope(*(values.copy() for values in view))

@@ -113,13 +113,13 @@ def test_the_bar_of_what_is_too_large_does_not_cut_through_the_beats_of_a_slow_h
     beats = {0.9: 6.8, 2.3: 6.5, 3.7: 7.2, 5.2: 6.8, 6.8: 7.0, 8.4: 7.1}
     silent = {1.5: 0.9, 4.5: 0.6, 7.4: 0.5, 9.5: 0.4}
     none = np.zeros((1, 1000), np.bool_)
-    blank, _ = artefacts.too_large(_envelope(beats | silent), none, 100.0)
+    blank, *_ = artefacts.too_large(_envelope(beats | silent), none, 100.0)
     assert not blank.any()
 
 
 def test_what_is_too_large_is_blanked_among_beats_of_four_times_the_usual_height() -> None:
     usual = {0.3 + 0.8 * k: 1.0 for k in range(12)}
-    blank, heart = artefacts.too_large(
+    blank, heart, _ = artefacts.too_large(
         _envelope(usual | {4.3: 4.0, 6.6: 90.0}), np.zeros((1, 1000), np.bool_), 100.0
     )
     assert heart.all()
@@ -216,6 +216,7 @@ def test_the_beats_of_a_slow_heart_are_found_among_three_spikes(
     for beat in beats:
         assert np.abs(found - beat).min() < _SAME_S
     assert found.size == len(beats)
+    assert analyse_ecg(x[None], fs_hz).quality[0] < GATE, "a beat may have been one of the spikes"
 
 
 def test_spikes_that_stay_in_a_row_make_it_doubtful() -> None:
