@@ -73,6 +73,7 @@ class Engine:
         self._partitions = partitions
         self._roster = Roster(policy, judges.seats, self._timing)
         self._patients = self._roster.patients
+        self.spreads = self._roster.spreads  # for metrics
         self._work = Work(judges, self.counters)
         self._faults: dict[str, Fault] = {}  # of patients whose records raise, from that offset on
         self._only: str | None = None  # while looking for them: nobody else is fed
@@ -311,9 +312,10 @@ class Engine:
             return [(position, Reason.ENGINE_FAULT) for position, _ in own]
         self._work.touch(patient, record)
         arrival = Arrival(record.offset, record.append_us)
-        faults, duplicates = patient.on_chunks(index, own, arrival)
-        self.counters["duplicate_samples"] += duplicates
-        return faults
+        took = patient.on_chunks(index, own, arrival)
+        self.counters["duplicate_samples"] += took.duplicates
+        self.counters["gap_us"] += took.gap_us
+        return took.faults
 
     def _route_event(self, index: int, record: LogRecord) -> None:
         assert isinstance(record.record, ClinicalEvent)

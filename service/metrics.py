@@ -13,10 +13,16 @@ from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
 from alerts.alert import Phase
 from service.alert_metrics import AlertMetrics
+from service.spread import Spreads
 from streams.processor import Output
 from streams.records import Reason
 
@@ -100,6 +106,15 @@ class Metrics:
         self._snapshot_bytes = Counter(
             "vigil_snapshot_bytes", "Bytes of patient states stored.", registry=registry
         )
+        self._clock_s = clock_s
+        self._stored = Gauge(
+            "vigil_last_snapshot_timestamp_seconds",
+            "When states were last stored.",
+            registry=registry,
+        )
+        self._rebalances = Counter(
+            "vigil_rebalances", "Times partitions were assigned anew.", registry=registry
+        )
         self._ready_gauge = Gauge(
             "vigil_ready", "1 when restored and processing.", registry=registry
         )
@@ -115,9 +130,9 @@ class Metrics:
             self._records.labels(kind, result).inc(count)
         self._feed.observe(seconds)
 
-    def taken(self, counters: Mapping[str, int]) -> None:
+    def taken(self, counters: Mapping[str, int], spreads: Spreads) -> None:
         """Show what an engine counts itself, from now on; it goes on counting there."""
-        self._taken.counters = counters
+        self._taken.counters, self._taken.spreads = counters, spreads
 
     def timed(self, step: str) -> AbstractContextManager[Any]:
         """Time one step of the engine: segments, windows, or the scorer of that name."""
@@ -166,6 +181,12 @@ class Metrics:
         """So many states were stored."""
         self._snapshots.inc(count)
         self._snapshot_bytes.inc(size_bytes)
+        if count:
+            self._stored.set(self._clock_s())
+
+    def assigned(self) -> None:
+        """The group gave partitions out anew."""
+        self._rebalances.inc()
 
     def dropped(self, partition: int) -> None:
         """The partition belongs to another worker now; its series end."""
@@ -230,10 +251,11 @@ class _FrontierAges:
 
 
 class _Taken:
-    """What the engine counts of the chunks it takes in, at the moment of the scrape."""
+    """What the engine counts of chunks and devices, at the moment of the scrape."""
 
     def __init__(self) -> None:
         self.counters: Mapping[str, int] = {}
+        self.spreads = Spreads()
 
     def collect(self) -> Iterator[Metric]:
         for name, words in (
@@ -241,6 +263,16 @@ class _Taken:
             ("duplicate_samples", "Samples that were there already."),
         ):
             yield CounterMetricFamily(f"vigil_{name}", words, self.counters.get(name, 0))
+        words = "Time by which signals went on later than where they had ended."
+        gap_s = self.counters.get("gap_us", 0) / 1e6
+        yield CounterMetricFamily("vigil_gap_seconds", words, gap_s)
+        for name, words, spread in (
+            ("watermark_lag_seconds", "Watermarks of devices behind the log.", self.spreads.lag_s),
+            ("clock_offset_seconds", "By so much clocks are put right.", self.spreads.offset_s),
+            ("clock_drift_ppm", "So much clocks run wrong.", self.spreads.drift_ppm),
+        ):
+            buckets = spread.buckets()
+            yield HistogramMetricFamily(f"vigil_{name}", words, buckets, spread.total)
 
 
 def _header(output: Output, name: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from features.facts import Fact
-from streams.records import AlertCommand, DeviceStatus
+from streams.records import AlertCommand, DeviceStatus, Reason
 from streams.segments import Segment
 from streams.windows import Window
 
@@ -86,6 +86,14 @@ class CommandOp(NamedTuple):
 
     cause: Cause
     command: AlertCommand
+
+
+class Took(NamedTuple):
+    """What became of a record's chunks, beside operations."""
+
+    faults: list[tuple[int, Reason]]  # position in the bundle, why it was refused
+    duplicates: int  # samples that were there already
+    gap_us: int  # that signals went on later than where they had ended
 
 
 Op = SegmentOp | WindowOp | EventOp | TickOp | SignalOp | FaultOp | ClockOp | StatusOp | CommandOp

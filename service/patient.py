@@ -26,6 +26,7 @@ from service.ops import (
     SignalOp,
     StatusOp,
     TickOp,
+    Took,
     WindowOp,
 )
 from service.recent import Recent
@@ -90,15 +91,13 @@ class Patient:
         # Strictly later than planned: what is appended at the decision time is still heard.
         self._delay_us = self._slack_us + self._waits.slab_us + 1
 
-    def on_chunks(
-        self, index: int, chunks: Sequence[tuple[int, Chunk]], arrival: Arrival
-    ) -> tuple[list[tuple[int, Reason]], int]:
-        """Store chunks; returns refusals (position in the bundle, reason) and duplicates."""
+    def on_chunks(self, index: int, chunks: Sequence[tuple[int, Chunk]], arrival: Arrival) -> Took:
+        """Store chunks; returns what became of them."""
         self._see(arrival.append_us)
         self.dirty = True
         by_device, faults = self._allowed(chunks)
         segments: list[Segment] = []
-        duplicates = 0
+        duplicates = gap_us = 0
         for device_id, own in by_device.items():
             device = self._device(device_id)
             if device is None:
@@ -107,6 +106,7 @@ class Patient:
             done = device.ingest(own, arrival, self.clock_us)
             faults += done.faults
             duplicates += done.duplicates
+            gap_us += done.gap_us
             segments += done.segments
             if done.moved_us:
                 ahead_us = -device.time.clock.jump_us
@@ -115,7 +115,7 @@ class Patient:
             if done.heard:
                 self._hear(index, device, done.heard)
         self._emit(index, segments)
-        return faults, duplicates
+        return Took(faults, duplicates, gap_us)
 
     def _allowed(
         self, chunks: Sequence[tuple[int, Chunk]]

@@ -13,6 +13,7 @@ from features.signals import CONTEXT_S
 from models.score import StatefulScorer
 from service.patient import Patient
 from service.snapshot import pack, unpack
+from service.spread import Spreads
 from streams.clock import TimingSpec
 from streams.errors import SnapshotMismatch
 from streams.processor import Loaded
@@ -30,6 +31,7 @@ class Roster:
         self._policy = policy
         self._seats = seats
         self._timing = timing
+        self.spreads = Spreads()
 
     def snapshots(
         self, partition: int, share: float, also: Collection[str] = ()
@@ -45,6 +47,7 @@ class Roster:
             changed = changed[: math.ceil(share * len(own))]
         for patient in changed:
             patient.dirty = False
+            self.spreads.look(patient.devices.values(), patient.clock_us)
         given = [*changed, *quiet]
         return [(p.patient_id, p.frontier, pack(p, self._memories(p.patient_id))) for p in given]
 

@@ -102,7 +102,7 @@ def run_live(config: Config, on_start: Callable[[str], None] = lambda line: None
 def _engine(config: Config, metrics: Metrics, keys: Keyring) -> Engine:
     """An engine whose figures are shown."""
     engine = build_engine(config, metrics.timed, keys)
-    metrics.taken(engine.counters)
+    metrics.taken(engine.counters, engine.spreads)
     return engine
 
 

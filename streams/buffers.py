@@ -145,6 +145,13 @@ class SignalBuffer:
         fault = Reason.CONFLICT if clash else Reason.TOO_LATE if late else None
         return Inserted(count - past - old, old + repeated, late, fault, end_us)
 
+    def gap_us(self, ended: int) -> int:
+        """How much later than due the samples begin that came after index `ended`; 0: no later."""
+        if not self.ranges or self.ranges[-1][0] <= ended or ended <= self.base:
+            return 0
+        due_us = self.sample_us(ended - 1) + self.interval_us
+        return max(0, round(self.sample_us(self.ranges[-1][0]) - due_us))
+
     def append(self, chunk: Chunk, place: Place, start_us: int) -> int:
         """Store a chunk that simply goes on where all others ended, as nearly every one does.
 

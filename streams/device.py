@@ -50,6 +50,7 @@ class Ingested(NamedTuple):
     faults: list[tuple[int, Reason]]  # index of the chunk in its bundle, why (part of) it failed
     heard: dict[str, int]  # signals that brought something new, and the event time they reach
     duplicates: int  # samples that were there already
+    gap_us: int  # that signals went on later than where they had ended
     moved_us: int  # by so much event time was led away from what the device says, now
 
 
@@ -65,12 +66,12 @@ class _Piece(NamedTuple):
 class _News:
     """What a record's chunks have come to so far; see `Ingested`."""
 
-    __slots__ = ("duplicates", "faults", "heard")
+    __slots__ = ("duplicates", "faults", "gap_us", "heard")
 
     def __init__(self) -> None:
         self.faults: list[tuple[int, Reason]] = []
         self.heard: dict[str, int] = {}
-        self.duplicates = 0
+        self.duplicates = self.gap_us = 0
 
 
 class Device:
@@ -116,7 +117,8 @@ class Device:
             self.last_append_us = max(self.last_append_us, clock_us)
             self._given_up_us = 0
         moved_us = self.time.clock.jump_us - jump_us
-        return Ingested(segments, news.faults, news.heard, news.duplicates, moved_us)
+        repeated, gap_us = news.duplicates, news.gap_us
+        return Ingested(segments, news.faults, news.heard, repeated, gap_us, moved_us)
 
     def advance(self, clock_us: int) -> list[Segment] | None:
         """Segments that a quiet or switched-off device gives up waiting for; None: nothing new."""
@@ -222,13 +224,14 @@ class Device:
         if not end_us:
             if buffer.cut_us is None:
                 self._due_us = 0  # its first samples may move back
-            span = piece.first, piece.size or len(chunk.data) // 2
+            span, ended = (piece.first, piece.size or len(chunk.data) // 2), buffer.top
             done = buffer.insert(chunk, place, span, piece.start_us)
             news.duplicates += done.duplicate
             if done.fault is not None and (piece.position, done.fault) not in news.faults:
                 news.faults.append((piece.position, done.fault))
             if not done.used:
                 return
+            news.gap_us += buffer.gap_us(ended)
             end_us = done.end_us
         if end_us > news.heard.get(chunk.signal, 0):
             news.heard[chunk.signal] = end_us

@@ -34,6 +34,10 @@ class HostMetrics(Protocol):
         """So many states were stored."""
         ...
 
+    def assigned(self) -> None:
+        """The group gave partitions out anew."""
+        ...
+
     def dropped(self, partition: int) -> None:
         """The partition belongs to another worker now."""
         ...
@@ -63,6 +67,9 @@ class SilentMetrics:
         """Ignore."""
 
     def snapshots(self, count: int, size_bytes: int) -> None:
+        """Ignore."""
+
+    def assigned(self) -> None:
         """Ignore."""
 
     def dropped(self, partition: int) -> None:

@@ -257,6 +257,7 @@ class Worker(ABC):
     def assigned(self, partitions: Sequence[int]) -> None:
         """Restore these partitions in the background: the group does not wait for it."""
         self.restored.clear()
+        self.metrics.assigned()
         self.metrics.ready(False)
         if self._restoring is not None:
             self._restoring.cancel()

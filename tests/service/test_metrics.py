@@ -15,6 +15,7 @@ from alerts.alert import Action, AlertEvent, Phase
 from service.http import HealthServer
 from service.metrics import Metrics
 from service.outputs import Caused, alert_outputs
+from service.spread import Spreads
 from streams.errors import ConfigError
 from streams.processor import Output
 from tests.service.emitters.emitter_kit import life, raised
@@ -60,10 +61,33 @@ def test_the_age_of_the_frontier_is_measured_when_it_is_scraped(metrics: Metrics
 def test_what_the_engine_counts_of_chunks_is_shown_as_it_counts(metrics: Metrics) -> None:
     assert "vigil_duplicate_samples_total 0.0" in exposed(metrics)
     counters = {"chunks": 3}
-    metrics.taken(counters)
+    metrics.taken(counters, Spreads())
     counters["duplicate_samples"] = 7
+    counters["gap_us"] = 2_500_000
     assert "vigil_chunks_total 3.0" in exposed(metrics)
     assert "vigil_duplicate_samples_total 7.0" in exposed(metrics)
+    assert "vigil_gap_seconds_total 2.5" in exposed(metrics)
+
+
+def test_spreads_are_shown_as_histograms(metrics: Metrics) -> None:
+    spreads = Spreads()
+    metrics.taken({}, spreads)
+    for lag_s in (1.0, 7.0, 7_000.0):
+        spreads.lag_s.add(lag_s)
+    shown = exposed(metrics)
+    assert 'vigil_watermark_lag_seconds_bucket{le="1.0"} 1.0' in shown
+    assert 'vigil_watermark_lag_seconds_bucket{le="10.0"} 2.0' in shown
+    assert 'vigil_watermark_lag_seconds_bucket{le="+Inf"} 3.0' in shown
+    assert "vigil_watermark_lag_seconds_sum 7008.0" in shown
+
+
+def test_when_states_were_stored_and_partitions_assigned_is_shown(metrics: Metrics) -> None:
+    metrics.snapshots(0, 0)
+    metrics.assigned()
+    assert "vigil_last_snapshot_timestamp_seconds 0.0" in exposed(metrics)
+    assert "vigil_rebalances_total 1.0" in exposed(metrics)
+    metrics.snapshots(2, 30_000)
+    assert "vigil_last_snapshot_timestamp_seconds 1000.0" in exposed(metrics)
 
 
 def test_a_partition_that_moved_away_leaves_no_series(metrics: Metrics) -> None:
