@@ -112,6 +112,14 @@ class Metrics:
             "When states were last stored.",
             registry=registry,
         )
+        self._held = Gauge(
+            "vigil_held_outputs", "Messages the broker has not yet acknowledged.", registry=registry
+        )
+        self._stale = Counter(
+            "vigil_stale_snapshots",
+            "Stored states older than one before them, passed over at a restore.",
+            registry=registry,
+        )
         self._rebalances = Counter(
             "vigil_rebalances", "Times partitions were assigned anew.", registry=registry
         )
@@ -183,6 +191,14 @@ class Metrics:
         self._snapshot_bytes.inc(size_bytes)
         if count:
             self._stored.set(self._clock_s())
+
+    def held(self, count: int) -> None:
+        """So many outputs the broker has not acknowledged yet."""
+        self._held.set(count)
+
+    def stale(self, count: int) -> None:
+        """So many stored states were older than one before them."""
+        self._stale.inc(count)
 
     def assigned(self) -> None:
         """The group gave partitions out anew."""

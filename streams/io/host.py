@@ -141,6 +141,7 @@ class Host:
         async with aclosing(read_ahead(self._states, sorted(starts))) as groups:
             async for restored in groups:
                 self._epoch = max(self._epoch, time.time_ns(), restored.epoch + 1)
+                self._metrics.stale(restored.stale)
                 await self._load_group(restored.states)
 
     async def _load_group(self, states: Mapping[int, Sequence[PatientState]]) -> None:

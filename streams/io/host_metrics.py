@@ -22,6 +22,10 @@ class HostMetrics(Protocol):
         """The broker has these outputs."""
         ...
 
+    def held(self, count: int) -> None:
+        """So many outputs the broker has not acknowledged yet."""
+        ...
+
     def frontier(self, partition: int, append_us: int) -> None:
         """The partition is processed up to a record of this append time."""
         ...
@@ -32,6 +36,10 @@ class HostMetrics(Protocol):
 
     def snapshots(self, count: int, size_bytes: int) -> None:
         """So many states were stored."""
+        ...
+
+    def stale(self, count: int) -> None:
+        """So many stored states were older than one before them: a sleeper wrote on."""
         ...
 
     def assigned(self) -> None:
@@ -60,6 +68,9 @@ class SilentMetrics:
     def published(self, outputs: Sequence[Output]) -> None:
         """Ignore."""
 
+    def held(self, count: int) -> None:
+        """Ignore."""
+
     def frontier(self, partition: int, append_us: int) -> None:
         """Ignore."""
 
@@ -67,6 +78,9 @@ class SilentMetrics:
         """Ignore."""
 
     def snapshots(self, count: int, size_bytes: int) -> None:
+        """Ignore."""
+
+    def stale(self, count: int) -> None:
         """Ignore."""
 
     def assigned(self) -> None:

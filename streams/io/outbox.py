@@ -72,12 +72,14 @@ class Outbox:
             If a message can never be written.
         """
         caused = tuple(self._caused)
+        self._metrics.held(len(caused))
         outputs = [output for output in caused if not self._is_out(output)]
         await self._writer.send_all([self._message(output) for output in outputs])
         del self._caused[: len(caused)]
         orders = tuple(self._orders)
         await self._writer.send_all(orders)
         del self._orders[: len(orders)]
+        self._metrics.held(len(self._caused))
         self._metrics.published(outputs)
 
     def _is_out(self, output: Output) -> bool:

@@ -55,6 +55,7 @@ class Restored(NamedTuple):
 
     states: dict[int, list[PatientState]]
     epoch: int
+    stale: int = 0  # older than one before them
 
 
 def newest(rows: Iterable[PatientState]) -> list[PatientState]:
@@ -103,7 +104,7 @@ class StateStore:
         """
         best: dict[int, dict[str, PatientState]] = {partition: {} for partition in partitions}
         self._places |= {partition: {} for partition in partitions}
-        epoch = 0
+        epoch = stale = 0
         consumer = open_consumer(self._bootstrap)
         await start_client(consumer, self._bootstrap)
         try:
@@ -114,12 +115,14 @@ class StateStore:
                     epoch = max(epoch, row.epoch)
                     if keep_newest(best[record.partition], row):
                         self._places[record.partition][row.patient_id] = record.offset
+                    else:
+                        stale += 1
         except KafkaError as error:
             raise BrokerError(f"cannot read {self._topic}: {error!r}") from error
         finally:
             await stop_client(consumer)
         states = {part: [own[name] for name in sorted(own)] for part, own in best.items()}
-        return Restored(states, epoch)
+        return Restored(states, epoch, stale)
 
     async def write(
         self, partition: int, epoch: int, now_us: int, snapshots: Sequence[tuple[str, int, bytes]]

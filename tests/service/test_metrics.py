@@ -90,6 +90,15 @@ def test_when_states_were_stored_and_partitions_assigned_is_shown(metrics: Metri
     assert "vigil_last_snapshot_timestamp_seconds 1000.0" in exposed(metrics)
 
 
+def test_what_the_broker_has_not_acknowledged_and_stale_states_are_shown(metrics: Metrics) -> None:
+    metrics.held(7)
+    metrics.stale(2)
+    assert "vigil_held_outputs 7.0" in exposed(metrics)
+    assert "vigil_stale_snapshots_total 2.0" in exposed(metrics)
+    metrics.held(0)
+    assert "vigil_held_outputs 0.0" in exposed(metrics)
+
+
 def test_a_partition_that_moved_away_leaves_no_series(metrics: Metrics) -> None:
     metrics.frontier(3, 990_000_000)
     metrics.lag(3, 7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import pytest
 from streams.codec import encode
 from streams.errors import SnapshotMismatch
 from streams.io.host import Connections, Host
+from streams.io.host_metrics import SilentMetrics
 from streams.io.input_log import RawRecord
 from streams.io.kafka_log import LogWriter, Message
 from streams.io.outbox import Published
@@ -28,7 +30,7 @@ class Journal:
         self.hang = False
 
     async def send_all(self, messages: Sequence[Message]) -> None:
-        if self.hang:
+        if self.hang and messages:
             await asyncio.Event().wait()
         self.steps += [("output", message.value) for message in messages]
 
@@ -128,6 +130,32 @@ def test_records_of_a_partition_it_does_not_own_are_left_alone(
     assert journal.outputs == []
     run(host.drop([0]), host.process([record(0)]))
     assert journal.outputs == []
+
+
+def test_what_the_broker_has_not_acknowledged_is_a_figure(
+    journal: Journal, toy_processor: Processor
+) -> None:
+    class Told(SilentMetrics):
+        held_now = 0
+
+        def held(self, count: int) -> None:
+            self.held_now = count
+
+    told = Told()
+    writer, states = cast(LogWriter, journal), cast(StateStore, journal)
+    host = Host(toy_processor, Connections(writer, states, NOTHING), "test", told)
+
+    async def flow() -> list[int]:
+        await host.restore({0: 0})
+        journal.hang = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(host.process([record(0), record(1)]), 0.2)
+        found = [told.held_now]
+        journal.hang = False
+        await host.checkpoint()
+        return [*found, told.held_now]
+
+    assert asyncio.run(flow()) == [2, 0]
 
 
 def test_a_cancelled_publish_is_made_up_for_by_the_checkpoint(

@@ -115,7 +115,10 @@ def test_a_sleepers_late_write_hides_nothing_that_was_stored_after_it_lost_the_p
         await rounds(store, ["a", "b", "c"], range(6, 16))
         await sleepers[0].write(PARTITION, 1, NOW_US, [("a", 5, b"a@5, late")])
 
-    found = with_store(kafka_bootstrap, kafka_prefix, first, second)
+    async def third(store: StateStore) -> None:
+        assert (await store.read([PARTITION])).stale == 1
+
+    found = with_store(kafka_bootstrap, kafka_prefix, first, second, third)
     assert [(row.patient_id, row.state) for row in found] == [
         ("a", b"a@15"),
         ("b", b"b@15"),
