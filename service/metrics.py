@@ -8,6 +8,7 @@ import time
 from collections import Counter as Counts
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -23,6 +24,7 @@ from prometheus_client.core import (
 from alerts.alert import Phase
 from service.alert_metrics import AlertMetrics
 from service.spread import Spreads
+from service.state_metrics import StateMetrics
 from streams.processor import Output
 from streams.records import Reason
 
@@ -57,74 +59,33 @@ class Metrics:
         registry.register(self._frontiers)
         self._taken = _Taken()
         registry.register(self._taken)
-        self._records = Counter(
-            "vigil_records",
-            "Log records that went through the engine.",
-            ["kind", "result"],
-            registry=registry,
+        count = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        self._records = count(
+            "vigil_records", "Log records that went through the engine.", ["kind", "result"]
         )
-        self._outputs = Counter(
-            "vigil_outputs", "Messages the broker has, by topic.", ["topic"], registry=registry
-        )
-        self._rejects = Counter(
-            "vigil_rejects", "Dead letters, by reason.", ["reason"], registry=registry
-        )
-        self._alerts = Counter(
-            "vigil_alerts", "Alert life-cycle events, by phase.", ["phase"], registry=registry
-        )
+        self._outputs = count("vigil_outputs", "Messages the broker has, by topic.", ["topic"])
+        self._rejects = count("vigil_rejects", "Dead letters, by reason.", ["reason"])
+        self._alerts = count("vigil_alerts", "Alert life-cycle events, by phase.", ["phase"])
         self._people = AlertMetrics(registry)
+        self._states = StateMetrics(registry, clock_s)
         self._feed, self._steps, self._score = _times(registry)
         self.refused_models: dict[str, str] = {}
-        self._loaded = Gauge(
-            "vigil_model_loaded",
-            "1: the model scores; 0: it could not be loaded, the rules go on.",
-            ["model"],
-            registry=registry,
-        )
-        self._lag = Gauge(
-            "vigil_lag_records", "Records that wait.", ["partition"], registry=registry
-        )
-        self._quarantined = Counter(
-            "vigil_quarantined",
-            "Patients taken out because their data made the engine itself fail.",
-            registry=registry,
-        )
-        self._moved = Counter(
-            "vigil_partitions_dropped",
-            "Partitions given up, to another worker or while stopping.",
-            registry=registry,
-        )
-        self._scored = Gauge(
-            "vigil_last_score_timestamp_seconds",
-            "Append time of the record behind the newest score.",
-            registry=registry,
-        )
+        words = "1: the model scores; 0: it could not be loaded, the rules go on."
+        self._loaded = gauge("vigil_model_loaded", words, ["model"])
+        self._lag = gauge("vigil_lag_records", "Records that wait.", ["partition"])
+        words = "Patients taken out because their data made the engine itself fail."
+        self._quarantined = count("vigil_quarantined", words)
+        words = "Partitions given up, to another worker or while stopping."
+        self._moved = count("vigil_partitions_dropped", words)
+        words = "Append time of the record behind the newest score."
+        self._scored = gauge("vigil_last_score_timestamp_seconds", words)
+        words = "Messages the broker has not yet acknowledged."
+        self._held = gauge("vigil_held_outputs", words)
+        self._rebalances = count("vigil_rebalances", "Times partitions were assigned anew.")
+        self._ready_gauge = gauge("vigil_ready", "1 when restored and processing.")
         Info("vigil_build", "What runs.", registry=registry).info(
             {"version": version("vigil"), "python": platform.python_version()}
-        )
-        self._snapshots = Counter("vigil_snapshots", "Patient states stored.", registry=registry)
-        self._snapshot_bytes = Counter(
-            "vigil_snapshot_bytes", "Bytes of patient states stored.", registry=registry
-        )
-        self._clock_s = clock_s
-        self._stored = Gauge(
-            "vigil_last_snapshot_timestamp_seconds",
-            "When states were last stored.",
-            registry=registry,
-        )
-        self._held = Gauge(
-            "vigil_held_outputs", "Messages the broker has not yet acknowledged.", registry=registry
-        )
-        self._stale = Counter(
-            "vigil_stale_snapshots",
-            "Stored states older than one before them, passed over at a restore.",
-            registry=registry,
-        )
-        self._rebalances = Counter(
-            "vigil_rebalances", "Times partitions were assigned anew.", registry=registry
-        )
-        self._ready_gauge = Gauge(
-            "vigil_ready", "1 when restored and processing.", registry=registry
         )
 
     @property
@@ -187,10 +148,7 @@ class Metrics:
 
     def snapshots(self, count: int, size_bytes: int) -> None:
         """So many states were stored."""
-        self._snapshots.inc(count)
-        self._snapshot_bytes.inc(size_bytes)
-        if count:
-            self._stored.set(self._clock_s())
+        self._states.stored(count, size_bytes)
 
     def held(self, count: int) -> None:
         """So many outputs the broker has not acknowledged yet."""
@@ -198,7 +156,7 @@ class Metrics:
 
     def stale(self, count: int) -> None:
         """So many stored states were older than one before them."""
-        self._stale.inc(count)
+        self._states.passed_over(count)
 
     def assigned(self) -> None:
         """The group gave partitions out anew."""
