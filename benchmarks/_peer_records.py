@@ -1,10 +1,12 @@
-"""Recordings the peers are compared on, with real electrode motion, and how beats are matched."""
+"""Recordings the peers are compared on, real electrode motion, how beats and time are counted."""
 
 from __future__ import annotations
 
 import importlib
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,3 +116,14 @@ def bidmc(n: int) -> list[tuple[Floats, Floats, Floats, float]]:
             ecg, ppg, resp = (x[names.index(c)].astype(np.float64) for c in ("II", "PLETH", "RESP"))
             out.append((ecg, ppg, resp, float(packed["fs"])))
     return out
+
+
+def timed(call: Callable[[], Any]) -> tuple[Any, float]:
+    """Result and CPU seconds of a call; None when a peer raises."""
+    began = time.process_time()
+    try:
+        result = call()
+    except Exception as error:  # noqa: BLE001 - a peer that fails is a finding, not a fault
+        result = None
+        print(f"    raised {type(error).__name__}: {str(error)[:60]}")
+    return result, time.process_time() - began

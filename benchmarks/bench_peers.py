@@ -11,7 +11,6 @@ import importlib
 import importlib.util
 import platform
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._common import data_folder
+from benchmarks._peer_pipelines import monitor_table, pipeline_table
 from benchmarks._peer_records import (
     MATCH_S,
     bidmc,
@@ -31,18 +31,13 @@ from benchmarks._peer_records import (
     mit_bih,
     noisy,
     segments,
+    timed,
 )
-from features.analyse import analyse_kept
 from features.beat_intervals import Beats, intervals_between
 from features.beats import detect_pulses, detect_r_peaks
-from features.extract import extract
 from features.hrv import hrv
 from features.hrv_windows import Standing, hrv_window
 from features.intervals import nn_from_beats
-from features.memory import Memory
-from features.signals import SIGNALS
-from streams.segments import Segment
-from streams.windows import Window
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -55,10 +50,7 @@ PEERS: Final = ("neurokit2", "sleepecg", "wfdb", "antropy", "biosppy")
 LEVELS: Final = ((None, False), (6.0, False), (0.0, False), (6.0, True))
 HRV_S: Final = 300.0
 PPG_RECORDS: Final = 12
-PIPELINE_N: Final = 300 * 125  # samples of a BIDMC record
-PIPELINE_PATIENTS: Final = 256
 HRV_BATCH: Final = 256
-S_US: Final = 1_000_000
 
 
 def main() -> None:
@@ -75,17 +67,7 @@ def main() -> None:
     hrv_table()
     ppg_table()
     pipeline_table()
-
-
-def timed(call: Callable[[], Any]) -> tuple[Any, float]:
-    """Result and CPU seconds of a call; None when a peer raises."""
-    began = time.process_time()
-    try:
-        result = call()
-    except Exception as error:  # noqa: BLE001 - a peer that fails is a finding, not a fault
-        result = None
-        print(f"    raised {type(error).__name__}: {str(error)[:60]}")
-    return result, time.process_time() - began
+    monitor_table()
 
 
 def r_peak_detectors() -> dict[str, Detector]:
@@ -279,73 +261,6 @@ def delayed(truth: Floats, found: Floats) -> tuple[int, float]:
     error = np.where(nearer, found[after], found[after - 1]) - truth - delay
     pair = (np.abs(error[1:]) < MATCH_S) & (np.abs(error[:-1]) < MATCH_S)
     return hits, float(1e3 * np.abs(np.diff(error))[pair].mean())
-
-
-def pipeline_table() -> None:
-    """Whole pipelines: NeuroKit2's `*_process` and `hrv` against segments and rows here.
-
-    Here: beats, pulses, breaths, quality, spectra and five 60 s rows and one 300 s row with every
-    value of `features.catalog` that these three signals give. There: cleaning, peaks, quality,
-    delineation of every beat, rates, and `hrv` (time, frequency, non-linear) of the 300 s once.
-    """
-    nk = importlib.import_module("neurokit2")
-    records = [(e[:PIPELINE_N], p[:PIPELINE_N], r[:PIPELINE_N], fs) for e, p, r, fs in bidmc(99)]
-    many = records * (-(-PIPELINE_PATIENTS // len(records)))
-    rows = whole_vector(records)
-    own_s = min(timed(lambda: whole_vector(many))[1] for _ in range(2))
-    _, one_s = timed(lambda: whole_vector(records[:1]))
-    ecg, ppg, resp, fs = records[0]
-    rate = round(fs)
-
-    def theirs() -> None:
-        _, found = nk.ecg_process(ecg, sampling_rate=rate)
-        nk.ppg_process(ppg, sampling_rate=rate)
-        nk.rsp_process(resp, sampling_rate=rate)
-        nk.hrv(found["ECG_R_Peaks"], sampling_rate=rate)
-
-    _, peer_s = timed(theirs)
-    own_ms, one_ms = 1e3 * own_s / 5 / len(many), 1e3 * one_s / 5
-    print("\nWhole vector of ECG, PPG and RESP for 5 min, CPU ms per patient-minute")
-    print(f"{f'Vigil, {len(many)} patients at once, {rows} values':44}{own_ms:10.2f}")
-    print(f"{'Vigil, one patient alone':44}{one_ms:10.2f}   ratio {one_ms / own_ms:8.1f}")
-    peer_ms = 1e3 * peer_s / 5
-    name = "NeuroKit2 ecg_, ppg_, rsp_process, hrv"
-    print(f"{name:44}{peer_ms:10.2f}   ratio {peer_ms / own_ms:8.1f}")
-
-
-def whole_vector(records: list[tuple[Floats, Floats, Floats, float]]) -> int:
-    """Five 60 s rows and one 300 s row of each patient; how many values they hold in all."""
-    cut = [
-        segment
-        for i, (ecg, ppg, resp, fs) in enumerate(records)
-        for signal, x in (("ecg", ecg), ("ppg", ppg), ("resp", resp))
-        for segment in segments_of(f"p{i}", signal, x, fs)
-    ]
-    memories = [Memory() for _ in records]
-    for segment, kept in zip(cut, analyse_kept(cut), strict=True):
-        memories[int(segment.patient_id[1:])].keep_bytes(kept)
-    ends = [("60s", 60 * k, 60) for k in range(1, 6)] + [("300s", 300, 300)]
-    rows = [
-        (memory, Window("p", name, (end - s) * S_US, end * S_US, end * S_US))
-        for memory in memories
-        for name, end, s in ends
-    ]
-    return int(np.isfinite(extract(rows).value).sum())
-
-
-def segments_of(patient: str, signal: str, x: Floats, fs_hz: float) -> list[Segment]:
-    """The 10 s segments of a recording that starts at 0, with their context."""
-    context = round(SIGNALS[signal].context_s * fs_hz)
-    core = round(10 * fs_hz)
-    padded = np.pad(x.astype(np.float32), context, constant_values=np.nan)
-    first_us = -context * 1e6 / fs_hz
-    return [
-        Segment(
-            patient, "d", signal, k * 10 * S_US, (k + 1) * 10 * S_US, fs_hz, "", first_us,
-            padded[k * core : (k + 1) * core + 2 * context],
-        )
-        for k in range(len(x) // core)
-    ]  # fmt: skip
 
 
 if __name__ == "__main__":
