@@ -65,7 +65,8 @@ class ResidualModel(RowwiseModel):
         """See `RowwiseModel`."""
         after = self.inner.advance(rows, batch, now)
         points, there = self._points(batch)
-        left_s = self.rule.max_age_s - batch.age_s[self.rule.name][..., :1] + 1.0
+        age_s = batch.age_s[self.rule.name][..., :1].clamp(min=0.0)  # a clock ahead: it is new
+        left_s = self.rule.max_age_s - age_s + 1.0
         after[RULE] = points
         after[RULE_LEFT] = torch.where(there, left_s, torch.zeros_like(points))
         return after

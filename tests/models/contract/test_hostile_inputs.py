@@ -13,8 +13,8 @@ from tests.models.contract import model_kit as kit
 every = pytest.mark.parametrize("name", kit.FAMILIES)
 NONSENSE = {
     "value": (math.inf, -math.inf, 3e38, -3e38, 1e-38),
-    "age_s": (-1e9, -1.0, math.nan, math.inf, 3e38),
-    "quality": (math.nan, math.inf, -5.0, 3e38),
+    "age_s": (-math.inf, -1e9, -1.0, math.nan, math.inf, 3e38),
+    "quality": (math.nan, math.inf, -math.inf, -5.0, 3e38),
 }
 
 
@@ -46,6 +46,20 @@ def test_after_nonsense_the_next_hours_are_scored_as_ever(name: str) -> None:
     scores, state = kit.stream(model, seq)
     assert all(torch.isfinite(score.prob).all() for score in scores)
     assert all(torch.isfinite(x).all() for x in state.values())
+
+
+@every
+@pytest.mark.parametrize("age_s", [-math.inf, -1e9])
+def test_what_comes_from_the_future_is_new_and_not_kept_for_ever(name: str, age_s: float) -> None:
+    """A clock ahead of ours makes a value 0 s old: said as such, and forgotten when that is."""
+    model = kit.build(name)
+    ahead, new = (kit.history(model.spec, patients=3, steps=5) for _ in range(2))
+    for field in ahead.age_s:
+        ahead.age_s[field][:], new.age_s[field][:] = age_s, 0.0
+    one, two = kit.stream(model, ahead), kit.stream(model, new)
+    assert kit.same(one[0], two[0])
+    assert all(torch.equal(x, two[1][key]) for key, x in one[1].items())
+    assert all(torch.isfinite(x).all() for x in one[1].values())
 
 
 @every
