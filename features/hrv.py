@@ -88,6 +88,10 @@ def rows_of_series(nn: NnSeries) -> NnRows:
     origin_s = float(from_s[0]) if from_s.size else 0.0
     end_us = np.rint((np.nan_to_num(nn.times_s, nan=origin_s) - origin_s) * 1e6)
     end_us = end_us.clip(-_FURTHEST_US, _FURTHEST_US)
+    back = end_us < np.maximum.accumulate(end_us)  # put together by hand: out of order
+    if back.any():
+        clean, parts = np.where(back, np.nan, clean), np.where(back, 0, parts).astype(np.uint8)
+        measured = measured & ~back
     corrected = Corrected(clean, parts, measured)
     return corrected_rows(end_us.astype(np.int64), row, nn.joined, corrected, 1)
 

@@ -33,6 +33,7 @@ from features.variability.rows import row_sums as row_sums
 _LONGEST_DEVICE_MS: Final = 65_535.0  # what a 16-bit field holds when it knows nothing
 # Less than any missing interval, more than a device's clock and its radio disagree by.
 _LOOSE_CLOCK_MS: Final = 180.0
+_FURTHEST_S: Final = 4e12  # 126,000 years: beyond it a time is no time of a beat
 
 
 class NnSeries(NamedTuple):
@@ -63,7 +64,7 @@ def nn_from_beats(
     Parameters
     ----------
     beat_times_s : (n_beats,) float64
-        Ascending times of the beats; a time that is not finite marks a gap.
+        Ascending times of the beats; a time that is not finite, or beyond 4e12, marks a gap.
     run : (n_beats,) int, optional
         Gap-free run of each beat. No interval joins beats of different runs.
     ectopic : (n_beats,) bool, optional
@@ -84,7 +85,8 @@ def nn_from_beats(
     -----
     Intervals outside 200-6000 ms are `LONG_SHORT`; the others are judged by
     `features.variability.correction.classify`. Intervals are rounded to a nanosecond, so that
-    a constant rhythm is constant in binary too.
+    a constant rhythm is constant in binary too. A beat earlier than one before it is not believed:
+    the intervals on both sides are `LONG_SHORT` and joined to none.
     Checked against: ``tests/features/test_intervals.py``.
 
     Examples
@@ -100,16 +102,21 @@ def nn_from_beats(
             f"beat times, runs and ectopic must be (n,), not {times.shape}, {runs.shape}, "
             f"{shape_known.shape}"
         )
-    real = np.isfinite(times)
+    real = np.abs(times) <= _FURTHEST_S
+    latest = np.maximum.accumulate(np.where(real, times, -np.inf))
+    astray = real & (times < latest)
     together = real[1:] & real[:-1] & (runs[1:] == runs[:-1])
     nn_ms = np.full(max(times.size - 1, 0), np.nan)
     np.subtract(times[1:], times[:-1], out=nn_ms, where=together)
-    joined = together.copy()
-    joined[1:] &= together[:-1]
+    lost = astray[1:] | astray[:-1]
+    sound = together & ~lost
+    joined = sound.copy()
+    joined[1:] &= sound[:-1]
     joined[:1] = False
     kept = np.flatnonzero(together)
     by_shape = (shape_known[1:] | shape_known[:-1])[kept]
-    return _series(np.round(nn_ms[kept] * 1000.0, 6), times[kept + 1], joined[kept], by_shape)
+    nn_ms = np.round(nn_ms[kept] * 1000.0, 6)
+    return _series(nn_ms, times[kept + 1], joined[kept], by_shape, lost[kept])
 
 
 def nn_from_intervals(
@@ -168,13 +175,17 @@ def nn_from_intervals(
         joined &= np.abs(hole_ms) <= _LOOSE_CLOCK_MS + 2.0 * quantum_ms
         times_s = times[at] / 1e6
     joined[:1] = False
-    return _series(nn_ms, times_s, joined, np.zeros(at.size, np.bool_))
+    nothing = np.zeros(at.size, np.bool_)
+    return _series(nn_ms, times_s, joined, nothing, nothing)
 
 
-def _series(nn_ms: Floats, times_s: Floats, joined: Bools, ectopic: Bools) -> NnSeries:
+def _series(
+    nn_ms: Floats, times_s: Floats, joined: Bools, ectopic: Bools, lost: Bools
+) -> NnSeries:
     """Intervals of one recording, judged and corrected."""
     row = np.zeros(nn_ms.size, np.int64)
     kind = classify(nn_ms, row, joined, 1)
     kind[ectopic & within_limits(nn_ms)] = Kind.ECTOPIC
+    kind[lost] = Kind.LONG_SHORT
     corrected = correct(nn_ms, row, joined, kind)
     return NnSeries(nn_ms, times_s, kind == Kind.NORMAL, kind, joined, *corrected)

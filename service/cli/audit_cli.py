@@ -35,7 +35,7 @@ def follow(config_file: ConfigFile = None) -> None:
 def verify(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE]...", help="Logs [default: all in audit_dir]."),
+        typer.Argument(metavar="[FILE]...", help="Logs (default: all in audit_dir)."),
     ] = None,
     head: Annotated[str, typer.Option("--head", help="N:HASH kept elsewhere; of one FILE.")] = "",
     config_file: ConfigFile = None,

@@ -41,7 +41,7 @@ def backtest(  # noqa: PLR0913 - one parameter per option
     ],
     policy: Annotated[
         list[Path] | None,
-        typer.Option("--policy", help="A policy; give two to compare [default: the shipped one]."),
+        typer.Option("--policy", help="A policy; give two to compare (default: the shipped one)."),
     ] = None,
     labels: Annotated[
         Path | None,

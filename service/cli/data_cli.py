@@ -197,7 +197,7 @@ def sink(config_file: ConfigFile = None) -> None:
 
 
 def upkeep(config_file: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Drop from the database what is older than `[retention]` keeps it, once.
+    """Drop from the database what is older than the table retention says, once.
 
     `vigil sink` does the same every hour. What `vigil init` was told last
     counts, not the file of this call: only the owner decides what goes.

@@ -16,7 +16,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def deliver(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A table [deliver.NAME].")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The target of the table deliver.NAME.")
+    ],
     config_file: ConfigFile = None,
 ) -> None:
     """Hand alerts to one target until SIGTERM or Ctrl-C.

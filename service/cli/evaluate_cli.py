@@ -39,14 +39,14 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
         typer.Option("--labels", help="With stored scores: events in MEDS' form."),
     ] = None,
     scorer: Annotated[
-        str | None, typer.Option("--scorer", help="With stored scores: whose [default: first].")
+        str | None, typer.Option("--scorer", help="With stored scores: whose (default: first).")
     ] = None,
     horizon_h: Annotated[
         float, typer.Option("--horizon-h", min=0.01, help="With stored scores: of use this early.")
     ] = 24.0,
     silence_h: Annotated[
         float | None,
-        typer.Option("--silence-h", min=0, help="Hours an alarm speaks [default: the data's, 12]."),
+        typer.Option("--silence-h", min=0, help="Hours an alarm speaks (default: the data's, 12)."),
     ] = None,
     louder_by: Annotated[
         float,

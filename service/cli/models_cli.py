@@ -107,7 +107,7 @@ def check(which: Which = "default", as_json: AsJson = False) -> None:
 @models_app.command("use")
 def use(
     version: Annotated[str, typer.Argument(metavar="NAME@DIGEST", help="As `list` prints them.")],
-    patient: Annotated[str, typer.Option("--patient", help="One patient [default: all].")] = "",
+    patient: Annotated[str, typer.Option("--patient", help="One patient (default: all).")] = "",
     by: By = "",
     reason: Why = "",
     config_file: ConfigFile = None,

@@ -58,7 +58,7 @@ def replay(  # noqa: PLR0913 - one parameter per option
         ),
     ] = "",
     policy: Annotated[
-        Path | None, typer.Option("--policy", help="Alert policy [default: the shipped one].")
+        Path | None, typer.Option("--policy", help="Alert policy (default: the shipped one).")
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("vigil-out"),
     runner: Annotated[
@@ -72,8 +72,8 @@ def replay(  # noqa: PLR0913 - one parameter per option
         list[str] | None,
         typer.Option(
             "--model",
-            help="Model to score with, [NAME=]ARTIFACT, instead of the configured ones; several of "
-            "one name are its versions; `none` leaves rules only.",
+            help="Model to score with, ARTIFACT or NAME=ARTIFACT, instead of the configured ones; "
+            "several of one name are its versions; `none` leaves rules only.",
         ),
     ] = None,
     config_file: ConfigFile = None,

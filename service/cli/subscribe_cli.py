@@ -33,7 +33,7 @@ def subscribe(  # noqa: PLR0913 - one parameter per option
         typer.Option(
             "--from",
             metavar="POSITION",
-            help="earliest, latest, a time, or PARTITION:OFFSET,... [latest unless --once]",
+            help="earliest, latest, a time, or PARTITION:OFFSET,... (latest unless --once)",
         ),
     ] = "",
     group: Annotated[

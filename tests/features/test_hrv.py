@@ -202,6 +202,27 @@ def test_beat_times_in_any_order_do_no_harm(times: NDArray[np.float64]) -> None:
         assert np.isnan(value) or FEATURE[name].lo <= value <= FEATURE[name].hi, (name, value)
 
 
+def test_a_shuffled_hour_of_beats_measures_nothing_and_raises_nothing() -> None:
+    times = np.random.default_rng(1).permutation(np.arange(4500) * 0.8)
+    found = hrv(nn_from_beats(times))
+    assert found["ecg_artefact_pct"] > 99.0
+    assert np.isnan(found["ecg_rmssd_ms"])
+    assert np.isnan(found["ecg_hf_ms2"])
+
+
+def test_intervals_put_together_by_hand_out_of_order_raise_nothing() -> None:
+    n = 300
+    nn = NnSeries(
+        np.full(n, 800.0),
+        np.random.default_rng(1).permutation(np.arange(n) * 0.8),
+        np.ones(n, np.bool_),
+        np.zeros(n, np.uint8),
+        np.arange(n) > 0,
+    )
+    for name, value in hrv(nn).items():
+        assert np.isnan(value) or FEATURE[name].lo <= value <= FEATURE[name].hi, (name, value)
+
+
 def test_bigeminy_has_no_long_axis() -> None:
     beats = np.concatenate([[0.0], np.cumsum([570.0, 1140.0] * 100)]) / 1000
     found = hrv(nn_from_beats(beats))

@@ -44,6 +44,17 @@ def test_a_time_that_is_not_finite_is_a_gap() -> None:
     assert nn.joined.tolist() == [False, False]
 
 
+def test_a_beat_earlier_than_one_before_it_makes_no_interval_normal() -> None:
+    #        2.4 comes after 3.2: the intervals on both its sides are no intervals
+    nn = nn_from_beats(np.array([0.0, 0.8, 1.6, 3.2, 2.4, 4.0, 4.8, 5.6]))
+    assert nn.kind[3:5].tolist() == [Kind.LONG_SHORT] * 2
+    assert nn.joined.tolist() == [False, True, True, False, False, False, True]
+
+
+def test_a_time_no_recording_reaches_is_a_gap() -> None:
+    assert nn_from_beats(np.array([0.0, 0.8, 1e300, -1e300, 1.7e308])).nn_ms.tolist() == [800.0]
+
+
 def test_a_missed_beat_is_flagged_and_nothing_else() -> None:
     rr = regular(30)
     rr[12:14] = [rr[12] + rr[13]]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from rich.markup import render
 
-from service.__main__ import run
+from service.__main__ import app, run
 from service.cli.common import EXIT_DATA, EXIT_OPERATION, EXIT_USAGE
 
 COMMANDS = ("demo", "run", "replay", "ingest", "subscribe", "events", "init", "doctor", "config")
@@ -20,6 +24,22 @@ DEAD = "127.0.0.1:9"  # discard: nothing answers there
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([command, "--help"]) == 0
     assert "Usage" in capsys.readouterr().out
+
+
+def _texts(command: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Every help text below a command, with where it stands."""
+    yield path, command.help or ""
+    for parameter in command.params:
+        yield f"{path} {parameter.name}", getattr(parameter, "help", None) or ""
+    for name, below in getattr(command, "commands", {}).items():
+        yield from _texts(below, f"{path} {name}")
+
+
+def test_no_help_text_loses_what_it_has_in_brackets() -> None:
+    """Words in square brackets are markup to what prints the help: they are not shown."""
+    texts = dict(_texts(typer.main.get_command(app), "vigil"))
+    assert len(texts) > 100
+    assert {at: text for at, text in texts.items() if render(text).plain != text} == {}
 
 
 def test_help_loads_neither_faust_nor_torch() -> None:
