@@ -179,9 +179,7 @@ def nn_from_intervals(
     return _series(nn_ms, times_s, joined, nothing, nothing)
 
 
-def _series(
-    nn_ms: Floats, times_s: Floats, joined: Bools, ectopic: Bools, lost: Bools
-) -> NnSeries:
+def _series(nn_ms: Floats, times_s: Floats, joined: Bools, ectopic: Bools, lost: Bools) -> NnSeries:
     """Intervals of one recording, judged and corrected."""
     row = np.zeros(nn_ms.size, np.int64)
     kind = classify(nn_ms, row, joined, 1)

@@ -12,14 +12,15 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features import runs
+from features import electrodermal, oximetry, runs, temperature
 from features.ecg.quality import GATE as ECG_GATE
 from features.ecg.segment import analyse_ecg
 from features.feature import FeatureReason
 from features.ppg.quality import GATE as PPG_GATE
 from features.ppg.segment import analyse_ppg
 from features.runs import Bools, Floats
-from features.signals import SignalKind
+from features.signals import SIGNALS, SignalKind
+from features.variability.correction import LONGEST_NN_MS, SHORTEST_NN_MS
 
 GATE: Final = 0.5  # a segment below it counts as a gap
 
@@ -32,6 +33,14 @@ _SHORTEST_CLIP: Final = 3  # samples on the rail; one flat-topped peak is not cl
 _SHORTEST_CLIP_S: Final = 0.02
 _RESP_FLAT_S: Final = 8.0  # impedance waves rest on a rail for seconds and still show breaths
 _RESP_LAG_S: Final = 0.1
+# A number outside is no measurement, as for the features made of it.
+_LIMITS: Final = {
+    SignalKind.ACC: (SIGNALS["acc_x"].lo, SIGNALS["acc_x"].hi),
+    SignalKind.SPO2: (oximetry.LOWEST_PCT, oximetry.HIGHEST_PCT),
+    SignalKind.TEMP: (temperature.LOWEST_C, temperature.HIGHEST_C),
+    SignalKind.EDA: (electrodermal.LOWEST_US, electrodermal.HIGHEST_US),
+    SignalKind.RR: (SHORTEST_NN_MS, LONGEST_NN_MS),
+}
 
 
 class Shares(NamedTuple):
@@ -62,7 +71,9 @@ def signal_quality(
     Parameters
     ----------
     x : (n_samples,) any numeric type
-        Any unit; NaN or infinite marks a gap. About 5 s or more can be judged.
+        A wave in any unit, a number in the signal's own (`features.signals`); NaN or infinite
+        marks a gap, and so does a number that cannot be one, such as a saturation of 0 %. About
+        5 s or more of a wave can be judged.
     fs_hz : float
         Sampling rate.
     kind : SignalKind or its name
@@ -86,6 +97,8 @@ def signal_quality(
     >>> signal_quality(np.zeros(1250), 125.0, "ecg")
     (0.0, ('flat',))
     """
+    if kind not in list(SignalKind):
+        raise ValueError(f"no kind of signal {kind!r}; valid: {', '.join(SignalKind)}")
     kind = SignalKind(kind)
     rows = runs.as_rows(x)[:1]
     if rows.size == 0 or not runs.is_rate(fs_hz):
@@ -182,4 +195,5 @@ def _judged(x: Floats, fs_hz: float, kind: SignalKind) -> _Judged:
         score = float(smoothness(x, fs_hz)[0])
         few = bool(np.isnan(score))
         return _Judged(0.0 if few else score, gap, flat, clip, score < GATE, few)
-    return _Judged(1.0, float(np.isnan(x).mean()), 0.0, 0.0, False, False)
+    lo, hi = _LIMITS.get(kind, (-np.inf, np.inf))
+    return _Judged(1.0, 1.0 - float(((x >= lo) & (x <= hi)).mean()), 0.0, 0.0, False, False)

@@ -100,6 +100,26 @@ def test_no_samples_raise(kind: str, fs_hz: float, n: int) -> None:
         assert 0 <= signal_quality(x, fs_hz, kind)[0] <= 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "number", "impossible"),
+    [
+        ("spo2", 97.0, 0.0),
+        ("spo2", 97.0, 127.0),
+        ("temp", 36.6, -40.0),
+        ("eda", 2.0, 0.0),
+        ("rr", 800.0, 65_535.0),
+        ("acc", 1.0, 100.0),
+    ],
+)
+def test_a_number_no_sensor_can_have_measured_is_a_gap(
+    kind: str, number: float, impossible: float
+) -> None:
+    assert signal_quality(np.full(60, number), 1.0, kind) == (1.0, ())
+    assert signal_quality(np.full(60, impossible), 1.0, kind) == (0.0, ("gap",))
+    half = np.repeat([number, impossible], 30)
+    assert signal_quality(half, 1.0, kind) == (0.5, ("gap",))
+
+
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="eeg"):
         signal_quality(np.zeros(100), FS, "eeg")
