@@ -75,7 +75,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         30,
         "Temperature off its daily course",
         "temperature less the person's usual one at this hour",
-        "",
+        "own",
     ),
     Feature(
         "night_signal",

@@ -22,7 +22,7 @@ MEANS: Final[tuple[Feature, ...]] = (
         60,
         "Glucose (sensor)",
         _MEAN,
-        "",
+        "own",
     ),
     Feature(
         "step_rate_per_min",
@@ -35,7 +35,7 @@ MEANS: Final[tuple[Feature, ...]] = (
         400,
         "Steps (device)",
         _MEAN + "; a device's epoch of 15 min stands in its last minute",
-        "",
+        "own",
     ),
     Feature(
         "asleep_pct",
@@ -48,7 +48,7 @@ MEANS: Final[tuple[Feature, ...]] = (
         100,
         "Sleep (device)",
         "share of valid readings that say asleep; of an hour the mean of twelve 5 min shares",
-        "",
+        "own",
     ),
 )
 
@@ -65,7 +65,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         720,
         "Glucose, trend",
         "least-squares slope of twelve 5 min means",
-        "",
+        "own",
     ),
     Feature(
         "glucose_low_pct",

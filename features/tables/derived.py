@@ -44,6 +44,6 @@ FEATURES: Final[tuple[Feature, ...]] = (
         340,
         "Heart rate not explained by movement",
         "heart rate less the person's own rate at the movement of the last minutes; memory 5 h",
-        "",
+        "own",
     ),
 )

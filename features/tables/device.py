@@ -18,7 +18,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         400,
         "Heart rate (device)",
         "mean of valid samples",
-        "",
+        "own",
     ),
     Feature(
         "pulse_mean_bpm",
@@ -31,7 +31,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         400,
         "Pulse rate (device)",
         "mean of valid samples",
-        "",
+        "own",
     ),
     Feature(
         "resp_device_per_min",
@@ -44,6 +44,6 @@ FEATURES: Final[tuple[Feature, ...]] = (
         150,
         "Respiration rate (device)",
         "mean of valid samples",
-        "",
+        "own",
     ),
 )

@@ -41,7 +41,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         300,
         "Lowest heart rate",
         "60000 / largest running median of 5 NN",
-        "",
+        "own",
     ),
     Feature(
         "ecg_hr_max_bpm",
@@ -54,7 +54,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         300,
         "Highest heart rate",
         "60000 / smallest running median of 5 NN",
-        "",
+        "own",
     ),
     Feature(
         "ecg_nn_mean_ms",
@@ -158,7 +158,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         5800,
         "NN interquartile range",
         "third less first quartile of NN, by Hazen",
-        "",
+        "Hyndman and Fan (1996), Am Stat 50:361, quantiles of type 5",
     ),
     Feature(
         "ecg_nn_mad_ms",
@@ -171,7 +171,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         5800,
         "NN median absolute deviation",
         "median of |NN - median|, unscaled",
-        "",
+        "Hampel (1974), J Am Stat Assoc 69:383",
     ),
     Feature(
         "ecg_hti",

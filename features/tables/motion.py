@@ -47,7 +47,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         90,
         "Tilt",
         "angle of the z axis above the horizontal",
-        "",
+        "own",
     ),
     Feature(
         "acc_lying_pct",
@@ -60,7 +60,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         100,
         "Time lying",
         "share of 10 s with the z axis 60° or more from horizontal; sensor on the chest",
-        "",
+        "own",
     ),
     Feature(
         "acc_counts",
@@ -86,7 +86,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         1100,
         "Steps",
         "peaks of |a| above 40 mg, five or more in even intervals of 0.3-1.2 s",
-        "",
+        "own",
     ),
     Feature(
         "acc_cadence_per_min",
@@ -99,7 +99,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         201,
         "Cadence",
         "60 / mean interval of the steps of bouts",
-        "",
+        "own",
     ),
     Feature(
         "acc_still_pct",
@@ -151,7 +151,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         350,
         "Heart rate asleep",
         "median heart rate of the 5 min asleep",
-        "",
+        "own",
     ),
     Feature(
         "ecg_night_rmssd_ms",
@@ -164,6 +164,6 @@ FEATURES: Final[tuple[Feature, ...]] = (
         5800,
         "RMSSD asleep",
         "median RMSSD of the 5 min asleep",
-        "",
+        "own",
     ),
 )

@@ -22,7 +22,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         100,
         "SpO2",
         "mean of valid seconds after a 3 s median",
-        "",
+        "own",
     ),
     Feature(
         "spo2_min_pct",
@@ -35,7 +35,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         100,
         "SpO2, lowest",
         "lowest valid second after a 3 s median",
-        "",
+        "own",
     ),
     Feature(
         "spo2_t90_s",
@@ -61,7 +61,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         3600,
         "Time below 88 % SpO2",
         "seconds below 88 % after a 3 s median",
-        "",
+        "own",
     ),
     Feature(
         "spo2_slope_pct_per_h",
@@ -74,7 +74,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         600,
         "SpO2, trend",
         "least-squares slope of twelve 5 min means",
-        "",
+        "own",
     ),
     Feature(
         "spo2_odi3_per_h",

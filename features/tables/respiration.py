@@ -37,7 +37,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         4,
         "Source of the respiration rate",
         "1 chest wave, 2 ECG, 3 PPG, 4 ECG and PPG",
-        "",
+        "own",
     ),
     Feature(
         "resp_wave_rate_per_min",
@@ -51,7 +51,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         "Respiration rate (chest wave)",
         "60 / mean interval between upward zero crossings of the 4-60/min wave; quality: share of "
         "regular intervals, lowered where little power lies near the rate",
-        "",
+        "own",
     ),
     Feature(
         "resp_ecg_rate_per_min",
@@ -90,7 +90,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         35,  # of at most 1200 intervals: no more than the root of their number
         "Variability of breathing",
         "standard deviation (ddof 1) / mean of breath intervals",
-        "",
+        "own",
     ),
     Feature(
         "resp_apnoea_s",
@@ -104,6 +104,6 @@ FEATURES: Final[tuple[Feature, ...]] = (
         "Pauses of breathing",
         "seconds in stretches of at least 10 s with breaths below 20 % of the window's upper "
         "quartile of breath sizes (largest minus smallest sample within 4 s)",
-        "",
+        "own; 10 s as Berry et al. (2012), J Clin Sleep Med 8:597",
     ),
 )

@@ -18,7 +18,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         45,
         "Temperature",
         "median of 10 s medians",
-        "",
+        "own",
     ),
     Feature(
         "temp_slope_c_per_h",
@@ -31,6 +31,6 @@ FEATURES: Final[tuple[Feature, ...]] = (
         360,
         "Temperature, trend",
         "least-squares slope of twelve 5 min medians",
-        "",
+        "own",
     ),
 )

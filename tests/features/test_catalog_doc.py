@@ -24,3 +24,8 @@ def test_every_feature_and_every_reason_is_on_the_page() -> None:
 def test_a_bar_in_a_definition_does_not_break_the_table() -> None:
     page = render([CATALOG[0]._replace(definition="mean(|a|)")])
     assert "mean(\\|a\\|)" in page
+
+
+def test_every_feature_says_what_it_is_and_whose_definition_that_is() -> None:
+    texts = ("name", "id", "unit", "signal", "minimum", "label", "definition", "source")
+    assert [f.name for f in CATALOG if not all(getattr(f, text).strip() for text in texts)] == []
