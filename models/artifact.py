@@ -33,6 +33,7 @@ MAX_HORIZONS, MAX_MODALITIES, MAX_FEATURES = 16, 32, 4096
 MAX_STATE_BYTES = 1 << 20  # per patient
 MIN_CADENCE_S = 10.0  # windows end every 10 s
 MAX_SPAN_S = 3.2e9  # a century
+MAX_BOUND = 3.4e38  # what float32 holds
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DTYPES = (np.dtype(np.float32), np.dtype(np.int64))
 
@@ -47,6 +48,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     onnx_sha256: str  # empty: there is no `model.onnx`
     catalog: str  # of the build that wrote it, for the record; `spec.schema_hash` is what must fit
     spec: ModelSpec
+    seal: str = ""  # SHA-256 of all of the above; empty: written before there were seals
 
 
 class Artifact(NamedTuple):
@@ -86,6 +88,7 @@ def encode(spec: ModelSpec, weights: Weights, onnx: bytes = b"") -> dict[str, by
     tensors = {name: np.ascontiguousarray(array) for name, array in sorted(weights.items())}
     blob = save_tensors(tensors)
     manifest = Manifest(FORMAT, _sha(blob), _sha(onnx) if onnx else "", catalog_hash(), spec)
+    manifest = msgspec.structs.replace(manifest, seal=_seal(manifest))
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
     files = {SPEC_FILE: text, WEIGHTS_FILE: blob}
     if onnx:
@@ -100,7 +103,7 @@ def decode(files: dict[str, bytes]) -> Artifact:
     Raises
     ------
     CheckpointMismatch
-        Naming the file and the rule: missing, too large, truncated, wrong hash, not this format,
+        Naming the file and the rule: missing, too large, truncated, changed, not this format,
         inputs that mean something else in this build, weights that are not finite, a spec outside
         its limits.
     """
@@ -119,6 +122,8 @@ def decode(files: dict[str, bytes]) -> Artifact:
         if (_sha(content) if content else "") != wanted:
             raise CheckpointMismatch(f"{name} is not the file that {SPEC_FILE} describes (sha256)")
     check(manifest.spec)
+    if manifest.seal and manifest.seal != _seal(manifest):
+        raise CheckpointMismatch(f"{SPEC_FILE} is not as it was written (seal)")
     here = schema_hash(manifest.spec.modalities)
     if manifest.spec.schema_hash != here:
         raise CheckpointMismatch(
@@ -159,6 +164,7 @@ def _rules(spec: ModelSpec) -> list[tuple[bool, str]]:
         (len(features) <= MAX_FEATURES, f"at most {MAX_FEATURES} features"),
         (len({(m, f.name) for m, f in features}) == len(features), "a feature occurs twice"),
         (all(f.lo < f.hi for _, f in features), "lo must be below hi"),
+        (all(f.lo >= -MAX_BOUND and f.hi <= MAX_BOUND for _, f in features), "lo, hi: 32 bits"),
         (all(math.isfinite(x) and 0 < x <= MAX_SPAN_S for x in spans), "spans must be above 0"),
         (MIN_CADENCE_S <= spec.cadence_s <= MAX_SPAN_S, f"cadence_s: at least {MIN_CADENCE_S:g}"),
         (spec.cadence_s % MIN_CADENCE_S == 0, f"cadence_s: a multiple of {MIN_CADENCE_S:g}"),
@@ -169,6 +175,11 @@ def _rules(spec: ModelSpec) -> list[tuple[bool, str]]:
         (0 <= spec.jitter <= 1, "jitter must be 0 to 1"),
         (0 <= spec.calibration.halfwidth_logit < 100, "halfwidth_logit must be 0 to 100"),
     ]
+
+
+def _seal(manifest: Manifest) -> str:
+    """What `seal` must be: a flipped bit in a threshold is found as one in a weight is."""
+    return _sha(msgspec.json.encode(msgspec.structs.replace(manifest, seal="")))
 
 
 def _manifest(text: bytes) -> Manifest:

@@ -7,8 +7,9 @@ from importlib.util import find_spec
 from typing import Literal
 
 from models.artifact import Artifact
-from models.runtime import Blocks, Runtime, settled
-from streams.errors import ConfigError
+from models.runtime import BUCKETS, Blocks, Runtime, settled
+from models.spec import ModelSpec
+from streams.errors import CheckpointMismatch, ConfigError
 
 Device = Literal["auto", "cpu", "compiled", "cuda", "torch"]
 
@@ -43,7 +44,7 @@ def open_blocks(
         own = _compiled(artifact, tell)
         if own is not None:
             return own
-    cpu = settled(_on_cpu(artifact, torch_only=device == "torch"), artifact.spec)
+    cpu = _tried(_on_cpu(artifact, torch_only=device == "torch"), artifact.spec)
     if device in ("auto", "cuda"):
         return _on_gpu(artifact, cpu, tell, must=device == "cuda")
     return cpu
@@ -60,6 +61,14 @@ def _on_cpu(artifact: Artifact, *, torch_only: bool) -> Runtime:
     return TorchRuntime(network(artifact))
 
 
+def _tried(runtime: Runtime, spec: ModelSpec, buckets: tuple[int, ...] = BUCKETS) -> Blocks:
+    """Its blocks, once it has scored what its spec says that it reads."""
+    try:
+        return settled(runtime, spec, buckets)
+    except Exception as error:  # those of ONNX Runtime share no base class
+        raise CheckpointMismatch(f"spec.json does not fit the network: {error}") from error
+
+
 def _compiled(artifact: Artifact, tell: Callable[[str], None]) -> Blocks | None:
     """Loops of our own; None, and told why, where they cannot run the model."""
     if find_spec("numba") is None:
@@ -73,7 +82,7 @@ def _compiled(artifact: Artifact, tell: Callable[[str], None]) -> Blocks | None:
     except ValueError as error:
         tell(str(error))
         return None
-    return settled(runtime, artifact.spec, COMPILED_BUCKETS)
+    return _tried(runtime, artifact.spec, COMPILED_BUCKETS)
 
 
 def _on_gpu(artifact: Artifact, cpu: Blocks, tell: Callable[[str], None], *, must: bool) -> Blocks:

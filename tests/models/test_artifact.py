@@ -39,8 +39,9 @@ def test_the_same_model_gives_the_same_bytes(files: Files) -> None:
 
 
 def respec(files: Files, change: Callable[[dict], None]) -> Files:
-    """The files with another spec.json."""
+    """The files with another spec.json, without a seal as older builds wrote it."""
     tree = json.loads(files[SPEC_FILE])
+    tree.pop("seal", None)
     change(tree)
     return {**files, SPEC_FILE: json.dumps(tree).encode()}
 
@@ -77,6 +78,37 @@ def test_one_changed_bit_in_the_weights_is_refused(files: Files) -> None:
     blob = bytearray(files[WEIGHTS_FILE])
     blob[-1] ^= 1
     refused({**files, WEIGHTS_FILE: bytes(blob)}, "sha256")
+
+
+def test_a_changed_digit_in_the_spec_is_refused(files: Files) -> None:
+    for found in re.finditer(rb"[0-9]", files[SPEC_FILE]):
+        other = b"1" if found[0] != b"1" else b"2"
+        text = files[SPEC_FILE][: found.start()] + other + files[SPEC_FILE][found.end() :]
+        with pytest.raises(CheckpointMismatch):
+            decode({**files, SPEC_FILE: text})
+
+
+def test_a_spec_without_a_seal_is_one_of_an_older_build(files: Files) -> None:
+    assert decode(respec(files, lambda tree: None)).spec == decode(files).spec
+
+
+@pytest.mark.parametrize("factor", [0, 2])
+def test_a_state_that_the_graph_does_not_read_is_refused(factor: int) -> None:
+    folder = ROOT / "models" / "artifacts" / "default"
+    shipped = {name: (folder / name).read_bytes() for name in FILES}
+
+    def change(tree: dict) -> None:
+        state = tree["spec"]["state"]
+        tree["spec"]["state"] = {k: [factor * n for n in v] for k, v in state.items() if factor}
+
+    refused(respec(shipped, change), "does not fit the network")
+
+
+def test_a_bound_that_no_float32_holds_is_refused(files: Files) -> None:
+    def change(tree: dict) -> None:
+        tree["spec"]["modalities"][0]["features"][0]["hi"] = 1e300
+
+    refused(respec(files, change), "lo, hi")
 
 
 def test_weights_that_are_no_safetensors_are_refused(files: Files) -> None:
