@@ -23,11 +23,12 @@ from models.calibration.module import fit_calibration
 from models.evaluation.ranking import auprc, auroc
 from models.evaluation.splits import patient_folds, split_hash
 from models.evaluation.utility import RowUtility, normalised, patient_utility
+from models.families.late import LateModel
 from models.fusion_model import FusionModel
 from models.late.fused import sigmoid
 from models.registry import family
 from models.spec import ModelSpec, OperatingPoint, Provenance
-from models.training.finish import calibrated, logits_of, started
+from models.training.finish import calibrated, logits_of, rebuilt, started, told_of
 from models.training.flat import FlatHistories
 from models.training.loop import Trainer
 from models.training.ragged import carried
@@ -35,6 +36,7 @@ from models.training.recipe import Recipe
 from models.weights import files_of
 from service.artifacts import write_artifact
 from service.progress import SILENT, Watcher
+from service.training.late_rule import as_config, fitted_rule, to_fit, usual_config
 from service.training.operating import balanced_threshold, cautious_threshold
 from service.training.tasks import TASKS, Task
 from streams.errors import ConfigError
@@ -110,11 +112,13 @@ def train_network(job: NetworkJob, watcher: Watcher = SILENT) -> Path:
     config, recipe = settings_of(job)
     task = task_of(job)
     parted = part(task, job.seed)
-    spec = spec_of(job.model, config, task)
+    spec = spec_of(job.model, usual_config(job.model, config), task)
     checkpoint = job.out / ".stages" / f"{_key(job, config, recipe)}.safetensors"
     trainer = _trainer(job, spec, parted, recipe)
     _run(trainer, checkpoint, recipe, watcher)
-    model, points, figures = _finished(trainer, parted, job.device)
+    to_be = to_fit(job.model, config)
+    trained = _ruled(trainer.model, parted, job.device) if to_be else trainer.model
+    model, points, figures = _finished(trained, parted, job.device)
     told = msgspec.structs.replace(
         model.spec,
         operating=points,
@@ -223,7 +227,7 @@ def spec_of(model: str, config: dict[str, Any], task: Task) -> ModelSpec:
     try:
         family(model).build(spec)
     except (msgspec.ValidationError, ValueError, TypeError) as error:
-        raise ConfigError(f"model {model!r}: {error}") from error
+        raise ConfigError(f"model {model!r}: {error}; see [model] of --settings") from error
     return spec
 
 
@@ -256,22 +260,34 @@ def _run(trainer: Trainer, checkpoint: Path, recipe: Recipe, watcher: Watcher) -
     trainer.finish()
 
 
+def _ruled(model: FusionModel, parted: Parted, device: str) -> FusionModel:
+    """The same members under a rule fitted on patients none of them learned from."""
+    assert isinstance(model, LateModel)
+    rows = parted.hours(STOP)
+    asked = parted.task.judged[rows]
+    said = told_of(parted.of(STOP), model.said, device)[asked][:, :, 0]
+    at = rows[asked]
+    rule = fitted_rule(model.spec.family, said, parted.task.label[at], parted.task.row_patient[at])
+    config = {**model.spec.config, "rule": as_config(rule)}
+    return rebuilt(model, msgspec.structs.replace(model.spec, config=config))
+
+
 def _finished(
-    trainer: Trainer, parted: Parted, device: str
+    trained: FusionModel, parted: Parted, device: str
 ) -> tuple[FusionModel, tuple[OperatingPoint, ...], dict[str, tuple[float, ...]]]:
     """The calibrated model, its operating point, and figures of patients only judged."""
     task = parted.task
-    raw, at = parted.judged(trainer.model, CALIBRATE, device)
+    raw, at = parted.judged(trained, CALIBRATE, device)
     label = task.label[at]
-    smooth = trainer.model.spec.family == "ensemble" or len(task.ids) < _FEW
+    smooth = trained.spec.family == "ensemble" or len(task.ids) < _FEW
     kind = "platt" if smooth else "isotonic"
     calibration = fit_calibration(kind, raw, label[:, None].astype(np.float64))
-    model = calibrated(trainer.model, calibration)
+    model = calibrated(trained, calibration)
     logit = parted.judged(model, CALIBRATE)[0][:, 0]
     width = fit_halfwidth(logit, label.astype(np.float64), _INTERVAL)
     name, threshold = _threshold(task, label, np.round(sigmoid(logit), _DIGITS), at)
     model = calibrated(
-        trainer.model,
+        trained,
         msgspec.structs.replace(
             calibration, halfwidth_logit=round(width, _DIGITS), coverage=_INTERVAL
         ),

@@ -24,7 +24,7 @@ CONV = "fusion.conv"
 class ConvConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Channels per waveform modality, and sizes."""
 
-    channels: dict[str, int]
+    channels: dict[str, int] = {}
     width: int = 32
     filters: int = 16
     hidden: int = 32
@@ -39,9 +39,12 @@ def build(spec: ModelSpec) -> ComposedModel:
     msgspec.ValidationError
         If `spec.config` is not a `ConvConfig`.
     ValueError
-        If a modality's features do not divide into its channels.
+        If no modality is one of waveforms, or its features do not divide into its channels.
     """
     config = msgspec.convert(spec.config, ConvConfig)
+    if not any(m.name in config.channels for m in spec.modalities):
+        names = ", ".join(m.name for m in spec.modalities)
+        raise ValueError(f"channels: none of {names} is of waveforms; fusion.early reads tables")
     encoders: dict[str, Encoder] = {
         m.name: Conv(m, config.width, config.channels[m.name], config.filters)
         if m.name in config.channels

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.calibration.module import calibrator_of
 from models.encoders.conv import Conv
@@ -54,6 +54,11 @@ class LateModel(ComposedModel):
         self._opinions = opinions
         for embedding in self.absent.values():
             embedding.requires_grad_(requires_grad=False).zero_()
+
+    def said(self, seq: SequenceBatch) -> Tensor:
+        """Logits of the members by themselves [B, T, M, H]; NaN where one is absent."""
+        vectors, present = self.encode(seq)
+        return self._opinions.opinions(vectors).masked_fill(~present[..., None], torch.nan)
 
     def loss(self, seq: SequenceBatch, target: Target) -> LossDict:
         """See `FusionModel`: the sum of what each member loses by itself, where it is present.

@@ -142,7 +142,8 @@ def build(spec: ModelSpec) -> ResidualModel:
     config = msgspec.convert(spec.config, ResidualConfig)
     rule = next((m for m in spec.modalities if m.name == config.rule), None)
     if rule is None or len(rule.features) != 1:
-        raise ValueError(f"residual: modality {config.rule!r} must be there, with one input")
+        names = ", ".join(m.name for m in spec.modalities)
+        raise ValueError(f"rule: {config.rule!r}, a score, must be an input; there are {names}")
     others = tuple(m for m in spec.modalities if m.name != config.rule)
     if config.family == "residual":
         raise ValueError("residual: f cannot be residual itself")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from models.cuda_runtime import exact
 from models.fusion_model import FusionModel
 from models.registry import family
 from models.spec import CalibrationSpec, ModelSpec
+from models.tensors import SequenceBatch
 from models.training.flat import FlatHistories, Ints
 from models.training.loop import Trainer
 from models.training.recipe import Recipe
@@ -55,7 +58,15 @@ def started(
 
 def logits_of(model: FusionModel, data: FlatHistories, device: str = "cpu") -> Floats:
     """Logits [N, H] of every step of the histories that belong to `data`, one after the other."""
-    found = []
+    found = told_of(data, lambda seq: model.forward(seq).logit, device)
+    return found if found.size else np.zeros((0, len(model.spec.horizons_s)))
+
+
+def told_of(
+    data: FlatHistories, ask: Callable[[SequenceBatch], torch.Tensor], device: str = "cpu"
+) -> Floats:
+    """What a model answers [B, T, ...] at every step of histories, one after the other [N, ...]."""
+    found = [np.zeros(0)]
     with torch.no_grad(), exact():
         for start in range(0, len(data.rows), _AT_ONCE):
             some: Ints = np.arange(start, min(start + _AT_ONCE, len(data.rows)))
@@ -64,15 +75,18 @@ def logits_of(model: FusionModel, data: FlatHistories, device: str = "cpu") -> F
             if device != "cpu":
                 fields = ({k: x.to(device) for k, x in f.items()} for f in seq[2:])
                 seq = type(seq)(seq.time_us.to(device), seq.length.to(device), *fields)
-            logit = model.forward(seq).logit.cpu()
-            found.append(logit[inside].double().numpy())
-    return np.concatenate(found) if found else np.zeros((0, len(model.spec.horizons_s)))
+            found.append(ask(seq).cpu()[inside].double().numpy())
+    return np.concatenate(found[1:] or found)
 
 
 def calibrated(model: FusionModel, calibration: CalibrationSpec) -> FusionModel:
     """The same weights with a calibration in them, on the CPU and ready to score."""
+    return rebuilt(model, msgspec.structs.replace(model.spec, calibration=calibration))
+
+
+def rebuilt(model: FusionModel, spec: ModelSpec) -> FusionModel:
+    """The same weights under another specification, on the CPU and ready to score."""
     assert isinstance(model, nn.Module)
-    spec = msgspec.structs.replace(model.spec, calibration=calibration)
     new = family(spec.family).build(spec)
     assert isinstance(new, nn.Module)
     new.load_state_dict({k: x.cpu() for k, x in model.state_dict().items()})

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.weights import network
 from service import train_network as own
 from service.artifacts import read_artifact
 from service.progress import Watcher
 from service.training import tasks
+from service.training.late_rule import to_fit, usual_config
 from streams.errors import ConfigError
 from tests.models.contract.model_kit import needs_cuda
 from tests.service.training.made_up import stays
@@ -148,3 +150,40 @@ def test_a_late_model_is_trained_by_the_same_command(tmp_path: Path) -> None:
     given = job(tmp_path, text, model="late.mean")
     own.train_network(given)
     assert read_artifact(given.out).spec.family == "late.mean"
+
+
+@pytest.mark.parametrize(
+    "rule", ["mean", "vote", "weighted", "confidence", "dempster_shafer", "stack", "vcdn"]
+)
+def test_a_late_family_needs_no_settings_and_ends_with_its_own_rule(
+    tmp_path: Path, rule: str
+) -> None:
+    given = job(tmp_path, "[model]\nwidth = 8\n[training]\nepochs = 1\n", model=f"late.{rule}")
+    own.train_network(given)
+    artifact = read_artifact(given.out)
+    assert artifact.spec.config["rule"]["type"] == rule
+    network(artifact)
+
+
+def test_an_ensemble_without_members_is_seeds_of_the_usual_network() -> None:
+    config = usual_config("ensemble", {})
+    assert [m["family"] for m in config["members"]] == ["fusion.gated"] * 3
+    assert usual_config("ensemble", config) == config
+
+
+def test_a_rule_that_is_given_stays() -> None:
+    given = {"rule": {"type": "mean"}}
+    assert usual_config("late.stack", given) == given
+    assert not to_fit("late.stack", given)
+    assert to_fit("late.stack", {})
+    assert not to_fit("fusion.gated", {})
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"), [("fusion.conv", "fusion.early reads tables"), ("residual", "a score")]
+)
+def test_a_family_whose_inputs_are_not_there_says_which(
+    tmp_path: Path, model: str, reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        own.train_network(job(tmp_path, "", model=model))
