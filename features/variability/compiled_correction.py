@@ -33,18 +33,56 @@ def folded(place: int, count: int) -> Any:
 
 
 @compiled
-def around(values: Any, around_each: int, centre: Any, spec: Any, out: Any) -> None:
-    """Order statistic of the values around each of a row, (n,)."""
-    rank, size = spec
-    n = values.size
-    padded, found = np.empty(n + 2 * around_each), np.empty(n, np.int64)
-    for i in range(padded.size):
-        padded[i] = values[folded(i - around_each, n)]
-    keys = np.empty(padded.size, np.int64)
+def medians(values: Any, rank: int, size: int, out: Any) -> None:
+    """Order statistic of `size` values around each of a row, (n,)."""
+    n, half = values.size, size // 2
+    keys, found = np.empty(n + 2 * half, np.int64), np.empty(n, np.int64)
+    padded = np.empty(keys.size)
+    padded[half : half + n] = values
+    for k in range(half):
+        padded[k] = values[folded(k - half, n)]
+        padded[half + n + k] = values[folded(n + k, n)]
     ordered_keys(padded.view(np.int64), keys)
-    ranked(keys, centre, rank, size, found)
+    ranked(keys, np.arange(n) + half, rank, size, found)
     ordered_keys(found, found)  # its own inverse
     out[:] = found.view(np.float64)
+
+
+@compiled
+def surroundings(values: Any, i: int, room: Any) -> Any:
+    """The values around one of a row that is reflected at its ends: a view, or put into `room`."""
+    n, half = values.size, room.size // 2
+    if half <= i < n - half:
+        return values[i - half : i + half + 1]
+    for k in range(room.size):
+        room[k] = values[folded(i - half + k, n)]
+    return room
+
+
+@compiled
+def selected(unordered: Any, rank: int) -> float:
+    """Order statistic of some values."""
+    values = unordered.copy()
+    low, high = 0, values.size - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while pivot < values[j]:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if rank <= j:
+            high = j
+        elif rank >= i:
+            low = i
+        else:
+            break
+    return values[rank]
 
 
 @compiled
@@ -71,31 +109,71 @@ def threshold(typical: float, median: float, spec: Any) -> Any:
 
 
 @compiled
-def rhythm(nn_ms: Any, joined: Any, spec: Any, out: Any) -> None:
-    """Running median, threshold, and deviations and steps in thresholds of one row."""
-    near, wide, context, scale = spec
-    median, limit, m, d = out
-    centre = np.arange(nn_ms.size) + context
-    step, size = np.empty(nn_ms.size), np.empty(nn_ms.size)
-    steps(nn_ms, joined, step)
-    around(nn_ms, context, centre, near, median)
-    for i in range(nn_ms.size):
-        off = nn_ms[i] - median[i]
-        m[i] = 2.0 * off if off < 0 else off
-    around(np.abs(m), context, centre, wide, limit)
-    around(np.abs(step), context, centre, wide, size)
-    for i in range(nn_ms.size):
-        limit[i] = threshold(limit[i], median[i], scale)
-        m[i] /= limit[i]
-        d[i] = step[i] / threshold(size[i], median[i], scale)
+def limit_of(around: Any, rank: int, median: float, scale: Any) -> float:
+    """Threshold from the sizes around an interval.
+
+    In a regular rhythm it is the least one, and counting tells so: no need to select.
+    """
+    least = threshold(0.0, median, scale)
+    below = 0
+    for k in range(around.size):
+        below += scale[0] * around[k] <= least
+    return least if below > rank else threshold(selected(around, rank), median, scale)
 
 
 @compiled
-def sides(d: Any, i: int, joined: Any) -> Any:
+def rhythm(nn_ms: Any, joined: Any, spec: Any, out: Any) -> None:
+    """Steps and running median of one row; deviation in thresholds, and the threshold, of outliers.
+
+    Of most intervals the deviation is below the least threshold, or below that which so many of
+    the deviations around it would give: those are in rhythm, and their deviation is said to be 0.
+    """
+    near, (rank, wide), scale = spec
+    step, size, median, limit, m = out
+    steps(nn_ms, joined, step)
+    medians(nn_ms, near[0], near[1], median)
+    for i in range(nn_ms.size):
+        off = nn_ms[i] - median[i]
+        m[i] = 2.0 * off if off < 0 else off
+        size[i] = abs(m[i])
+    room = np.empty(wide)
+    for i in range(nn_ms.size):
+        if not size[i] > threshold(0.0, median[i], scale):
+            m[i] = 0.0
+            continue
+        around = surroundings(size, i, room)
+        below = 0
+        for k in range(wide):
+            below += scale[0] * around[k] < size[i]
+        if below <= rank:
+            m[i] = 0.0
+            continue
+        limit[i] = limit_of(around, rank, median[i], scale)
+        m[i] /= limit[i]
+    for i in range(nn_ms.size):
+        size[i] = abs(step[i])
+
+
+@compiled
+def step_of(i: int, fit: Any, spec: Any, room: Any) -> Any:
+    """Step of an interval in thresholds."""
+    _, (rank, _), scale = spec
+    step, size, median = fit[:3]
+    return step[i] / limit_of(surroundings(size, i, room), rank, median[i], scale)
+
+
+@compiled
+def sides(i: int, joined: Any, fit: Any, spec: Any, room: Any) -> Any:
     """Step of an interval, smaller and larger of its neighbours' as the tree asks, alone."""
-    n = d.size
-    own, before, after = d[i], d[folded(i - 1, n)], d[folded(i + 1, n)]
-    second = d[folded(i + 2, n)]
+    n = joined.size
+    own = step_of(i, fit, spec, room)
+    if joined[i] and not abs(own) > 1:  # nothing asks about the others then
+        return own, 0.0, 0.0, False
+    before, after = (
+        step_of(folded(i - 1, n), fit, spec, room),
+        step_of(folded(i + 1, n), fit, spec, room),
+    )
+    second = step_of(folded(i + 2, n), fit, spec, room)
     s12 = max(before, after) if own > 0 else min(before, after)
     s22 = min(after, second) if own >= 0 else max(after, second)
     goes_on = i + 1 < n and joined[i + 1]
@@ -105,11 +183,11 @@ def sides(d: Any, i: int, joined: Any) -> Any:
 
 
 @compiled
-def look(i: int, nn_ms: Any, joined: Any, fit: Any, spec: Any) -> Any:
+def look(i: int, nn_ms: Any, joined: Any, told: Any, fit: Any, spec: Any) -> Any:
     """What the tree says of an interval: out of rhythm, ectopic, split, first of an extra pair."""
-    median, limit, m, d = fit
+    own, s12, s22, alone = told
+    median, limit, m = fit[2:]
     c1, c2, far_from, out_from, shortest = spec
-    own, s12, s22, alone = sides(d, i, joined)
     ectopic = own > 1 and s12 < -c1 * own - c2
     ectopic = ectopic or (own < -1 and s12 > -c1 * own + c2)
     big = not ectopic and own > 1 and s22 < -1
@@ -140,13 +218,18 @@ def pairs(joined: Any, m: Any, out_from: float, kind: Any) -> None:
 
 
 @compiled
-def decide(nn_ms: Any, joined: Any, fit: Any, spec: Any, kind: Any) -> None:
+def decide(nn_ms: Any, joined: Any, fit: Any, specs: Any, kind: Any) -> None:
     """The decision tree of one row, in the phases of `correction._decide`."""
-    m, out_from = fit[2], spec[3]
+    spec, rhythm_spec = specs
+    m, out_from = fit[4], spec[3]
     said = np.zeros((4, nn_ms.size), np.bool_)
+    room = np.empty(rhythm_spec[1][1])
     for i in range(nn_ms.size):
         if abs(m[i]) > out_from:
-            said[0, i], said[1, i], said[2, i], said[3, i] = look(i, nn_ms, joined, fit, spec)
+            told = sides(i, joined, fit, rhythm_spec, room)
+            said[0, i], said[1, i], said[2, i], said[3, i] = look(
+                i, nn_ms, joined, told, fit, spec
+            )
     odd, ectopic, split, first = said
     for i in range(nn_ms.size):
         kind[i] = _LONG_SHORT if odd[i] else _NORMAL
@@ -176,9 +259,9 @@ def classify(nn_ms: Any, row: Any, joined: Any, spec: Any, kind: Any) -> None:
         if n >= fewest:
             within = joined[start:stop].copy()
             within[0] = False
-            fit = (np.empty(n), np.empty(n), np.empty(n), np.empty(n))
+            fit = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
             rhythm(own, within, rhythm_spec, fit)
-            decide(own, within, fit, tree, kind[start:stop])
+            decide(own, within, fit, (tree, rhythm_spec), kind[start:stop])
         for i in range(start, stop):
             if not tree[4] <= nn_ms[i] <= longest:
                 kind[i] = _LONG_SHORT

@@ -49,7 +49,6 @@ _TREE: Final = (
     (
         (_NEAR // 2, _NEAR),
         (_RANK, _AROUND),
-        CONTEXT_BEATS,
         (_QUARTILES, _SHARE_OF_MEDIAN),
     ),
     (_C1, _C2, _FAR, _OUT, SHORTEST_NN_MS),
