@@ -54,7 +54,7 @@ def follow(rows: Sequence[Row], batch: FeatureBatch, care: Sequence[Care]) -> No
             store(batch, at, columns)
         kept = np.array([i for i in fives if rows[i][1].end_us % FIVE_MINUTES_US == 0], np.intp)
         if kept.size:
-            hours.remember([rows[i] for i in kept], batch, kept)
+            hours.remember(rows, batch, kept)
         _each(rows, batch, _named(rows, "3600s"), hours.hour)
         _each(rows, batch, _named(rows, "86400s"), hours.day)
 

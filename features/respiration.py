@@ -19,6 +19,7 @@ from features.breathing.spectrum import LEAST_COVERAGE
 from features.breathing.wave import (
     MIN_FS_HZ,
     WAVE_HZ,
+    WaveRate,
     breath_rate,
     breath_wave,
     breaths,
@@ -115,13 +116,15 @@ def fused_columns(found: Evidence, fused: Fused) -> dict[str, Column]:
     return columns
 
 
-def wave_columns(wave: Floats) -> dict[str, Column]:
+def wave_columns(wave: Floats, counted: WaveRate | None = None) -> dict[str, Column]:
     """What only the chest wave tells, by catalogue name: `resp_rate_cv`, `resp_apnoea_s`.
 
     Parameters
     ----------
     wave : (B, n_samples) float64
         Chest wave at 4 Hz of windows of any one length; NaN marks a gap.
+    counted : WaveRate, optional
+        What is counted in it, where that is known already.
 
     Returns
     -------
@@ -129,7 +132,7 @@ def wave_columns(wave: Floats) -> dict[str, Column]:
         Variability needs 5 breath intervals, pauses a moving wave; both coverage 0.5. Neither is
         refused for irregular breathing, which is what they measure.
     """
-    found = wave_rate(breaths(wave, WAVE_HZ), len(wave))
+    found = counted or wave_rate(breaths(wave, WAVE_HZ), len(wave))
     covered = np.isfinite(wave).sum(axis=1) / max(wave.shape[1], 1)
     enough = found.n >= FEWEST_CV_INTERVALS
     known = covered >= LEAST_COVERAGE

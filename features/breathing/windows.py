@@ -77,20 +77,22 @@ class Fused(NamedTuple):
     state: Floats  # (B, STATE_SIZE)
 
 
-def evidence_of(windows: Windows) -> Evidence:
+def evidence_of(windows: Windows, in_wave: WaveRate | None = None) -> Evidence:
     """What each window says by itself.
 
     Parameters
     ----------
     windows : Windows
         B windows.
+    in_wave : WaveRate, optional
+        What is counted in the chest waves, where that is known already.
 
     Returns
     -------
     Evidence
         Stateless; a row's bits do not depend on the other rows.
     """
-    counted, quality, covered = _of_chest(windows.wave)
+    counted, quality, covered = _of_chest(windows.wave, in_wave)
     shape = windows.wave.shape
     every = [*series.ecg_series(windows.ecg), *series.ppg_series(windows.ppg)]
     sources, coverage = _sources((*_ECG_NAMES, *_PPG_NAMES), every, shape)
@@ -108,13 +110,13 @@ def evidence_of(windows: Windows) -> Evidence:
     )
 
 
-def _of_chest(chest: Floats) -> tuple[WaveRate, Floats, Floats]:
+def _of_chest(chest: Floats, counted: WaveRate | None) -> tuple[WaveRate, Floats, Floats]:
     """What is counted in the chest wave, how far to believe it, and how much of it there is."""
     known = np.isfinite(chest)
     if not known.any():  # as on most wards
         n_rows = len(chest)
         return wave.uncounted(n_rows), np.zeros(n_rows), np.zeros(n_rows)
-    counted = wave.wave_rate(wave.breaths(chest, WAVE_HZ), len(chest))
+    counted = counted or wave.wave_rate(wave.breaths(chest, WAVE_HZ), len(chest))
     covered = known.sum(axis=1) / max(chest.shape[1], 1)
     near = spectrum.share_near(chest, counted.rate_per_min)
     pure = np.minimum(near / _PURE, 1.0)

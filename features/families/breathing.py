@@ -7,13 +7,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from features.beat_windows import FoundBeats, found_beats
-from features.beats import ECG_REFRACTORY_S, PPG_REFRACTORY_S
+from features.beat_windows import FoundBeats
 from features.breathing import tracking
 from features.breathing.series import EcgBeats, Pulses
+from features.breathing.wave import WaveRate, breaths, wave_rate
 from features.breathing.windows import Evidence, Windows, chosen, evidence_of, likelihoods
 from features.column import Column
-from features.families.table import Columns, Found, Row, explained, look_up
+from features.families.beats import Heard, pulses, r_peaks
+from features.families.table import Columns, Found, Row, explained, look_up, once
 from features.families.turns import turns_of
 from features.feature import FeatureReason
 from features.gather import events_of, select
@@ -22,7 +23,6 @@ from features.layout import EVENT_NUMBERS
 from features.personal import gathered, scattered
 from features.respiration import WAVE_HZ, fused_columns, wave_columns
 from features.signals import SignalKind
-from streams.segments import SEGMENT_US
 
 _WAVE_STEP_US: Final = round(1e6 / WAVE_HZ)
 _NO_BREATHS: Final = FeatureReason.TOO_FEW_BEATS
@@ -37,21 +37,26 @@ class _Track(NamedTuple):
     vector: Floats  # (B, STATE_SIZE)
 
 
+class _Chest(NamedTuple):
+    """The chest wave of windows."""
+
+    wave: Floats  # (B, n) on its 4 Hz grid
+    counted: WaveRate
+
+
 def wave_only(rows: Sequence[Row]) -> Columns:
     """What only the chest wave tells, in windows of one length."""
     found = look_up(rows, ["resp"])
-    made = wave_columns(_wave(found))
+    chest = once(rows, "chest", _chest)
+    made = wave_columns(chest.wave, chest.counted)
     return {name: explained(found, column, _NO_BREATHS) for name, column in made.items()}
 
 
 def followed(rows: Sequence[Row]) -> Columns:
     """Rates of 60-s windows; those of one patient in their order: its state moves on."""
-    chest, heart, pulse = (
-        look_up(rows, ["resp"]),
-        look_up(rows, ["ecg"], SEGMENT_US),
-        look_up(rows, ["ppg"], SEGMENT_US),
-    )
-    ecg, at = _inside(heart, ECG_REFRACTORY_S)
+    chest = look_up(rows, ["resp"])
+    heart, pulse = r_peaks(rows), pulses(rows)
+    ecg, at = _inside(heart)
     ecg_beats = EcgBeats(
         ecg.events.row,
         at,
@@ -59,22 +64,23 @@ def followed(rows: Sequence[Row]) -> Columns:
         _number(ecg, _ECG.index("trough")),
         ecg.run,
     )
-    ppg, at = _inside(pulse, PPG_REFRACTORY_S)
-    pulses = Pulses(
+    ppg, at = _inside(pulse)
+    waves = Pulses(
         ppg.events.row,
         at,
         _number(ppg, _PPG.index("baseline")),
         _number(ppg, _PPG.index("amplitude")),
         ppg.run,
     )
-    found = evidence_of(Windows(_wave(chest), ecg_beats, pulses, chest.rows.end_us))
+    wave, counted = once(rows, "chest", _chest)
+    found = evidence_of(Windows(wave, ecg_beats, waves, chest.rows.end_us), counted)
     made = fused_columns(found, chosen(found, _tracked(rows, found, chest.rows.end_us)))
-    own = {"resp_ecg_rate_per_min": heart, "resp_ppg_rate_per_min": pulse}
+    own = {"resp_ecg_rate_per_min": heart.found, "resp_ppg_rate_per_min": pulse.found}
     own["resp_wave_rate_per_min"] = chest
     return {
         name: explained(own[name], column, _NO_BREATHS)
         if name in own
-        else _blamed((chest, heart, pulse), column)
+        else _blamed((chest, heart.found, pulse.found), column)
         for name, column in made.items()
     }
 
@@ -100,6 +106,11 @@ def _blamed(sources: Sequence[Found], column: Column) -> Column:
     return column._replace(reason=reason.astype(np.uint8))
 
 
+def _chest(rows: Sequence[Row]) -> _Chest:
+    wave = _wave(look_up(rows, ["resp"]))
+    return _Chest(wave, wave_rate(breaths(wave, WAVE_HZ), len(wave)))
+
+
 def _wave(found: Found) -> Floats:
     """The chest wave of each window on its 4 Hz grid; NaN where there is none."""
     rows, events = found.rows, events_of(found.segments)
@@ -112,11 +123,9 @@ def _wave(found: Found) -> Floats:
     return wave
 
 
-def _inside(found: Found, refractory_s: float) -> tuple[FoundBeats, Ints]:
+def _inside(heard: Heard) -> tuple[FoundBeats, Ints]:
     """Beats that lie in each window, and their times from its start."""
-    rows = found.rows
-    refractory_us = np.full(rows.start_us.size, round(refractory_s * 1e6))
-    beats = found_beats(rows, found.segments, refractory_us)
+    rows, beats = heard.found.rows, heard.beats
     since_us = beats.events.times_us - rows.start_us[beats.events.row]
     kept = (since_us >= 0) & (beats.events.times_us < rows.end_us[beats.events.row])
     return FoundBeats(select(beats.events, kept), beats.run[kept]), since_us[kept]

@@ -18,7 +18,7 @@ from features.beat_windows import (
 from features.beats import ECG_REFRACTORY_S
 from features.ecg.windows import SegmentRows
 from features.ecg.windows import quality_columns as ecg_quality
-from features.families.table import Columns, Row, all_explained, look_up
+from features.families.table import Columns, Row, all_explained, look_up, once
 from features.hrv_windows import Standing, hrv_window
 from features.intervals import Floats, Ints
 from features.layout import ECG_INDICES, EVENT_NUMBERS, lead_of
@@ -41,7 +41,7 @@ class _Rhythm(NamedTuple):
 
 def ecg_columns(rows: Sequence[Row]) -> Columns:
     """Every feature of NN intervals found in the ECG; windows of one length."""
-    rhythm = _ecg(rows)
+    rhythm = once(rows, "ecg rhythm", _ecg)
     return hrv_window(rhythm.standing, inside(rhythm.intervals))
 
 
@@ -60,19 +60,19 @@ def quality_columns(rows: Sequence[Row]) -> Columns:
 
 def device_columns(rows: Sequence[Row]) -> Columns:
     """The same of intervals that a device sent."""
-    rhythm = _device(rows)
+    rhythm = once(rows, "device rhythm", _device)
     made = hrv_window(rhythm.standing, inside(rhythm.intervals))
     return {device_name(name): column for name, column in made.items()}
 
 
 def ecg_history(rows: Sequence[Row]) -> Floats:
     """What hours and days need of each 300-s window of ECG."""
-    return history_rows(*_ecg(rows))
+    return history_rows(*once(rows, "ecg rhythm", _ecg))
 
 
 def device_history(rows: Sequence[Row]) -> Floats:
     """The same of intervals that a device sent."""
-    return history_rows(*_device(rows))
+    return history_rows(*once(rows, "device rhythm", _device))
 
 
 def _ecg(rows: Sequence[Row]) -> _Rhythm:

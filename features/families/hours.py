@@ -11,7 +11,7 @@ from features.align import FeatureBatch
 from features.catalog import INDEX
 from features.column import Column
 from features.families import heart, motion, saturation
-from features.families.table import Columns, Row
+from features.families.table import Columns, Row, asked_of
 from features.feature import FeatureReason
 from features.history import DAY_FEATURES, DAY_ROW, FIVE_MINUTES_US, HOUR_ROW, HOUR_US, N_DAY
 from features.intervals import Floats, Ints
@@ -33,28 +33,30 @@ def remember(rows: Sequence[Row], batch: FeatureBatch, at: Ints) -> None:
 
     Parameters
     ----------
-    rows : sequence of Row, length B
-        Such windows.
+    rows : sequence of Row
+        All windows of the batch.
     batch : FeatureBatch
-        Features, these windows' among them.
+        Their features.
     at : (B,) int
-        Their rows in the batch.
+        Which of them are such windows.
     """
+    places = at.tolist()
+    own = asked_of(rows, tuple(places))
     part = HOUR_ROW.parts
-    table = np.full((len(rows), HOUR_ROW.n), np.nan)
-    table[:, part["motion"]] = motion_row(motion.epochs(rows))
+    table = np.full((len(own), HOUR_ROW.n), np.nan)
+    table[:, part["motion"]] = motion_row(motion.epochs(own))
     for signal, name, made in (
         ("spo2", "saturation", saturation.numbers),
         ("ecg", "ecg", heart.ecg_history),
         ("rr_interval", "device", heart.device_history),
     ):
-        has = [i for i, row in enumerate(rows) if row[0].rings.first_us(signal) is not None]
+        has = [i for i, row in enumerate(own) if row[0].rings.first_us(signal) is not None]
         if has:
-            table[has, part[name]] = made([rows[i] for i in has])
+            table[has, part[name]] = made(asked_of(rows, tuple(places[i] for i in has)))
     table[:, part["temperature"]] = batch.value[at, INDEX["temp_mean_c"]][:, None]
     table[:, part["daily_life"]] = batch.value[at][:, _DAILY_LIFE_COLUMNS]
     day = batch.value[at][:, _DAY_COLUMNS]
-    for i, (memory, window) in enumerate(rows):
+    for i, (memory, window) in enumerate(own):
         memory.calibrations.take_up()
         memory.five.put(window.end_us, table[i])
         memory.day.put(window.end_us, day[i])

@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from features.beat_intervals import Intervals, inside
-from features.beat_windows import FoundBeats, found_beats, intervals_of, standing_of
-from features.beats import ECG_REFRACTORY_S, PPG_REFRACTORY_S
+from features.beat_windows import FoundBeats, intervals_of, standing_of
 from features.column import Column
+from features.families.beats import beats_in, pulses, r_peaks
 from features.families.motion import N_NUMBERS
 from features.families.table import Columns, Found, Row, look_up
 from features.feature import FeatureReason
@@ -44,8 +44,6 @@ _WEIGHT: Final = slice(_NUMBERS.index("rate_0_weight"), _NUMBERS.index("rate_0_w
 _BINS: Final = slice(_NUMBERS.index("bin_0"), len(_NUMBERS))
 _RISE_S: Final = EVENT_NUMBERS[SignalKind.PPG].index("rise_s")
 _AMPLITUDE: Final = EVENT_NUMBERS[SignalKind.PPG].index("amplitude")
-_PPG_US: Final = round(PPG_REFRACTORY_S * 1e6)
-_ECG_US: Final = round(ECG_REFRACTORY_S * 1e6)
 _BEFORE_US: Final = 800_000  # an R peak this long before the window may belong to its first pulse
 
 
@@ -59,17 +57,17 @@ class _Pulse(NamedTuple):
 def columns(rows: Sequence[Row]) -> Columns:
     """Windows of 60 s."""
     pulse = _moved(rows)
-    beats, intervals = _beats(pulse.found)
+    beats, intervals = _beats(rows, pulse.found)
     made = {
         "ppg_pulse_rate_bpm": rate(
             standing_of(pulse.found.rows, pulse.found.support), inside(intervals)
         )
     }
     window = _window(pulse.found)
-    pulses = _pulses(pulse.found, beats)
+    own = _pulses(pulse.found, beats)
     table = dense(pulse.found.rows, pulse.found.segments)
-    made |= shape_columns(window, pulses, row_median(table[:, :, _RAW_MEDIAN]))
-    made |= _arrival(rows, pulse.found, pulses)
+    made |= shape_columns(window, own, row_median(table[:, :, _RAW_MEDIAN]))
+    made |= _arrival(rows, pulse.found, own)
     made["ppg_track_rate_bpm"] = _tracked(pulse)
     return made
 
@@ -77,7 +75,7 @@ def columns(rows: Sequence[Row]) -> Columns:
 def long_columns(rows: Sequence[Row]) -> Columns:
     """Windows of 300 s."""
     pulse = _moved(rows)
-    intervals = inside(_beats(pulse.found)[1])
+    intervals = inside(_beats(rows, pulse.found)[1])
     normal = intervals.kind == Kind.NORMAL
     asked = WindowIntervals(intervals.row, intervals.nn_ms, normal, intervals.joined)
     return variability_columns(_window(pulse.found), asked)
@@ -110,8 +108,10 @@ def _same_device(one: Found, other: Found) -> Bools:
     return np.array([a == b for a, b in zip(one.devices, other.devices, strict=True)], np.bool_)
 
 
-def _beats(found: Found) -> tuple[FoundBeats, Intervals]:
-    beats = found_beats(found.rows, found.segments, np.full(found.rows.start_us.size, _PPG_US))
+def _beats(rows: Sequence[Row], found: Found) -> tuple[FoundBeats, Intervals]:
+    """Pulses and their intervals; where nothing moved the pulses are anybody's."""
+    heard = pulses(rows)
+    beats = heard.beats if heard.found is found else beats_in(found, "ppg")
     sinus = np.zeros(beats.run.size, np.bool_)
     return beats, intervals_of(found.rows, beats, sinus)
 
@@ -132,10 +132,9 @@ def _pulses(found: Found, beats: FoundBeats) -> WindowPulses:
     return WindowPulses(events.row[own], at[own], numbers[:, _AMPLITUDE], numbers[:, _RISE_S])
 
 
-def _arrival(rows: Sequence[Row], found: Found, pulses: WindowPulses) -> Columns:
+def _arrival(rows: Sequence[Row], found: Found, own: WindowPulses) -> Columns:
     """From R peaks on the same device's clock."""
-    ecg = look_up(rows, ["ecg"], SEGMENT_US)
-    beats = found_beats(ecg.rows, ecg.segments, np.full(len(rows), _ECG_US))
+    ecg, beats = r_peaks(rows)
     one_clock = _same_device(found, ecg)
     row = beats.events.row
     at = beats.events.times_us - ecg.rows.start_us[row]
@@ -147,7 +146,7 @@ def _arrival(rows: Sequence[Row], found: Found, pulses: WindowPulses) -> Columns
         np.minimum(window.quality, heart.quality),
         np.where(heart.usable < window.usable, heart.lost_to, window.lost_to).astype(np.uint8),
     )
-    return arrival_columns(both, row[kept], at[kept], pulses)
+    return arrival_columns(both, row[kept], at[kept], own)
 
 
 def _tracked(pulse: _Pulse) -> Column:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Self
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,17 +28,19 @@ from streams.windows import Window
 _GAP, _NO_SIGNAL = np.uint8(FeatureReason.GAP), np.uint8(FeatureReason.NO_SIGNAL)
 Row = tuple[Memory, Window]
 Columns = dict[str, Column]  # by feature name
+_Made = TypeVar("_Made")
 
 
 class Asked(tuple[Row, ...]):
-    """Windows that several families look at: what one looked up the others need not."""
+    """Windows that several families look at: what one looked up or made the others need not."""
 
     seen: dict[tuple[tuple[str, ...], int], Found]
+    made: dict[str, object]
 
     def __new__(cls, rows: Iterable[Row]) -> Self:
         """Nothing is looked up yet."""
         asked = super().__new__(cls, rows)
-        asked.seen = {}
+        asked.seen, asked.made = {}, {}
         return asked
 
 
@@ -61,6 +63,15 @@ def asked_of(rows: Sequence[Row], at: tuple[int, ...]) -> Asked:
     if at not in rows.asked:
         rows.asked[at] = Asked(rows[i] for i in at)
     return rows.asked[at]
+
+
+def once(rows: Sequence[Row], name: str, make: Callable[[Sequence[Row]], _Made]) -> _Made:
+    """What several families make of the same rows; to be read only."""
+    if not isinstance(rows, Asked):
+        return make(rows)
+    if name not in rows.made:
+        rows.made[name] = make(rows)
+    return cast(_Made, rows.made[name])
 
 
 class Found(NamedTuple):

@@ -227,9 +227,7 @@ def decide(nn_ms: Any, joined: Any, fit: Any, specs: Any, kind: Any) -> None:
     for i in range(nn_ms.size):
         if abs(m[i]) > out_from:
             told = sides(i, joined, fit, rhythm_spec, room)
-            said[0, i], said[1, i], said[2, i], said[3, i] = look(
-                i, nn_ms, joined, told, fit, spec
-            )
+            said[0, i], said[1, i], said[2, i], said[3, i] = look(i, nn_ms, joined, told, fit, spec)
     odd, ectopic, split, first = said
     for i in range(nn_ms.size):
         kind[i] = _LONG_SHORT if odd[i] else _NORMAL
