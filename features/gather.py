@@ -226,7 +226,29 @@ def select(events: Events, chosen: Bools) -> Events:
     )
 
 
-def dense(rows: Rows, segments: Segments, lead_us: int = 0) -> NDArray[np.float64]:
+class Slotted(NamedTuple):
+    """Segments by their place in their window; one value per segment."""
+
+    row: Ints
+    slot: Ints
+    kept: Bools  # passed, and begins on the grid of whole segments in the window
+    numbers: NDArray[np.float32]  # (s, m)
+    n_slots: int
+
+
+def slotted(rows: Rows, segments: Segments, lead_us: int = 0) -> Slotted:
+    """Which slot of 10 s of its window, from `lead_us` before it on, each segment fills."""
+    length_us = int((rows.end_us - rows.start_us).max(initial=0)) + lead_us
+    n_slots = length_us // SEGMENT_US
+    since_us = segments.start_us - (rows.start_us - lead_us)[segments.row]
+    slot = since_us // SEGMENT_US
+    kept = segments.ok & (slot >= 0) & (slot < n_slots) & (since_us == slot * SEGMENT_US)
+    return Slotted(segments.row, slot, kept, segments.stats, n_slots)
+
+
+def dense(
+    rows: Rows, segments: Segments, lead_us: int = 0, numbers: slice | None = None
+) -> NDArray[np.float64]:
     """Numbers of the segments that passed, by their place in the window.
 
     Parameters
@@ -237,19 +259,21 @@ def dense(rows: Rows, segments: Segments, lead_us: int = 0) -> NDArray[np.float6
         Theirs; what begins off the grid of whole segments is left out.
     lead_us : int
         How far before the window the result begins, a multiple of 10 s.
+    numbers : slice, optional
+        Only these.
 
     Returns
     -------
     (B, S, m) float64
         NaN where there is no segment or it failed.
     """
-    length_us = int((rows.end_us - rows.start_us).max(initial=0)) + lead_us
-    n_slots = length_us // SEGMENT_US
-    out = unknown((rows.start_us.size, n_slots, segments.stats.shape[1]))
-    since_us = segments.start_us - (rows.start_us - lead_us)[segments.row]
-    slot = since_us // SEGMENT_US
-    kept = segments.ok & (slot >= 0) & (slot < n_slots) & (since_us % SEGMENT_US == 0)
-    out[segments.row[kept], slot[kept]] = segments.stats[kept]
+    row, slot, kept, every, n_slots = slotted(rows, segments, lead_us)
+    told = every if numbers is None else every[:, numbers]
+    out = unknown((rows.start_us.size, n_slots, told.shape[1]))
+    if kept.all():
+        out[row, slot] = told
+    else:
+        out[row[kept], slot[kept]] = told[kept]
     return out
 
 

@@ -14,14 +14,15 @@ from features.families.beats import beats_in, pulses, r_peaks
 from features.families.motion import N_NUMBERS
 from features.families.table import Columns, Found, Row, look_up
 from features.feature import FeatureReason
-from features.gather import dense, lost_to, support_of
+from features.gather import dense, lost_to, slotted, support_of
 from features.hrv_windows import rate
 from features.intervals import Bools
 from features.layout import EVENT_NUMBERS, SEGMENT_NUMBERS
 from features.lean import number_or
 from features.motion.windows import Number
 from features.ppg.motion import N_RATES
-from features.ppg.movement import Movement, explained, movement_of, without_cadence
+from features.ppg.moved import Where, moved
+from features.ppg.movement import Movement, without_cadence
 from features.ppg.quality import GATE
 from features.ppg.windows import (
     Window,
@@ -41,9 +42,11 @@ _NUMBERS: Final = SEGMENT_NUMBERS[SignalKind.PPG]
 _RAW_MEDIAN: Final = _NUMBERS.index("raw_median")
 _BPM: Final = slice(_NUMBERS.index("rate_0_bpm"), _NUMBERS.index("rate_0_bpm") + N_RATES)
 _WEIGHT: Final = slice(_NUMBERS.index("rate_0_weight"), _NUMBERS.index("rate_0_weight") + N_RATES)
-_BINS: Final = slice(_NUMBERS.index("bin_0"), len(_NUMBERS))
+_RATES: Final = slice(0, _WEIGHT.stop)
+_WHERE: Final = Where(Number.MAD_MG, N_NUMBERS, _NUMBERS.index("bin_0"))
 _RISE_S: Final = EVENT_NUMBERS[SignalKind.PPG].index("rise_s")
 _AMPLITUDE: Final = EVENT_NUMBERS[SignalKind.PPG].index("amplitude")
+_NOISE: Final = np.uint8(FeatureReason.NOISE)
 _BEFORE_US: Final = 800_000  # an R peak this long before the window may belong to its first pulse
 
 
@@ -65,8 +68,9 @@ def columns(rows: Sequence[Row]) -> Columns:
     }
     window = _window(pulse.found)
     own = _pulses(pulse.found, beats)
-    table = dense(pulse.found.rows, pulse.found.segments)
-    made |= shape_columns(window, own, row_median(table[:, :, _RAW_MEDIAN]))
+    level = slice(_RAW_MEDIAN, _RAW_MEDIAN + 1)
+    table = dense(pulse.found.rows, pulse.found.segments, numbers=level)
+    made |= shape_columns(window, own, row_median(table[:, :, 0]))
     made |= _arrival(rows, pulse.found, own)
     made["ppg_track_rate_bpm"] = _tracked(pulse)
     return made
@@ -85,19 +89,18 @@ def _moved(rows: Sequence[Row]) -> _Pulse:
     """The pulse wave, its segments judged again where the same device says that it moved."""
     found = look_up(rows, ["ppg"], SEGMENT_US)
     acc = look_up(rows, [MOTION], SEGMENT_US)
-    epochs = dense(acc.rows, acc.segments, SEGMENT_US)
-    epochs[~_same_device(found, acc)] = np.nan
-    movement = movement_of(epochs[:, :, N_NUMBERS:], epochs[:, :, Number.MAD_MG])
-    if not movement.strength.any():
+    wave = slotted(found.rows, found.segments, SEGMENT_US)
+    movement, share = moved(
+        slotted(acc.rows, acc.segments, SEGMENT_US), wave, _same_device(found, acc), _WHERE
+    )
+    if not share.any():
         return _Pulse(found, movement)
-    segments, table = found.segments, dense(found.rows, found.segments, SEGMENT_US)
-    share = explained(table[:, :, _BINS], movement)
-    slot = (segments.start_us - found.rows.start_us[segments.row]) // SEGMENT_US + 1
+    segments, slot = found.segments, wave.slot
     known = (slot >= 0) & (slot < share.shape[1])
-    moved = np.where(known, share[segments.row, np.clip(slot, 0, share.shape[1] - 1)], 0.0)
-    quality = segments.quality * (1.0 - moved)
-    failed = segments.ok & (moved > 0) & (quality < GATE)
-    reason = np.where(failed, FeatureReason.NOISE, segments.reason).astype(np.uint8)
+    lost = np.where(known, share[segments.row, np.clip(slot, 0, share.shape[1] - 1)], 0.0)
+    quality = segments.quality * (1.0 - lost)
+    failed = segments.ok & (lost > 0) & (quality < GATE)
+    reason = np.where(failed, _NOISE, segments.reason)
     segments = segments._replace(quality=quality, ok=segments.ok & ~failed, reason=reason)
     support = support_of(found.rows, segments)
     return _Pulse(Found(found.rows, segments, support, found.devices), movement)
@@ -153,7 +156,7 @@ def _tracked(pulse: _Pulse) -> Column:
     """Rate by the spectrum: also where single pulses cannot be believed."""
     found = pulse.found
     every = found.segments._replace(ok=found.segments.coverage > 0)
-    table = dense(found.rows, every)
+    table = dense(found.rows, every, numbers=_RATES)
     bpm, weight = table[:, :, _BPM], number_or(table[:, :, _WEIGHT])
     own = Movement(pulse.movement.line[:, 1:], pulse.movement.strength[:, 1:])
     recorded = support_of(found.rows, every)

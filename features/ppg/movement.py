@@ -19,14 +19,17 @@ from features.spectrum_specs import SPECTRA
 _BIN_HZ: Final = SPECTRA["ppg"].bin_hz
 FIRST_BIN: Final = round(LOWEST_BPM / 60.0 / _BIN_HZ)
 LAST_BIN: Final = round(HIGHEST_BPM / 60.0 / _BIN_HZ)
-_HZ: Final = np.arange(FIRST_BIN, LAST_BIN + 1) * _BIN_HZ
+HZ: Final = np.arange(FIRST_BIN, LAST_BIN + 1) * _BIN_HZ
 # As in `features.ppg.motion`.
 _LINE_HEIGHT: Final = 0.1
 _LINE_FROM: Final = 0.15
 _LINE_FULL: Final = 0.45
 _MOVING_MG: Final = 80.0  # mean deviation of |a| of a slow walk, SD 0.1 g
-_REJECTION: Final = 0.95
+REJECTION: Final = 0.95
 _NEAR_BINS: Final = 1
+
+# As the loop takes them.
+OF_LINES: Final = _LINE_HEIGHT, _LINE_FROM, _LINE_FULL, _MOVING_MG, _NEAR_BINS
 
 
 class Movement(NamedTuple):
@@ -54,7 +57,7 @@ def movement_of(acc_bins: Floats, mad_mg: Floats) -> Movement:
     there = number_or(np.asarray(acc_bins[..., FIRST_BIN : LAST_BIN + 1], np.float64))
     top = there.max(axis=-1, keepdims=True)
     line = np.minimum(there / (_LINE_HEIGHT * np.where(top > 0, top, 1.0)), 1.0)
-    near = np.abs(np.arange(_HZ.size) - there.argmax(axis=-1)[..., None]) <= _NEAR_BINS
+    near = np.abs(np.arange(HZ.size) - there.argmax(axis=-1)[..., None]) <= _NEAR_BINS
     total = there.sum(axis=-1)
     share = np.where(near, there, 0.0).sum(axis=-1) / np.where(total > 0, total, 1.0)
     periodic = np.clip((share - _LINE_FROM) / (_LINE_FULL - _LINE_FROM), 0.0, 1.0)
@@ -72,8 +75,8 @@ def explained(ppg_bins: Floats, movement: Movement) -> Floats:
         Of the same segments.
     """
     # Of the wave's slope: slow movement must not outweigh the pulse.
-    power = number_or(np.asarray(ppg_bins[..., FIRST_BIN : LAST_BIN + 1], np.float64)) * _HZ**2
-    removed = _REJECTION * movement.strength[..., None] * movement.line
+    power = number_or(np.asarray(ppg_bins[..., FIRST_BIN : LAST_BIN + 1], np.float64)) * HZ**2
+    removed = REJECTION * movement.strength[..., None] * movement.line
     total = power.sum(axis=-1)
     return np.asarray((power * removed).sum(axis=-1) / np.where(total > 0, total, 1.0))
 
@@ -93,6 +96,6 @@ def without_cadence(bpm: Floats, weight: Floats, movement: Movement) -> Floats:
     (B, S, N) float64
     """
     place = np.rint(number_or(bpm) / 60.0 / _BIN_HZ).astype(np.intp) - FIRST_BIN
-    at = np.clip(place, 0, _HZ.size - 1)
+    at = np.clip(place, 0, HZ.size - 1)
     line = np.take_along_axis(movement.line, at, axis=-1)
-    return np.asarray(weight * (1.0 - _REJECTION * movement.strength[..., None] * line))
+    return np.asarray(weight * (1.0 - REJECTION * movement.strength[..., None] * line))

@@ -60,7 +60,7 @@ def surroundings(values: Any, i: int, room: Any) -> Any:
 
 
 @compiled
-def selected(unordered: Any, rank: int) -> float:
+def selected(unordered: Any, rank: int) -> Any:
     """Order statistic of some values."""
     values = unordered.copy()
     low, high = 0, values.size - 1
@@ -109,7 +109,7 @@ def threshold(typical: float, median: float, spec: Any) -> Any:
 
 
 @compiled
-def limit_of(around: Any, rank: int, median: float, scale: Any) -> float:
+def limit_of(around: Any, rank: int, median: float, scale: Any) -> Any:
     """Threshold from the sizes around an interval.
 
     In a regular rhythm it is the least one, and counting tells so: no need to select.

@@ -13,6 +13,7 @@ from features.breathing import series, spectrum, tracking
 from features.ecg import kernels, standstill
 from features.ecg.candidates import Block
 from features.feature import FeatureReason
+from features.ppg import moved
 from features.variability import correction
 
 Arrays = tuple[NDArray[np.generic], ...]
@@ -89,6 +90,31 @@ def test_intervals_between_beats_are_the_same(both: Both) -> None:
         def work() -> Arrays:
             found = beat_intervals.intervals_with_context(beats, length_us)  # noqa: B023
             return *found[:5], *found.corrected
+
+        both(work)
+
+
+def _slotted(rng: np.random.Generator, n_rows: int, n_numbers: int) -> gather.Slotted:
+    """Segments of windows of three slots, numbers missing or absurd now and then."""
+    row = np.repeat(np.arange(n_rows), 3)
+    slot = np.tile(np.arange(-1, 2), n_rows) + rng.integers(0, 2, row.size)
+    lines = rng.random((row.size, n_numbers)) ** 6 * rng.choice([0.0, 1e-3, 1.0, 300.0])
+    strange = rng.choice([np.nan, np.inf, 0.0], lines.shape)
+    lines = np.where(rng.random(lines.shape) < 0.01, strange, lines)
+    kept = (slot >= 0) & (slot < 3) & (rng.random(row.size) < 0.8)
+    return gather.Slotted(row, slot, kept, lines.astype(np.float32), 3)
+
+
+def test_movement_and_what_it_explains_are_the_same(both: Both) -> None:
+    rng = np.random.default_rng(5)
+    for n_rows in [1, 4, 30] * 10:
+        acc, ppg = _slotted(rng, n_rows, 80), _slotted(rng, n_rows, 70)
+        same = rng.random(n_rows) < 0.8
+
+        def work() -> Arrays:
+            with np.errstate(all="ignore"):
+                found = moved.moved(acc, ppg, same, moved.Where(3, 21, 9))  # noqa: B023
+            return *found.movement, found.share
 
         both(work)
 
