@@ -115,7 +115,7 @@ def segments_of(found: Sequence[View | None], shape: Kind = _PLAIN) -> Segments:
         kept.times_us.copy(),
         kept.values.astype(np.float64),
         kept.run.astype(np.int64),
-        np.ascontiguousarray(kept.extra),
+        kept.extra.copy(),
     )
     return Segments(
         row,
@@ -128,7 +128,7 @@ def segments_of(found: Sequence[View | None], shape: Kind = _PLAIN) -> Segments:
         segments["open_left"].copy(),
         segments["open_right"].copy(),
         n_events,
-        np.ascontiguousarray(kept.stats),
+        kept.stats.copy(),
         events,
     )
 
