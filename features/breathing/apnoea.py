@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Final
 
 import numpy as np
@@ -10,6 +13,7 @@ from scipy import ndimage
 from features import runs
 from features.breathing.ragged import quartiles
 from features.breathing.wave import WAVE_HZ
+from features.ecg import kernels
 from features.intervals import row_sums
 from features.runs import Bools, Floats
 
@@ -43,6 +47,11 @@ def apnoea_s(wave: Floats) -> Floats:
     n = wave.shape[1]
     if n < _SPAN or not len(wave):
         return np.full(len(wave), np.nan)
+    if kernels.worth_it(len(wave)):
+        out = np.empty(len(wave))
+        spec = _SPAN, _SHARE, _SHORTEST_S, WAVE_HZ
+        _loops().pauses(np.ascontiguousarray(wave), spec, out)
+        return out
     known = ~np.isnan(wave)
     filled = np.where(known, wave, 0.0)
     size = ndimage.maximum_filter1d(filled, _SPAN, axis=1)
@@ -56,6 +65,11 @@ def apnoea_s(wave: Floats) -> Floats:
     paused = lengths_s >= _SHORTEST_S
     total_s = row_sums(lengths_s[paused], row[paused], len(wave))
     return np.where(usual > 0, total_s, np.nan)
+
+
+@lru_cache(maxsize=1)
+def _loops() -> ModuleType:
+    return import_module("features.breathing.loops")
 
 
 def _eroded(mask: Bools, *, outside: bool = False) -> Bools:

@@ -5,12 +5,16 @@ Not here: respiration derived from the ECG or the pulse wave, and the choice bet
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from features import filters, runs
 from features.breathing.ragged import quartiles
+from features.ecg import kernels
 from features.intervals import row_sums
 from features.runs import Floats, Ints
 
@@ -182,8 +186,19 @@ def _limited(x: Floats) -> Floats:
     return np.asarray(limited - limited.mean(axis=1, keepdims=True), np.float64)
 
 
+@lru_cache(maxsize=1)
+def _loops() -> ModuleType:
+    return import_module("features.breathing.loops")
+
+
 def _upward_crossings(x: Floats, largest: Floats) -> tuple[Ints, Floats]:
     """Row and position of the upward zero crossings that span the hysteresis."""
+    if kernels.worth_it(len(x)):
+        most = len(x) * (x.shape[1] // 2)
+        of, position = np.empty(most, np.intp), np.empty(most)
+        spec = _HYSTERESIS, _NEGLIGIBLE
+        n = _loops().crossings(np.ascontiguousarray(x), largest, spec, of, position)
+        return of[:n], position[:n]
     limit = np.maximum(_HYSTERESIS * x.std(axis=1, keepdims=True), _NEGLIGIBLE * largest)
     side = np.where(x > limit, 1, np.where(x < -limit, -1, 0)).astype(np.int8)
     index = np.arange(x.shape[1])

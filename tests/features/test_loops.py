@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from features import beat_intervals, beat_windows, gather
-from features.breathing import series, spectrum, tracking
+from features.breathing import apnoea, series, spectrum, tracking, wave
 from features.ecg import kernels, standstill
 from features.ecg.candidates import Block
 from features.feature import FeatureReason
@@ -115,6 +115,30 @@ def test_movement_and_what_it_explains_are_the_same(both: Both) -> None:
             with np.errstate(all="ignore"):
                 found = moved.moved(acc, ppg, same, moved.Where(3, 21, 9))  # noqa: B023
             return *found.movement, found.share
+
+        both(work)
+
+
+def _chest(rng: np.random.Generator, n_rows: int, n: int) -> NDArray[np.float64]:
+    """Chest waves with pauses, gaps and stretches that do not move."""
+    t = np.arange(n) / 4
+    wave = np.sin(rng.uniform(0.5, 2.5, (n_rows, 1)) * t) + 0.05 * rng.standard_normal((n_rows, n))
+    for r in range(n_rows):
+        for size in rng.choice([np.nan, 0.0, 0.05, 0.19, 1.0], 3):
+            at = rng.integers(0, n)
+            wave[r, at : at + rng.integers(1, 120)] *= size
+    wave[rng.random(n_rows) < 0.1] = rng.choice([0.0, np.nan])
+    return wave
+
+
+def test_breaths_and_pauses_are_the_same(both: Both) -> None:
+    rng = np.random.default_rng(6)
+    for n_rows, n in [(1, 240), (5, 240), (30, 1200), (3, 17), (2, 5)] * 8:
+        chest = _chest(rng, n_rows, n)
+
+        def work() -> Arrays:
+            found = wave.breaths(chest, 4.0)  # noqa: B023
+            return *found, apnoea.apnoea_s(chest)  # noqa: B023
 
         both(work)
 
