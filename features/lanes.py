@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final
+from importlib import import_module
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +19,12 @@ from scipy import signal
 
 from features.compiler import compiled
 
-_LANES: Final = 32  # rows at a time; fewer where there are fewer
-
 
 def zero_phase(sos: NDArray[np.float64], x: NDArray[np.float64], pad: int) -> NDArray[np.float64]:
     """As `features.filters.zero_phase`; needs numba."""
     out = np.empty(x.shape)
     state = steady_state(sos)
-    _compiled()(np.ascontiguousarray(x), min(pad, x.shape[1] - 1), sos, state, out)
+    _tiles().filtered(np.ascontiguousarray(x), min(pad, x.shape[1] - 1), sos, state, out)
     return out
 
 
@@ -56,9 +56,9 @@ def _steady(sos: bytes) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1)
-def _compiled() -> Callable[..., None]:
-    """The loop, compiled at the first call and kept on disk by numba."""
-    return compiled(_filtered)
+def _tiles() -> ModuleType:
+    """Loops over rows side by side, compiled at the first call and kept on disk by numba."""
+    return import_module("features.tiles")
 
 
 @lru_cache(maxsize=1)
@@ -103,37 +103,3 @@ def _averaged(x: Any, width: int, out: Any) -> None:
         for i in range(1, n):
             total += x[r, min(i + half, n - 1)] - x[r, max(i - half - 1, 0)]
             out[r, i] = total / width
-
-
-def _filtered(x: Any, pad: int, sos: Any, state: Any, out: Any) -> None:
-    """Sections one after the other at each sample, forwards, then backwards."""
-    n_rows, n = x.shape
-    n_sections = sos.shape[0]
-    length = n + 2 * pad
-    most = min(_LANES, n_rows)
-    buffer = np.zeros((length, most))
-    z0, z1 = np.zeros((n_sections, most)), np.zeros((n_sections, most))
-    for first in range(0, n_rows, _LANES):
-        block = x[first : first + _LANES].T
-        lanes = block.shape[1]
-        buffer[pad : pad + n, :lanes] = block
-        for i in range(pad):
-            buffer[i, :lanes] = 2 * block[0] - block[pad - i]
-            buffer[pad + n + i, :lanes] = 2 * block[n - 1] - block[n - 2 - i]
-        for step in (1, -1):
-            at = 0 if step == 1 else length - 1
-            for s in range(n_sections):
-                z0[s] = state[s, 0] * buffer[at]
-                z1[s] = state[s, 1] * buffer[at]
-            for _ in range(length):
-                for s in range(n_sections):
-                    b0, b1, b2 = sos[s, 0], sos[s, 1], sos[s, 2]
-                    a1, a2 = sos[s, 4], sos[s, 5]
-                    for lane in range(most):
-                        value = buffer[at, lane]
-                        y = b0 * value + z0[s, lane]
-                        z0[s, lane] = b1 * value - a1 * y + z1[s, lane]
-                        z1[s, lane] = b2 * value - a2 * y
-                        buffer[at, lane] = y
-                at += step
-        out[first : first + lanes] = buffer[pad : pad + n, :lanes].T

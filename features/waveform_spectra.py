@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from features.column import Column
+from features.ecg import kernels
 from features.intervals import Bools, Floats, Ints
 from features.runs import bridge, is_rate
 from features.segment_rows import columns, divided
@@ -74,8 +75,8 @@ def axes_bins(axes: Floats, fs_hz: float, spec: SpectrumSpec) -> Bins:
     plan = _plan(n, fs_hz, spec)
     if plan.n_known == 0:
         return out
-    centred, complete = _centred(axes.reshape(-1, n), fs_hz)
-    each = _power(centred, plan).reshape(n_axes, n_rows, -1)
+    tapered, complete = _tapered(axes.reshape(-1, n), fs_hz, plan.window)
+    each = _power(tapered, plan).reshape(n_axes, n_rows, -1)
     power = each[0]
     for more in each[1:]:
         power += more
@@ -95,6 +96,7 @@ class _Plan(NamedTuple):
     n_lines: int
     n_known: int  # bins below half the rate
     nyquist: bool  # the last line is half the rate and has no mirror image
+    most: int  # lines of a bin
 
 
 @lru_cache(maxsize=64)
@@ -113,9 +115,26 @@ def _plan(n: int, fs_hz: float, spec: SpectrumSpec) -> _Plan:
         n_known = 0  # too short a segment: bins without a line
     n_lines = int(np.searchsorted(place, n_known))
     first = np.searchsorted(place, np.arange(n_known))
-    return _Plan(
-        (hann * scale).astype(np.float32), first, n_lines, n_known, n % 2 == 0 and n_lines > n // 2
-    )
+    nyquist = n % 2 == 0 and n_lines > n // 2
+    most = int(np.diff(first, append=n_lines).max(initial=0))
+    return _Plan((hann * scale).astype(np.float32), first, n_lines, n_known, nyquist, most)
+
+
+def _tapered(
+    x: Floats, fs_hz: float, window: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], Bools]:
+    """Rows without their mean, as float32, times the window, and which are complete."""
+    if not kernels.worth_it(len(x)):
+        centred, complete = _centred(x, fs_hz)
+        return centred * window, complete
+    out, good = np.empty(x.shape, np.float32), np.empty(len(x), np.bool_)
+    rows = np.ascontiguousarray(x)
+    kernels.over_lines().tapered(rows, window, LARGEST_DEVIATION, out, good)
+    odd = np.flatnonzero(~good)
+    if odd.size:
+        centred, good[odd] = _centred(x[odd], fs_hz)
+        out[odd] = centred * window
+    return out, good
 
 
 def _centred(x: Floats, fs_hz: float) -> tuple[NDArray[np.float32], Bools]:
@@ -133,9 +152,13 @@ def _centred(x: Floats, fs_hz: float) -> tuple[NDArray[np.float32], Bools]:
     return centred.astype(np.float32), good & sane
 
 
-def _power(centred: NDArray[np.float32], plan: _Plan) -> NDArray[np.float32]:
+def _power(tapered: NDArray[np.float32], plan: _Plan) -> NDArray[np.float32]:
     """`(B, n_known)` power of each bin."""
-    lines = fft.rfft(centred * plan.window, axis=1)[:, : plan.n_lines]
+    lines = fft.rfft(tapered, axis=1)[:, : plan.n_lines]
+    if kernels.worth_it(len(tapered)) and plan.most <= kernels.MOST_LINES:
+        out = np.empty((len(lines), plan.n_known), np.float32)
+        kernels.over_lines().bin_powers(lines, plan.first, plan.nyquist, out)
+        return out
     power = lines.real**2
     power += lines.imag**2
     power[:, 0] *= 0.5

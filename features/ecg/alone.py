@@ -36,21 +36,36 @@ def alone(block: Block, found: Candidates) -> Floats:
         Finite. Logarithms of ratios, seconds, and samples in units of the candidate's peak.
     """
     log_height = np.log(np.maximum(found.height, TINY))
-    levels = np.log(np.maximum(block.levels, TINY))[found.row].T
+    log_level = np.log(np.maximum(block.levels, TINY))
     peak = block.wave[found.row, found.at]
     size = np.maximum(np.abs(peak), TINY)
+    unit = np.where(peak < 0, -1.0, 1.0) / size
+    if by := kernels.for_looks(len(block.wave)):
+        return _compiled_alone(by, (block, found), (log_height, log_level, np.log(size), unit))
+    levels = log_level[found.row].T
     columns = [(log_height - level).clip(-4, 4) for level in levels[:3]]
     columns += [(level - levels[1]).clip(-6, 0) for level in levels[3:]]
     columns.append((np.log(size) - log_height).clip(-4, 4))
     columns += [found.margin[:, 1].clip(-3, 3), found.margin.min(axis=1).clip(-3, 3)]
-    if by := kernels.for_beats(len(block.wave)):
-        near = np.empty((4 * _NEIGHBOURS, found.row.size))
-        spec = (_NEIGHBOURS, _FAR_S, block.fs_hz)
-        by.neighbours(found.row, found.summit, log_height, spec, near)
-        columns += list(near)
-    else:
-        columns += _neighbours(block, found, log_height)
-    return np.stack(columns + _samples(block, found, np.where(peak < 0, -1.0, 1.0) / size))
+    columns += _neighbours(block, found, log_height)
+    return np.stack(columns + _samples(block, found, unit))
+
+
+def _compiled_alone(
+    by: ModuleType, of: tuple[Block, Candidates], logs: tuple[Floats, ...]
+) -> Floats:
+    """The same by a loop."""
+    block, found = of
+    places = [
+        np.array([round(offset_s * block.fs_hz) for offset_s in times_s], np.intp)
+        for times_s in (_WAVE_AT_S, _SLOW_AT_S)
+    ]
+    out = np.empty((8 + 4 * _NEIGHBOURS + sum(place.size for place in places), found.row.size))
+    waves = block.wave, np.ascontiguousarray(block.slow)
+    spec = (*zip(places, _LIMITS, strict=True), (_NEIGHBOURS, _FAR_S, block.fs_hz))
+    own = found.row, found.at, found.summit, np.ascontiguousarray(found.margin)
+    by.by_themselves(waves, own, logs, spec, out)
+    return out
 
 
 def _neighbours(block: Block, found: Candidates, log_height: Floats) -> list[Floats]:
@@ -76,8 +91,6 @@ def neighbour(row: Ints, k: int) -> tuple[Ints, Bools]:
 
 def _samples(block: Block, found: Candidates, unit: Floats) -> list[Floats]:
     """The wave, and the signal against its value at the peak, at set times around it."""
-    if by := kernels.for_beats(len(block.wave)):
-        return _compiled_samples(by, block, found, unit)
     last = block.wave.shape[1] - 1
     columns = []
     for offset_s in _WAVE_AT_S:
@@ -88,16 +101,3 @@ def _samples(block: Block, found: Candidates, unit: Floats) -> list[Floats]:
         at = (found.at + round(offset_s * block.fs_hz)).clip(0, last)
         columns.append(((block.slow[found.row, at] - here) * unit).clip(-_LIMITS[1], _LIMITS[1]))
     return columns
-
-
-def _compiled_samples(
-    by: ModuleType, block: Block, found: Candidates, unit: Floats
-) -> list[Floats]:
-    """As `_samples`."""
-    out = []
-    for less, (x, times_s) in enumerate(((block.wave, _WAVE_AT_S), (block.slow, _SLOW_AT_S))):
-        offset = np.array([round(offset_s * block.fs_hz) for offset_s in times_s])
-        columns = np.empty((offset.size, found.row.size))
-        by.samples(x, (found.row, found.at, unit), offset, (bool(less), _LIMITS[less]), columns)
-        out += list(columns)
-    return out

@@ -6,6 +6,7 @@ or large. Not here: a candidate by itself (`features.ecg.alone`).
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Final
 
 import numpy as np
@@ -21,9 +22,10 @@ _TAIL_S: Final = 0.6  # the T wave ends before
 _RANGE_S: Final = 0.14
 _DOUBT: Final = 2.5  # logit below which, either way, a candidate is doubtful
 _NO_BEAT_S: Final = 3.0
-_USUAL_RR_S: Final = 0.8
+USUAL_RR_S: Final = 0.8
 _RIVALS_S: Final = ((0.0, 0.26), (0.26, 0.45))  # closer than beats; where T waves lie
 _RIVAL_NEIGHBOURS: Final = 3
+_N_COLUMNS: Final = 17  # of the second look, before those of the first
 
 
 class _Weights:
@@ -60,6 +62,8 @@ def together(block: Block, found: Candidates, logit: Floats, by_itself: Floats) 
         Inputs of the first look, which are passed on.
     """
     row, n_rows = found.row, len(block.wave)
+    if by := kernels.for_looks(n_rows):
+        return _compiled_together(by, (block, found), logit, by_itself)
     weights = _Weights(logit, row, n_rows)
     believed = logit > 0
     likeness, energy = _alike(block, found, weights)
@@ -77,18 +81,35 @@ def together(block: Block, found: Candidates, logit: Floats, by_itself: Floats) 
     ]
     for near_s, far_s in _RIVALS_S:
         reach = near_s * block.fs_hz, far_s * block.fs_hz
-        columns += _rivals(found, logit, reach, len(block.wave))
+        columns += _rivals(found, logit, reach)
     return np.concatenate((np.stack(columns), by_itself))
+
+
+def _compiled_together(
+    by: ModuleType, of: tuple[Block, Candidates], logit: Floats, by_itself: Floats
+) -> Floats:
+    """The same by loops."""
+    block, found = of
+    fs_hz, n = block.fs_hz, logit.size
+    reach, lag, tail, around = (round(s * fs_hz) for s in (_BEFORE_S, _LAG_S, _TAIL_S, _RANGE_S))
+    size = np.empty((2, n))
+    waves = block.wave, np.ascontiguousarray(block.slow)
+    by.sizes(waves, (found.row, found.at), (reach, around), size)
+    np.log(size, out=size)
+    out = np.empty((_N_COLUMNS + len(by_itself), n))
+    out[_N_COLUMNS:] = by_itself
+    own = found.row, found.at, found.summit, logit
+    rivals = tuple((near_s * fs_hz, far_s * fs_hz) for near_s, far_s in _RIVALS_S)
+    limits = _DOUBT, _NO_BEAT_S, USUAL_RR_S, fs_hz
+    spec = (reach, lag, tail), limits, rivals, _RIVAL_NEIGHBOURS
+    by.in_company(block.wave, own, (size[0], size[1]), spec, out)
+    return out
 
 
 def _alike(block: Block, found: Candidates, weights: _Weights) -> tuple[Floats, Floats]:
     """Correlation with the row's other beats' mean, and size against theirs."""
     reach, lag = round(_BEFORE_S * block.fs_hz), round(_LAG_S * block.fs_hz)
-    if by := kernels.for_beats(weights.n_rows):
-        best, norm = np.empty((2, found.row.size))
-        by.alike(block.wave, (found.row, found.at), weights.each, (reach, lag), (best, norm))
-    else:
-        best, norm = _best_alike(block, found, weights, (reach, lag))
+    best, norm = _best_alike(block, found, weights, (reach, lag))
     has_others = weights.total[found.row] > weights.each
     return np.where(has_others, best, 0.0), weights.compared(np.log(norm))
 
@@ -135,9 +156,6 @@ def _explained(block: Block, found: Candidates, believed: Bools) -> Floats:
     row, at, last_column = found.row, found.at, block.wave.shape[1] - 1
     reach, tail = round(_BEFORE_S * block.fs_hz), round(_TAIL_S * block.fs_hz)
     out = np.zeros(row.size)
-    if by := kernels.for_beats(len(block.wave)):
-        by.explained(block.wave, (row, at), believed, (reach, tail), out)
-        return out
     whole = believed & (at + tail <= last_column) & (at >= reach)
     around = np.arange(-reach, tail + 1)
     waves = block.wave[row[whole][:, None], at[whole][:, None] + around]
@@ -164,10 +182,6 @@ def _last_before(chosen: Bools) -> Ints:
 def _range(block: Block, found: Candidates, weights: _Weights) -> Floats:
     """Size against the beats' size, low frequencies included: a wide beat is tall only there."""
     reach = round(_RANGE_S * block.fs_hz)
-    if by := kernels.for_beats(len(block.slow)):
-        out = np.empty((found.row.size, 2))
-        by.extremes(block.slow, (found.row, found.at), reach, 2, out)
-        return weights.compared(np.log(out[:, 0] - out[:, 1] + TINY))
     around = np.arange(-reach, reach + 1, 2)
     column = (found.at[:, None] + around).clip(0, block.slow.shape[1] - 1)
     raw = block.slow[found.row[:, None], column]
@@ -177,12 +191,8 @@ def _range(block: Block, found: Candidates, weights: _Weights) -> Floats:
 def _rhythm(block: Block, found: Candidates, believed: Bools) -> list[Floats]:
     """Times to the believed beats before and after, in seconds and in usual intervals."""
     row, at = found.row, found.summit / block.fs_hz
-    if by := kernels.for_beats(len(block.wave)):
-        before, after = gaps = np.empty((2, row.size))
-        by.since(row, at, believed, _NO_BEAT_S, gaps)
-    else:
-        before = _since(row, at, believed)
-        after = _since(row[::-1], -at[::-1], believed[::-1])[::-1]
+    before = _since(row, at, believed)
+    after = _since(row[::-1], -at[::-1], believed[::-1])[::-1]
     rr = usual_rr_s(row[believed], at[believed], len(block.wave))[row]
     columns = []
     for gap in (before, after):
@@ -201,7 +211,7 @@ def usual_rr_s(row: Ints, at_s: Floats, n_rows: int) -> Floats:
     """Median interval of each row; 0.8 s where there is none."""
     same = row[1:] == row[:-1]
     rr_s, own = np.diff(at_s)[same], row[1:][same]
-    out = np.full(n_rows, _USUAL_RR_S)
+    out = np.full(n_rows, USUAL_RR_S)
     if by := kernels.for_beats(n_rows):
         by.middles(rr_s, own, True, out)
         return out
@@ -212,14 +222,8 @@ def usual_rr_s(row: Ints, at_s: Floats, n_rows: int) -> Floats:
     return out
 
 
-def _rivals(
-    found: Candidates, logit: Floats, reach: tuple[float, float], n_rows: int
-) -> list[Floats]:
+def _rivals(found: Candidates, logit: Floats, reach: tuple[float, float]) -> list[Floats]:
     """How much more others at a distance are believed, before and after; least if none."""
-    if by := kernels.for_beats(n_rows):
-        out = np.empty((2, logit.size))
-        by.rivals((found.row, found.summit), logit, reach, _RIVAL_NEIGHBOURS, out)
-        return list(out)
     near, far = reach
     columns = []
     for sign in (-1, 1):

@@ -48,17 +48,32 @@ def total(a: Any) -> Any:
 
 @compiled
 def column_totals(values: Any, out: Any) -> None:
-    """Sums of columns as `np.add.reduceat` makes them: the first row, and the sum of the rest."""
+    """Sums of columns as `np.add.reduceat` makes them: the first row, and the sum of the rest.
+
+    All columns at a time, each in the order of `total`.
+    """
     n, k = values.shape
-    if n - 1 < _LANES:
+    rest = values[1:]
+    whole = rest.shape[0] - rest.shape[0] % _LANES
+    if rest.shape[0] > _LONGEST:
         for j in range(k):
-            s = 0.0
-            for i in range(1, n):
-                s += values[i, j]
-            out[j] = values[0, j] + s
+            out[j] = values[0, j] + total(rest[:, j])
         return
+    out[:k] = 0.0
+    if whole:
+        lanes = np.empty((_LANES, k))
+        for i in range(whole):
+            lane = lanes[i % _LANES]
+            for j in range(k):
+                lane[j] = rest[i, j] if i < _LANES else lane[j] + rest[i, j]
+        for j in range(k):
+            left = (lanes[0, j] + lanes[1, j]) + (lanes[2, j] + lanes[3, j])
+            out[j] = left + ((lanes[4, j] + lanes[5, j]) + (lanes[6, j] + lanes[7, j]))
+    for i in range(whole, n - 1):
+        for j in range(k):
+            out[j] += rest[i, j]
     for j in range(k):
-        out[j] = values[0, j] + total(values[1:, j])
+        out[j] = values[0, j] + out[j]
 
 
 @compiled

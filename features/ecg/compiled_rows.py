@@ -1,68 +1,18 @@
 """Compiled forms of what is done to many rows sample by sample; bit for bit what SciPy gives.
 
-Eight rows are worked on at a time, so that one instruction serves eight of them; every row's own
-operations keep their order. Imported only where numba is installed (`features.ecg.kernels`).
+Rows are worked on side by side (`features.tiles`); every row's own operations keep their order.
+Imported only where numba is installed (`features.ecg.kernels`).
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from features.compiler import compiled
 from features.ecg.compiled import total
-
-_LANES: Final = 32
-
-
-@compiled
-def continued(block: Any, pad: Any, buffer: Any) -> None:
-    """Rows (n, lanes) put into a buffer, continued by odd reflection."""
-    n, lanes = block.shape
-    buffer[pad : pad + n, :lanes] = block
-    for i in range(pad):
-        buffer[i, :lanes] = 2 * block[0] - block[pad - i]
-        buffer[pad + n + i, :lanes] = 2 * block[n - 1] - block[n - 2 - i]
-
-
-@compiled
-def swept(buffer: Any, sos: Any, state: Any) -> None:
-    """One section forwards and backwards over a buffer, in place."""
-    b0, b1, b2, a1, a2 = sos[0], sos[1], sos[2], sos[4], sos[5]
-    length = buffer.shape[0]
-    z0, z1 = np.empty(buffer.shape[1]), np.empty(buffer.shape[1])
-    for step in (1, -1):
-        at = 0 if step == 1 else length - 1
-        z0[:] = state[0] * buffer[at]
-        z1[:] = state[1] * buffer[at]
-        for _ in range(length):
-            for lane in range(buffer.shape[1]):
-                value = buffer[at, lane]
-                y = b0 * value + z0[lane]
-                z0[lane] = b1 * value - a1 * y + z1[lane]
-                z1[lane] = b2 * value - a2 * y
-                buffer[at, lane] = y
-            at += step
-
-
-@compiled
-def averaged(x: Any, width: Any, out: Any) -> None:
-    """Running mean of (n, lanes); ends are held.
-
-    Differences are added, and sums divided, as SciPy's uniform filter does.
-    """
-    n = x.shape[0]
-    half = width // 2
-    sums = np.zeros(x.shape[1])
-    for i in range(width):
-        sums += x[min(max(i - half, 0), n - 1)]
-    out[0] = sums / width
-    for i in range(1, n):
-        new, old = min(i + half, n - 1), max(i - half - 1, 0)
-        for lane in range(x.shape[1]):
-            sums[lane] += x[new, lane] - x[old, lane]
-            out[i, lane] = sums[lane] / width
+from features.tiles import LANES, averaged, continued, laid, lifted, running, swept
 
 
 @compiled
@@ -71,48 +21,113 @@ def view(x: Any, shape: Any, beat: Any, spec: Any, out: Any) -> None:
     pad, width, floor = spec
     waves, sizes, means = out
     n_rows, n = x.shape
-    most = min(_LANES, n_rows)
-    buffer = np.zeros((n + 2 * pad, most))
-    mean = np.empty((n, most))
+    most = min(LANES, n_rows)
+    tile, mean = np.zeros((n + 2 * pad, most)), np.empty((n, most))
     low = np.zeros(most)
-    for first in range(0, n_rows, _LANES):
-        block = x[first : first + _LANES].T
-        lanes = block.shape[1]
-        last = first + lanes
-        continued(block, pad, buffer)
-        swept(buffer, shape[0], shape[1])
-        waves[first:last] = buffer[pad : pad + n, :lanes].T
-        continued(block, pad, buffer)
-        swept(buffer, beat[0], beat[1])
-        low[:lanes] = floor[first:last]
-        size = buffer[pad : pad + n]
+    for first in range(0, n_rows, LANES):
+        lanes = laid(x, first, tile, pad)
+        continued(tile, pad)
+        swept(tile, shape[0], shape[1])
+        lifted(tile, pad, first, lanes, waves)
+        laid(x, first, tile, pad)
+        continued(tile, pad)
+        swept(tile, beat[0], beat[1])
+        low[:lanes] = floor[first : first + lanes]
+        size = tile[pad : pad + n]
         for i in range(n):
             for lane in range(most):
                 value = abs(size[i, lane])
                 size[i, lane] = value if value > low[lane] else 0.0
-        sizes[first:last] = size[:, :lanes].T
+        lifted(tile, pad, first, lanes, sizes)
         averaged(size, width, mean)
-        means[first:last] = mean[:, :lanes].T
+        lifted(mean, 0, first, lanes, means)
 
 
 @compiled
 def slope_energy(x: Any, smooth: Any, half: Any, width: Any, out: Any) -> None:
     """Running mean of the squared slope of the running mean of rows."""
     n_rows, n = x.shape
-    most = min(_LANES, n_rows)
-    rows, mean = np.zeros((n, most)), np.empty((n, most))
-    for first in range(0, n_rows, _LANES):
-        block = x[first : first + _LANES].T
-        lanes = block.shape[1]
-        rows[:, :lanes] = block
-        averaged(rows, smooth, mean)
-        rows[:] = 0.0
+    most = min(LANES, n_rows)
+    tile, mean = np.zeros((n, most)), np.empty((n, most))
+    for first in range(0, n_rows, LANES):
+        lanes = laid(x, first, tile, 0)
+        averaged(tile, smooth, mean)
+        tile[:] = 0.0
         for i in range(half, n - half):
             for lane in range(most):
                 slope = mean[i + half, lane] - mean[i - half, lane]
-                rows[i, lane] = slope * slope
-        averaged(rows, width, mean)
-        out[first : first + lanes] = mean[:, :lanes].T
+                tile[i, lane] = slope * slope
+        averaged(tile, width, mean)
+        lifted(mean, 0, first, lanes, out)
+
+
+@compiled
+def margins(energy: Any, limit: Any, found: Any, spec: Any, out: Any) -> None:
+    """Short over long running means of clipped power at three samples of each place."""
+    row, place = found
+    (short, long), (shoulder, offset) = spec
+    n_rows, n = energy.shape
+    most = min(LANES, n_rows)
+    power, near, far = np.zeros((n, most)), np.empty((n, most)), np.empty((n, most))
+    bar, whole = np.zeros(most), np.empty(most)
+    k = 0
+    for first in range(0, n_rows, LANES):
+        lanes = laid(energy, first, power, 0)
+        bar[:lanes] = limit[first : first + lanes]
+        whole[:] = 0.0
+        for i in range(n):
+            for lane in range(most):
+                size = min(power[i, lane], bar[lane])
+                power[i, lane] = size * size
+                whole[lane] += size * size
+        running(power, short, near)
+        running(power, long, far)
+        while k < row.size and row[k] < first + lanes:
+            lane = row[k] - first
+            for side in range(3):
+                at = min(max(place[k] + (side - 1) * shoulder, 0), n - 1)
+                most_far = far[at, lane] / long + offset * (whole[lane] / n)
+                out[k, side] = near[at, lane] / short / most_far if most_far > 0 else 0.0
+            k += 1
+
+
+@compiled
+def is_top(row: Any, at: Any, reach: Any) -> Any:
+    """Whether nothing within reach of a sample is higher."""
+    for k in range(max(at - reach, 0), min(at + reach, row.size - 1) + 1):
+        if row[k] > row[at]:
+            return False
+    return True
+
+
+@compiled
+def summits(x: Any, reach: Any, least: Any) -> Any:
+    """Largest of their neighbourhood and above a bar; row and sample of each.
+
+    Most samples are told by their neighbours alone, many at a time.
+    """
+    n_rows, n = x.shape
+    found = np.empty((2, n_rows * (n // (reach + 1) + 1)), np.intp)
+    possible = np.zeros(n + 8 - n % 8, np.uint8)
+    by_eight = possible.view(np.uint64)
+    count = 0
+    for r in range(n_rows):
+        row, bar = x[r], least[r]
+        left, here, right, inner = row[:-2], row[1:-1], row[2:], possible[1:]
+        for i in range(n - 2):
+            inner[i] = (here[i] > bar) & (here[i] >= left[i]) & (here[i] >= right[i])
+        possible[0], possible[n - 1] = row[0] > bar, row[n - 1] > bar
+        for w in range(by_eight.size):
+            if by_eight[w] == 0:
+                continue
+            for i in range(8 * w, 8 * w + 8):
+                if possible[i] == 0 or not is_top(row, i, reach):
+                    continue
+                if count == found.shape[1]:  # a plateau is all summits
+                    found = np.concatenate((found, np.empty_like(found)), axis=1)
+                found[0, count], found[1, count] = r, i
+                count += 1
+    return found[0, :count].copy(), found[1, :count].copy()
 
 
 @compiled

@@ -26,6 +26,7 @@ CORE_S: Final = 10.0
 CONTEXT_S: Final = 2.0
 _LONGEST_WHOLE_S: Final = 20.0  # a longer row is cut: its ends may be another rhythm
 _MOST_SAMPLES: Final = 1 << 19  # looked at together; bounds memory and fits a cache
+_TILE: Final = 32  # rows that compiled loops work on side by side
 
 
 class EcgBeats(NamedTuple):
@@ -106,6 +107,7 @@ def run_blocks(
     for own in runs_of(view or look(x, fs_hz), int(SHORTEST_RUN_S * fs_hz)):
         length = own.x.shape[1]
         many = max(1, _MOST_SAMPLES // length)
+        many -= many % _TILE if many > _TILE else 0
         for first in range(0, len(own.x), many):
             some = slice(first, first + many)
             found = _look(own.x[some], fs_hz, networks)

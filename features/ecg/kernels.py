@@ -22,6 +22,7 @@ from features.runs import Bools, Floats, Ints
 
 _PLACES: Final = 256
 _FEWEST_ROWS: Final = 16  # below it the first compilation is not worth its seconds
+MOST_LINES: Final = 8  # of a bin: the first, and a sum of fewer than eight
 MOST_ADDED: Final = 129  # rows: the first, and eight lanes of sixteen
 _WARM_UP_HZ: Final = 125.0
 # glibc keeps twice the largest block that was ever freed, up to 32 MiB; without one the arrays of
@@ -33,8 +34,6 @@ _warm = False  # whether `compiled` was called
 class Kernels(NamedTuple):
     """The compiled loops."""
 
-    margins: Callable[..., None]
-    summits: Callable[..., tuple[Ints, Ints]]
     layer: Callable[..., None]
     whole: Callable[..., None]
 
@@ -112,11 +111,37 @@ def _over_rows() -> ModuleType:
 
 
 @lru_cache(maxsize=1)
+def _over_looks() -> ModuleType:
+    return import_module("features.ecg.compiled_looks")
+
+
+def for_looks(n_rows: int) -> ModuleType | None:
+    """The loops over what looks see (`features.ecg.compiled_looks`), likewise."""
+    return _over_looks() if worth_it(n_rows) else None
+
+
+@lru_cache(maxsize=1)
+def _over_shapes() -> ModuleType:
+    return import_module("features.ecg.compiled_shapes")
+
+
+def for_shapes(n_rows: int) -> ModuleType | None:
+    """The loops over beats next to others (`features.ecg.compiled_shapes`), likewise."""
+    return _over_shapes() if worth_it(n_rows) else None
+
+
+@lru_cache(maxsize=1)
+def over_lines() -> ModuleType:
+    """The loops around a transform (`features.spectral_loops`)."""
+    return import_module("features.spectral_loops")
+
+
+@lru_cache(maxsize=1)
 def compiled() -> Kernels:
     """The loops, compiled at the first call and kept on disk by numba."""
     global _warm
     _warm = True
-    return Kernels(jit(_margins), jit(_summits), jit(_layer), jit(_whole))
+    return Kernels(jit(_layer), jit(_whole))
 
 
 def view(x: Floats, shape: Floats, beat: Floats, spec: ViewSpec) -> tuple[Floats, Floats, Floats]:
@@ -152,16 +177,14 @@ def around(x: Floats, at: tuple[Ints, Ints], reach: int) -> Floats:
 
 def ratios(energy: Floats, limit: Floats, at: tuple[Ints, Ints], spec: RatioSpec) -> Floats:
     """Short over long average power before, at and after places; see the reference."""
-    row, place = at
-    out = np.empty((row.size, 3))
-    widths = np.array([spec.short, spec.long], np.intp)
-    compiled().margins(energy, limit, np.append(row, -1), place, (widths, spec[2:]), out)
+    out = np.empty((at[0].size, 3))
+    _over_rows().margins(np.ascontiguousarray(energy), limit, at, (spec[:2], spec[2:]), out)
     return out
 
 
 def summits(x: Floats, reach: int, least: Floats) -> tuple[Ints, Ints]:
     """Row and sample where a row is above `least` and nowhere higher within reach."""
-    row, at = compiled().summits(x, reach, least)
+    row, at = _over_rows().summits(x, reach, least)
     return row, at
 
 
@@ -177,63 +200,6 @@ def whole(x: Floats, flat: int, rail: int) -> Bools:
     out = np.zeros(len(x), np.bool_)
     compiled().whole(np.ascontiguousarray(x), flat, rail, out)
     return out
-
-
-def _margins(energy: Any, limit: Any, row: Any, place: Any, spec: Any, out: Any) -> None:
-    """Short over long running means of clipped power at three samples of each place."""
-    n = energy.shape[1]
-    widths, (shoulder, offset) = spec
-    power, sums = np.empty(n), np.empty((2, n))
-    k = 0
-    for r in range(energy.shape[0]):
-        if row[k] != r:
-            continue
-        whole = 0.0
-        for i in range(n):
-            size = min(energy[r, i], limit[r])
-            power[i] = size * size
-            whole += power[i]
-        short, long = widths[0] // 2, widths[1] // 2
-        near = far = 0.0
-        for i in range(widths[0]):
-            near += power[min(max(i - short, 0), n - 1)]
-        for i in range(widths[1]):
-            far += power[min(max(i - long, 0), n - 1)]
-        sums[0, 0], sums[1, 0] = near, far
-        for i in range(1, n):
-            near += power[min(i + short, n - 1)] - power[max(i - short - 1, 0)]
-            far += power[min(i + long, n - 1)] - power[max(i - long - 1, 0)]
-            sums[0, i], sums[1, i] = near, far
-        while row[k] == r:
-            for side in range(3):
-                at = min(max(place[k] + (side - 1) * shoulder, 0), n - 1)
-                bar = sums[1, at] / widths[1] + offset * (whole / n)
-                out[k, side] = sums[0, at] / widths[0] / bar if bar > 0 else 0.0
-            k += 1
-
-
-def _summits(x: Any, reach: int, least: Any) -> Any:
-    """Largest of their neighbourhood and above a bar; row and sample of each."""
-    n_rows, n = x.shape
-    found = np.empty((2, n_rows * (n // (reach + 1) + 1)), np.intp)
-    count = 0
-    for r in range(n_rows):
-        for i in range(n):
-            value = x[r, i]
-            if not value > least[r]:
-                continue
-            highest = True
-            for k in range(1, reach + 1):
-                if x[r, max(i - k, 0)] > value or x[r, min(i + k, n - 1)] > value:
-                    highest = False
-                    break
-            if not highest:
-                continue
-            if count == found.shape[1]:  # a plateau is all summits
-                found = np.concatenate((found, np.empty_like(found)), axis=1)
-            found[0, count], found[1, count] = r, i
-            count += 1
-    return found[0, :count].copy(), found[1, :count].copy()
 
 
 def _layer(columns: Any, weight: Any, bias: Any, out: Any) -> None:

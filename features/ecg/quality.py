@@ -80,6 +80,8 @@ def steadiness(block: Block) -> Floats:
     n = block.slow.shape[1]
     length = fft.next_fast_len(n, real=True)
     few, most = (int(np.ceil(hz * length / block.fs_hz)) for hz in (_WANDER_HZ, _ECG_HZ))
+    if kernels.worth_it(len(block.slow)):
+        return _compiled_steadiness(block.slow, length, (few, most))
     centred = block.slow - block.slow.mean(axis=1, keepdims=True)
     centred *= _hann(n)
     spectrum = fft.rfft(centred, length, axis=1)[:, :most]
@@ -87,6 +89,17 @@ def steadiness(block: Block) -> Floats:
     power += spectrum.imag**2
     slow, whole = power[:, :few].sum(axis=1), power.sum(axis=1)
     return np.asarray(np.where(whole > 0, 1.0 - slow / np.where(whole > 0, whole, 1.0), 0.0))
+
+
+def _compiled_steadiness(slow: Floats, length: int, lines: tuple[int, int]) -> Floats:
+    """The same by loops."""
+    by = kernels.over_lines()
+    out, tapered, good = np.empty(len(slow)), np.empty(slow.shape), np.empty(len(slow), np.bool_)
+    by.tapered(slow, _hann(slow.shape[1]), np.inf, tapered, good)
+    spectrum = fft.rfft(tapered, length, axis=1)
+    n_lines = len(spectrum[0])
+    by.low_shares(spectrum, min(lines[0], n_lines), min(lines[1], n_lines), out)
+    return out
 
 
 @lru_cache(maxsize=64)

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
+from scipy import fft
 
 from features import filters
 from features.ecg import kernels
@@ -181,11 +182,22 @@ def _periodogram(y: Floats, fs_hz: float) -> tuple[Floats, float]:
     Up to twice the highest rate, or half the sampling rate.
     """
     n_fft = int(2 ** np.ceil(np.log2(max(y.shape[1], fs_hz * _PER_MIN / _STEP_BPM))))
-    tapered = (y - y.mean(axis=1, keepdims=True)) * np.hanning(y.shape[1])
-    # NumPy transforms row by row; SciPy in lanes, which may round otherwise than a single row.
-    n_lines = int(2 * HIGHEST_BPM / _PER_MIN * n_fft / fs_hz) + 3
-    spectrum = np.fft.rfft(tapered, n_fft, axis=1)[:, :n_lines]
-    return spectrum.real**2 + spectrum.imag**2, fs_hz / n_fft
+    n_lines = min(int(2 * HIGHEST_BPM / _PER_MIN * n_fft / fs_hz) + 3, n_fft // 2 + 1)
+    step_hz = fs_hz / n_fft
+    if not kernels.worth_it(len(y)):
+        tapered = (y - y.mean(axis=1, keepdims=True)) * _hann(y.shape[1])
+        lines = fft.rfft(tapered, n_fft, axis=1)[:, :n_lines]
+        return lines.real**2 + lines.imag**2, step_hz
+    by, good = kernels.over_lines(), np.empty(len(y), np.bool_)
+    tapered, power = np.empty(y.shape), np.empty((len(y), n_lines))
+    by.tapered(np.ascontiguousarray(y), _hann(y.shape[1]), np.inf, tapered, good)
+    by.powers(fft.rfft(tapered, n_fft, axis=1), power)
+    return power, step_hz
+
+
+@lru_cache(maxsize=64)
+def _hann(n: int) -> Floats:
+    return np.hanning(n)
 
 
 def _movement(acc_g: Floats, fs_hz: float, at_hz: Floats) -> _Movement:
