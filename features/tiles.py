@@ -13,7 +13,10 @@ from typing import Any, Final
 import numpy as np
 
 from features.compiler import compiled
+from features.highest import blocks_of, highest_of
 
+_EIGHT: Final = 8  # as NumPy adds
+_LONGEST: Final = 128  # terms; longer sums are halved
 LANES: Final = 32  # rows of a tile: 14 s at 125 Hz are 450 kB, which the second cache holds
 
 
@@ -168,3 +171,60 @@ def filtered(x: Any, pad: Any, sos: Any, state: Any, out: Any) -> None:
         continued(tile, pad)
         cascaded(tile, sos, state)
         lifted(tile, pad, first, lanes, out)
+
+
+@compiled
+def summed(tile: Any, out: Any) -> None:
+    """Sum of each lane in the order in which NumPy adds a row: by eight, in halves of halves."""
+    n, lanes = tile.shape
+    if n > _LONGEST:
+        half = n // 2
+        half -= half % _EIGHT
+        rest = np.empty(lanes)
+        summed(tile[:half], out)
+        summed(tile[half:], rest)
+        out += rest
+        return
+    whole = n - n % _EIGHT
+    out[:] = 0.0
+    if whole:
+        parts = np.empty((_EIGHT, lanes))
+        for i in range(whole):
+            part, row = parts[i % _EIGHT], tile[i]
+            for lane in range(lanes):
+                part[lane] = row[lane] if i < _EIGHT else part[lane] + row[lane]
+        for lane in range(lanes):
+            left = (parts[0, lane] + parts[1, lane]) + (parts[2, lane] + parts[3, lane])
+            right = (parts[4, lane] + parts[5, lane]) + (parts[6, lane] + parts[7, lane])
+            out[lane] = left + right
+    for i in range(whole, n):
+        for lane in range(lanes):
+            out[lane] += tile[i, lane]
+
+
+@compiled
+def tops(tile: Any, width: Any, out: Any) -> None:
+    """Highest of each whole `width` samples of a tile; (blocks, lanes)."""
+    for k in range(out.shape[0]):
+        out[k] = tile[k * width]
+        for i in range(k * width + 1, (k + 1) * width):
+            for lane in range(tile.shape[1]):
+                value = tile[i, lane]
+                out[k, lane] = value if value > out[k, lane] else out[k, lane]
+
+
+@compiled
+def heights(x: Any, width: Any, out: Any, steepest: Any) -> None:
+    """Range of each stretch of rows, and the largest difference of neighbours."""
+    n_rows, n = x.shape
+    high, low = np.empty(out.shape[1]), np.empty(out.shape[1])
+    steps = np.empty(n - 1)
+    for r in range(n_rows):
+        row = x[r]
+        blocks_of(row, width, high, low)
+        for k in range(high.size):
+            out[r, k] = high[k] - low[k]
+        here, after = row[:-1], row[1:]
+        for i in range(n - 1):
+            steps[i] = abs(after[i] - here[i])
+        steepest[r] = highest_of(steps)

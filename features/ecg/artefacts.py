@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from features import runs
+from features.ecg import kernels
 from features.runs import Bools, Floats
 
 _BLOCK_S: Final = 1.0
@@ -160,5 +161,9 @@ def _usual(size: Floats, fs_hz: float) -> Floats:
     """The usual maximum of a second of each row."""
     width = max(1, round(_BLOCK_S * fs_hz))
     whole = max(1, size.shape[1] // width)
-    cut = size[:, : whole * width].reshape(len(size), whole, -1)
-    return np.asarray(np.sort(cut.max(axis=2), axis=1)[:, int(_USUAL_SHARE * (whole - 1))])
+    if kernels.worth_it(len(size)):
+        maxima = kernels.block_maxima(size, min(width, size.shape[1]), whole)
+    else:
+        cut = size[:, : whole * width].reshape(len(size), whole, -1)
+        maxima = np.sort(cut.max(axis=2), axis=1)
+    return np.ascontiguousarray(maxima[:, int(_USUAL_SHARE * (whole - 1))])

@@ -197,10 +197,12 @@ def _levels(envelope: Floats, fs_hz: float) -> Floats:
     width = max(1, round(_LEVEL_S * fs_hz))
     whole = max(1, envelope.shape[1] // width)
     cut = envelope[:, : whole * width]
+    at = [round(share * (whole - 1)) for share in _LEVEL_SHARES]
+    if kernels.worth_it(len(envelope)):
+        return kernels.levels(envelope, min(width, envelope.shape[1]), whole, at)
     seconds = cut.reshape(len(cut), whole, -1)
     maxima = np.sort(seconds.max(axis=2), axis=1)
     minima = np.sort(seconds.min(axis=2), axis=1)
-    at = [round(share * (whole - 1)) for share in _LEVEL_SHARES]
     return np.stack((*maxima[:, at].T, minima[:, whole // 2], cut.mean(axis=1)), axis=1)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from features.compiler import compiled
+from features.highest import highest_of, lowest_of
 
 _TINY: Final = 1e-30  # `features.ecg.alone.TINY`
 _LANES: Final = 8
@@ -104,19 +105,6 @@ def extremes(x: Any, beats: Any, reach: Any, every: Any, out: Any) -> None:
 
 
 @compiled
-def samples(x: Any, beats: Any, offset: Any, spec: Any, out: Any) -> None:
-    """Samples at offsets, less those of the beat if asked, in its unit, limited; (offsets, n)."""
-    row, centre, unit = beats
-    less, limit = spec
-    last = x.shape[1] - 1
-    for j in range(offset.size):
-        for k in range(row.size):
-            at = min(max(centre[k] + offset[j], 0), last)
-            here = x[row[k], centre[k]] if less else 0.0
-            out[j, k] = min(max((x[row[k], at] - here) * unit[k], -limit), limit)
-
-
-@compiled
 def units(cut: Any, out: Any) -> None:
     """Cuts of mean 0 and norm 1."""
     n, size = cut.shape
@@ -137,14 +125,13 @@ def measures(cut: Any, out: Any) -> None:
     n, size = cut.shape
     scratch = np.empty(size)
     for k in range(n):
-        top, high, low = 0.0, -np.inf, np.inf
+        row = cut[k]
+        high, low = highest_of(row), lowest_of(row)
         for i in range(size):
-            value = cut[k, i]
-            scratch[i] = abs(value)
-            top, high, low = max(top, scratch[i]), max(high, value), min(low, value)
-        out[0, k] = total(scratch) / size / (top + _TINY)
+            scratch[i] = abs(row[i])
+        out[0, k] = total(scratch) / size / (max(high, -low) + _TINY)
         for i in range(size):
-            scratch[i] = cut[k, i] * cut[k, i]
+            scratch[i] = row[i] * row[i]
         out[1, k] = np.sqrt(total(scratch))
         out[2, k], out[3, k] = high, -low
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from features.compiler import compiled
 from features.ecg.compiled import total
+from features.highest import blocks_of
 from features.tiles import LANES, averaged, continued, laid, lifted, running, swept
 
 
@@ -89,6 +90,22 @@ def margins(energy: Any, limit: Any, found: Any, spec: Any, out: Any) -> None:
                 most_far = far[at, lane] / long + offset * (whole[lane] / n)
                 out[k, side] = near[at, lane] / short / most_far if most_far > 0 else 0.0
             k += 1
+
+
+@compiled
+def levels(envelope: Any, width: Any, whole: Any, at: Any, out: Any) -> None:
+    """Ordered maxima of rows' seconds at some places, their middle minimum, and the mean."""
+    high, low = np.empty(whole), np.empty(whole)
+    n = whole * width
+    for r in range(envelope.shape[0]):
+        row = envelope[r]
+        blocks_of(row, width, high, low)
+        high.sort()
+        low.sort()
+        for j in range(at.size):
+            out[r, j] = high[at[j]]
+        out[r, at.size] = low[whole // 2]
+        out[r, at.size + 1] = total(row[:n]) / n
 
 
 @compiled

@@ -131,6 +131,25 @@ def for_shapes(n_rows: int) -> ModuleType | None:
 
 
 @lru_cache(maxsize=1)
+def over_beats() -> ModuleType:
+    """The loops over where beats lie (`features.ecg.compiled_beats`)."""
+    return import_module("features.ecg.compiled_beats")
+
+
+def block_maxima(x: Floats, width: int, whole: int) -> Floats:
+    """Highest of each of `whole` stretches of rows, in ascending order; (B, whole)."""
+    out = np.empty((len(x), whole))
+    over_beats().block_maxima(np.ascontiguousarray(x), width, out)
+    return out
+
+
+@lru_cache(maxsize=1)
+def over_pulse_waves() -> ModuleType:
+    """The loops over pulse waves (`features.ppg.compiled_rows`)."""
+    return import_module("features.ppg.compiled_rows")
+
+
+@lru_cache(maxsize=1)
 def over_lines() -> ModuleType:
     """The loops around a transform (`features.spectral_loops`)."""
     return import_module("features.spectral_loops")
@@ -172,6 +191,14 @@ def around(x: Floats, at: tuple[Ints, Ints], reach: int) -> Floats:
     """Sums of each row's samples around its places, at most `MOST_ADDED` of them; (B, points)."""
     out = np.zeros((len(x), 2 * reach + 1))
     _over_rows().mean_beats(x, *at, reach, out)
+    return out
+
+
+def levels(envelope: Floats, width: int, whole: int, at: list[int]) -> Floats:
+    """Some of the ordered maxima of rows' seconds, their middle minimum, and the mean; (B, 5)."""
+    out = np.empty((len(envelope), len(at) + 2))
+    rows = np.ascontiguousarray(envelope)
+    _over_rows().levels(rows, width, whole, np.array(at, np.intp), out)
     return out
 
 

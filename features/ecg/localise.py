@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from features.ecg import kernels
 from features.ecg.candidates import Block, Candidates, highest
 from features.runs import Floats, Ints
 
@@ -44,6 +45,11 @@ def localise(block: Block, beats: Candidates) -> Place:
     """
     reach = round(_REACH_S * block.fs_hz)
     row, last = beats.row, block.wave.shape[1] - 1
+    if kernels.worth_it(len(block.wave)):
+        place = Place(np.empty(row.size), np.empty(row.size, np.intp), np.empty(row.size))
+        spec = reach, _NEWTON_STEPS
+        kernels.over_beats().places(block.wave, (row, beats.summit), spec, tuple(place))
+        return place
     peak = highest(block.wave, row, beats.summit, reach)
     height = block.wave[row, peak]
     around = block.wave[row[:, None], (peak[:, None] + _FIVE).clip(0, last)]

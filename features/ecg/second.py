@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from features.ecg import kernels
 from features.ecg.candidates import loops
-from features.ecg.company import usual_rr_s
+from features.ecg.company import USUAL_RR_S, usual_rr_s
 from features.ecg.decision import strongest
 from features.runs import Bools, Floats, Ints
 
@@ -45,7 +45,7 @@ def second_opinion(slow: Floats, fs_hz: float) -> tuple[Ints, Ints]:
     row, at = loops(len(slow)).summits(energy, reach, _BACK_SHARE * level)
     size = energy[row, at]
     sure = size > _PEAK_SHARE * level[row]
-    chosen = sure | _missed(row, at / fs_hz, size, sure)
+    chosen = sure | _missed((row, at / fs_hz, size, sure), len(slow))
     row, at, size = row[chosen], at[chosen], size[chosen]
     kept = strongest(row, at, size, _APART_S * fs_hz)
     return row[kept], at[kept]
@@ -68,13 +68,21 @@ def _level(energy: Floats, fs_hz: float) -> Floats:
     """Median over the row of the largest energy in a second and a half."""
     width = min(energy.shape[1], round(_LEVEL_S * fs_hz))
     whole = energy.shape[1] // width
+    if kernels.worth_it(len(energy)):
+        ordered = kernels.block_maxima(energy, width, whole)
+        low, high = ordered[:, (whole - 1) // 2], ordered[:, whole // 2]
+        return np.asarray(low if whole % 2 else (low + high) / 2.0, np.float64)
     maxima = energy[:, : whole * width].reshape(len(energy), whole, width).max(axis=2)
     return np.asarray(np.median(maxima, axis=1), np.float64)
 
 
-def _missed(row: Ints, at_s: Floats, size: Floats, sure: Bools) -> Bools:
+def _missed(peaks: tuple[Ints, Floats, Floats, Bools], n_rows: int) -> Bools:
     """The largest small peak of every interval far above the usual."""
-    n_rows = int(row[-1]) + 1 if row.size else 0
+    row, at_s, size, sure = peaks
+    if kernels.worth_it(n_rows):
+        out = np.zeros(row.size, np.bool_)
+        kernels.over_beats().missed(*peaks, (_MISSED, USUAL_RR_S), out)
+        return out
     rr_s = usual_rr_s(row[sure], at_s[sure], n_rows)
     interval = np.cumsum(sure)  # peaks between two sure ones share a number
     places = np.flatnonzero(sure)
@@ -97,18 +105,24 @@ def matches(
     (row_a, at_a), (row_b, at_b) = first, second
     if not row_a.size or not row_b.size:
         return np.zeros(n_rows, np.intp)
-    to_b, to_a = _nearest(first, second), _nearest(second, first)
+    to_b, to_a = _nearest(first, second, n_rows), _nearest(second, first, n_rows)
     mutual = to_a[to_b] == np.arange(row_a.size)
     close = (row_b[to_b] == row_a) & (np.abs(at_b[to_b] - at_a) <= within) & mutual
     return np.bincount(row_a[close], minlength=n_rows)
 
 
-def _nearest(of: tuple[Ints, Floats], among: tuple[Ints, Floats]) -> Ints:
-    """Index of the nearest one of the same row; any where the row has none."""
+def _nearest(of: tuple[Ints, Floats], among: tuple[Ints, Floats], n_rows: int) -> Ints:
+    """Index of the nearest one of the same row, the earlier of two; any where the row has none."""
     (row_a, at_a), (row_b, at_b) = of, among
+    if kernels.worth_it(n_rows):
+        out = np.empty(row_a.size, np.intp)
+        kernels.over_beats().nearest(of, among, out)
+        return out
     apart = 4.0 * (max(float(at_a.max()), float(at_b.max())) + 1.0)
-    line_a, line_b = row_a * apart + at_a, row_b * apart + at_b
-    after = np.searchsorted(line_b, line_a).clip(0, line_b.size - 1)
+    after = np.searchsorted(row_b * apart + at_b, row_a * apart + at_a).clip(0, at_b.size - 1)
     before = (after - 1).clip(0)
-    earlier = np.abs(line_b[before] - line_a) <= np.abs(line_b[after] - line_a)
-    return np.asarray(np.where(earlier, before, after), np.intp)
+    # Compared within the row: far down a batch a sum of both has fewer digits.
+    to_before, to_after = (
+        np.where(row_b[at] == row_a, np.abs(at_b[at] - at_a), np.inf) for at in (before, after)
+    )
+    return np.asarray(np.where(to_before <= to_after, before, after), np.intp)

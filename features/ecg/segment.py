@@ -261,7 +261,11 @@ def _sorted(parts: list[EcgBeatTable]) -> EcgBeatTable:
         return EcgBeatTable(np.empty(0, np.intp), *[nothing] * 6)
     row = np.concatenate([part.row for part in parts])
     columns = [np.concatenate(column) for column in zip(*(p[1:] for p in parts), strict=True)]
-    return chosen_beats(EcgBeatTable(row, *columns), np.lexsort((columns[0], row)))
+    table = EcgBeatTable(row, *columns)
+    same, later = row[1:] == row[:-1], columns[0][1:] > columns[0][:-1]
+    if bool(((row[1:] > row[:-1]) | (same & later)).all()):  # the usual case: rows one by one
+        return table
+    return chosen_beats(table, np.lexsort((columns[0], row)))
 
 
 def _indices(found: list[_Look], n_rows: int, core: tuple[int, int]) -> quality.Indices:

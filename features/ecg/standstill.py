@@ -181,18 +181,13 @@ def _is_spike(seen: Measures) -> Bools:
 
 def measures(mean: MeanBeats, fs_hz: float, mv_per_unit: float) -> Measures:
     """Steepness, T wave, size and surroundings of the mean beats of rows."""
-    known = mean.n_beats >= FEWEST
-    beat = _levelled(mean.total / np.maximum(mean.n_beats, 1)[:, None])
-    reach = beat.shape[1] // 2
-    side, begin, end = (round(s * fs_hz) for s in (_QRS_S, *_T_S))
-    qrs = beat[:, reach - side : reach + side + 1]
-    height = np.ptp(qrs, axis=1)
-    slope = np.abs(qrs[:, 2:] - qrs[:, :-2]).max(axis=1) * (0.5 * fs_hz)
-    known &= height > 0
+    seen = (
+        _compiled_sizes(mean, fs_hz) if kernels.worth_it(len(mean.total)) else _sizes(mean, fs_hz)
+    )
+    height, steepest, before, follows, around, flank = seen
+    slope = steepest * (0.5 * fs_hz)
+    known = (mean.n_beats >= FEWEST) & (height > 0)
     height = np.where(known, height, 1.0)
-    before = beat[:, : max(1, reach - round(_BEFORE_S * fs_hz))]
-    around, flank = _excursions(beat, reach, fs_hz)
-    follows = np.ptp(beat[:, reach + begin : reach + end], axis=1)
     return Measures(
         known,
         np.log2(slope / height + _TINY),
@@ -200,8 +195,42 @@ def measures(mean: MeanBeats, fs_hz: float, mv_per_unit: float) -> Measures:
         np.log2(height * mv_per_unit + _TINY).clip(*_SIZES),
         around / height,
         flank / height,
-        np.ptp(before, axis=1) / height,
+        before / height,
     )
+
+
+def _sizes(mean: MeanBeats, fs_hz: float) -> tuple[Floats, ...]:
+    """Height and steepest step of mean beats, ranges before and after, excursions."""
+    beat = _levelled(mean.total / np.maximum(mean.n_beats, 1)[:, None])
+    reach = beat.shape[1] // 2
+    side, begin, end = (round(s * fs_hz) for s in (_QRS_S, *_T_S))
+    qrs = beat[:, reach - side : reach + side + 1]
+    return (
+        np.ptp(qrs, axis=1),
+        np.abs(qrs[:, 2:] - qrs[:, :-2]).max(axis=1),
+        np.ptp(beat[:, : max(1, reach - round(_BEFORE_S * fs_hz))], axis=1),
+        np.ptp(beat[:, reach + begin : reach + end], axis=1),
+        *_excursions(beat, reach, fs_hz),
+    )
+
+
+def _compiled_sizes(mean: MeanBeats, fs_hz: float) -> tuple[Floats, ...]:
+    """The same by a loop."""
+    n = mean.total.shape[1]
+    reach = n // 2
+    side, begin, end, before, after = (round(s * fs_hz) for s in (_QRS_S, *_T_S, *_AROUND_S))
+    spec = (
+        max(1, reach // _REST_SHARE),
+        side,
+        max(1, reach - round(_BEFORE_S * fs_hz)),
+        (begin, end),
+        (before, after, float(np.ceil(_SPIKE_S * fs_hz))),
+        (_FLANK_S[0] * fs_hz, _FLANK_S[1] * fs_hz),
+    )
+    out = np.empty((6, len(mean.total)))
+    along = np.linspace(0.0, 1.0, n)
+    kernels.over_beats().mean_measures(tuple(mean), along, spec, out)
+    return tuple(out)
 
 
 def _excursions(beat: Floats, reach: int, fs_hz: float) -> tuple[Floats, Floats]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from features.compiler import compiled
 from features.ecg.compiled import total
+from features.tiles import LANES, laid, running, summed, tops
 
 
 @compiled
@@ -160,63 +161,19 @@ def quotient(above: float, below: float) -> float:
 
 
 @compiled
-def averages(x: Any, width: int, out: Any) -> None:
-    """Running mean of a row whose ends are held; differences are added as SciPy adds them."""
-    half, last = width // 2, x.size - 1
-    whole = 0.0
-    for i in range(width):
-        whole += x[min(max(i - half, 0), last)]
-    out[0] = whole / width
-    for i in range(1, x.size):
-        whole += x[min(i + half, last)] - x[max(i - half - 1, 0)]
-        out[i] = whole / width
-
-
-@compiled
-def blocks(wave: Any, spec: Any, room: Any, inside: Any) -> None:
-    """Where a row's short average of energy is above its long one; `rises._blocks`."""
-    width, clip, short, long, offset = spec
-    n = wave.size
-    energy, near, far = room[0], room[1], room[2]
-    for i in range(n):
-        positive = wave[i] if wave[i] > 0.0 else 0.0
-        energy[i] = positive * positive
-    whole = n // width
-    if whole:
-        maxima = np.empty(whole)
-        for k in range(whole):
-            maxima[k] = energy[k * width : (k + 1) * width].max()
-        maxima.sort()
-        low, high = maxima[(whole - 1) // 2], maxima[whole // 2]
-        level = clip * (low if whole % 2 else (low + high) / 2.0)
-        if level > 0:
-            for i in range(n):
-                energy[i] = min(energy[i], level)
-    averages(energy, short, near)
-    averages(energy, long, far)
-    least = offset * (total(energy) / n)
-    for i in range(n):
-        inside[i] = 0 < i < n - 1 and near[i] > far[i] + least
-
-
-@compiled
 def mean_of_three(y: Any, at: int) -> Any:
     """Of a sample and its neighbours; at an end it counts twice."""
     return (y[max(at - 1, 0)] + y[at] + y[min(at + 1, y.size - 1)]) / 3.0
 
 
 @compiled
-def rises(wave: Any, limits: Any, by_slope: Any, by_area: Any, out: Any) -> int:
-    """All rises the wave as sent shares; whole numbers and values of each, and how many."""
+def rises(wave: Any, limits: Any, out: Any) -> int:
+    """All rises the wave as sent shares; places and values of each, and how many."""
     (raw, band, slope), (places, values) = wave, out
     fs_hz, least_raw, least_steep, reach = limits
     n_rows, n = band.shape
-    room = np.empty((3, n))
-    inside = np.empty((2, n), np.bool_)
     k = 0
     for r in range(n_rows):
-        blocks(slope[r], by_slope, room, inside[0])
-        blocks(band[r], by_area, room, inside[1])
         stop = 0
         while stop < n:
             start = stop
@@ -240,7 +197,50 @@ def rises(wave: Any, limits: Any, by_slope: Any, by_area: Any, out: Any) -> int:
             climb = quotient(slope[r, steepest] * fs_hz, height)
             if climbed >= least_raw * height and climb >= least_steep:
                 places[0, k], places[1, k], places[2, k], places[3, k] = r, onset, steepest, peak
-                places[4, k], places[5, k] = inside[0, steepest], inside[1, peak]
                 values[0, k], values[1, k], values[2, k] = height, band[r, onset], climb
                 k += 1
     return k
+
+
+@compiled
+def bars(maxima: Any, clip: float, level: Any) -> None:
+    """Energy above which each lane is clipped: a multiple of the median of its maxima; else all."""
+    whole = maxima.shape[0]
+    for lane in range(level.size):
+        level[lane] = np.inf
+        if whole:
+            ordered = np.sort(maxima[:, lane])
+            low, high = ordered[(whole - 1) // 2], ordered[whole // 2]
+            bar = clip * (low if whole % 2 else (low + high) / 2.0)
+            level[lane] = bar if bar > 0 else np.inf
+
+
+@compiled
+def voted(wave: Any, found: Any, spec: Any, out: Any) -> None:
+    """Whether the short average of energy is above the long one at places; `rises._blocks`."""
+    row, place = found
+    width, clip, short, long, offset = spec
+    n_rows, n = wave.shape
+    most = min(LANES, n_rows)
+    energy, near, far = np.zeros((n, most)), np.empty((n, most)), np.empty((n, most))
+    maxima, level, whole = np.empty((n // width, most)), np.empty(most), np.empty(most)
+    k = 0
+    for first in range(0, n_rows, LANES):
+        lanes = laid(wave, first, energy, 0)
+        for i in range(n):
+            for lane in range(most):
+                positive = energy[i, lane] if energy[i, lane] > 0.0 else 0.0
+                energy[i, lane] = positive * positive
+        tops(energy, width, maxima)
+        bars(maxima, clip, level)
+        for i in range(n):
+            for lane in range(most):
+                energy[i, lane] = min(energy[i, lane], level[lane])
+        running(energy, short, near)
+        running(energy, long, far)
+        summed(energy, whole)
+        while k < row.size and row[k] < first + lanes:
+            at, lane = place[k], row[k] - first
+            most_far = far[at, lane] / long + offset * (whole[lane] / n)
+            out[k] = 0 < at < n - 1 and near[at, lane] / short > most_far
+            k += 1

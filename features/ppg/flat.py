@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from features.ecg import kernels
 from features.lean import unknown
 from features.runs import Floats, Ints
 from features.variability.rows import ordered_rows
@@ -40,7 +41,7 @@ def row_quantile(values: Floats, row: Ints, n_rows: int, share: float) -> Floats
         return out
     count = np.bincount(row, minlength=n_rows)
     ascending = bool((row[1:] >= row[:-1]).all())  # then row by row is faster than all at once
-    ordered = ordered_rows(values, row) if ascending else values[np.lexsort((values, row))]
+    ordered = _ordered(values, row, n_rows) if ascending else values[np.lexsort((values, row))]
     some = count.nonzero()[0]
     first, most = (count.cumsum() - count)[some], count[some] - 1
     place = share * most
@@ -48,6 +49,15 @@ def row_quantile(values: Floats, row: Ints, n_rows: int, share: float) -> Floats
     low = ordered[first + below]
     high = ordered[first + np.minimum(below + 1, most)]
     out[some] = low + (high - low) * (place - below)
+    return out
+
+
+def _ordered(values: Floats, row: Ints, n_rows: int) -> Floats:
+    """The values of each ascending row in ascending order."""
+    if not kernels.worth_it(n_rows):
+        return ordered_rows(values, row)
+    out = np.empty(values.size)
+    kernels.over_pulse_waves().ordered(values, row, out)
     return out
 
 

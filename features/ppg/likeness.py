@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from features.ecg import kernels
 from features.ppg.wave import Wave
 from features.runs import Floats, Ints
 
@@ -43,6 +44,10 @@ def likeness(wave: Wave, row: Ints, steepest: Floats) -> Floats:
     """
     out = np.full(row.size, np.nan)
     offset = np.arange(-_BEFORE_S, _AFTER_S + 0.5 / _SHAPE_HZ, 1.0 / _SHAPE_HZ) * wave.fs_hz
+    if kernels.worth_it(len(wave.band)):
+        band = np.ascontiguousarray(wave.band)
+        kernels.over_pulse_waves().likenesses(band, row, steepest, offset, out)
+        return out
     at = steepest[:, None] + offset
     whole = np.flatnonzero((at[:, 0] >= 0) & (at[:, -1] < wave.band.shape[1] - 1))
     if whole.size < 2:

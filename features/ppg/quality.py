@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from features import runs
+from features.ecg import kernels
 from features.feature import FeatureReason
 from features.lean import number_or
 from features.ppg.flat import row_mean
@@ -72,20 +73,35 @@ def shares(x: Floats, fs_hz: float, usable: Bools, within: Bools | None = None) 
     -------
     Shares
     """
+    n = np.full(len(x), x.shape[1]) if within is None else runs.counts(within)
+    out = Shares(np.where(n > 0, 0.0, 1.0), *np.zeros((2, len(x))))
+    odd = np.flatnonzero(_odd(x, fs_hz, usable))
+    if not odd.size:
+        return out
+    x, usable, total = x[odd], usable[odd], np.maximum(n[odd], 1)
     known = x == x
-    flat, clip = known & ~usable, _on_a_rail(x, fs_hz) & usable
-    gap = ~known
-    if within is None:
-        n = np.full(len(x), x.shape[1])
-    else:
-        n, gap = runs.counts(within), gap & within
-        flat, clip = flat & within, clip & within
-    total = np.maximum(n, 1)
-    return Shares(
-        np.where(n > 0, runs.counts(gap) / total, 1.0),
-        runs.counts(flat) / total,
-        runs.counts(clip) / total,
-    )
+    gap, flat, clip = ~known, known & ~usable, _on_a_rail(x, fs_hz) & usable
+    if within is not None:
+        gap, flat, clip = (mask & within[odd] for mask in (gap, flat, clip))
+    out.gap[odd] = np.where(n[odd] > 0, runs.counts(gap) / total, 1.0)
+    out.flat[odd], out.clip[odd] = runs.counts(flat) / total, runs.counts(clip) / total
+    return out
+
+
+def _odd(x: Floats, fs_hz: float, usable: Bools) -> Bools:
+    """Rows in which there may be a gap, a flat line or a rail; where loops are compiled only."""
+    out = np.ones(len(x), np.bool_)
+    if x.shape[1] and kernels.worth_it(len(x)):
+        low, high = x.min(axis=1), x.max(axis=1)  # NaN where there is one
+        rows, shortest = np.ascontiguousarray(x), _shortest_clip(fs_hz)
+        kernels.over_pulse_waves().often(rows, low, high, shortest, out)
+        out |= np.isnan(low) | ~usable.all(axis=1)
+    return out
+
+
+def _shortest_clip(fs_hz: float) -> int:
+    """Samples at an extreme that are clipping."""
+    return max(_SHORTEST_CLIP, round(_SHORTEST_CLIP_S * fs_hz))
 
 
 def quality(found: Found, share: Shares, motion: Floats, fs_hz: float) -> Quality:
@@ -159,7 +175,7 @@ def _irregularity(pulses: Pulses, n_rows: int) -> Floats:
 
 def _on_a_rail(x: Floats, fs_hz: float) -> Bools:
     """Samples that stay at their row's extreme for at least 20 ms."""
-    shortest = max(_SHORTEST_CLIP, round(_SHORTEST_CLIP_S * fs_hz))
+    shortest = _shortest_clip(fs_hz)
     out = np.zeros(x.shape, np.bool_)
     if x.shape[1] == 0:
         return out

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from features import lanes, runs
+from features import runs
 from features.ecg import kernels
 from features.ppg.flat import argmax_between, mean_of_three
 from features.ppg.wave import Wave
@@ -110,7 +110,7 @@ def _compiled_rises(wave: Wave) -> Rises:
     """The same by a loop."""
     n_rows, n = wave.band.shape
     most = n_rows * ((n + 1) // 2)
-    places, values = np.empty((6, most), np.intp), np.empty((3, most))
+    places, values = np.empty((4, most), np.intp), np.empty((3, most))
     specs = [
         (
             max(1, round(_CLIP_WINDOW_S * wave.fs_hz)),
@@ -124,10 +124,13 @@ def _compiled_rises(wave: Wave) -> Rises:
     waves = tuple(np.ascontiguousarray(part) for part in (wave.raw, wave.band, wave.slope))
     reach = round(_FOOT_S * wave.fs_hz)
     limits = wave.fs_hz, _LEAST_RAW_RISE, _LEAST_STEEPNESS_PER_S, reach
-    k = _loops().rises(waves, limits, *specs, (places, values))
-    row, onset, steepest, peak, by_slope, by_area = places[:, :k].copy()
+    k = _loops().rises(waves, limits, (places, values))
+    row, onset, steepest, peak = places[:, :k].copy()
+    by_slope, by_area = np.empty((2, k), np.bool_)
+    _loops().voted(waves[2], (row, steepest), specs[0], by_slope)
+    _loops().voted(waves[1], (row, peak), specs[1], by_area)
     height, level, climb = values[:, :k].copy()
-    return Rises(row, onset, steepest, peak, height, level, climb, by_slope > 0, by_area > 0)
+    return Rises(row, onset, steepest, peak, height, level, climb, by_slope, by_area)
 
 
 @lru_cache(maxsize=1)
@@ -154,6 +157,4 @@ def _blocks(wave: Floats, fs_hz: float, spec: _Averages) -> Bools:
 
 def _moving_average(x: Floats, width: int) -> Floats:
     """Centred moving average of each row; its ends are held."""
-    if kernels.worth_it(len(x)):
-        return lanes.average(x, width)
     return np.asarray(ndimage.uniform_filter1d(x, width, axis=1, mode="nearest"), np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import ndimage, signal
+from scipy import signal
 
 from features import filters, lanes
 
@@ -19,13 +19,6 @@ def test_the_filter_is_scipys(n_rows: int, order: int) -> None:
     assert sos is not None
     expected = signal.sosfiltfilt(sos, x, axis=-1, padtype="odd", padlen=64)
     assert lanes.zero_phase(sos, x, 64).tobytes() == np.ascontiguousarray(expected).tobytes()
-
-
-@pytest.mark.parametrize("width", [1, 3, 41])
-def test_the_average_is_scipys(width: int) -> None:
-    x = np.random.default_rng(width).normal(0, 1, (20, 300))
-    expected = ndimage.uniform_filter1d(x, width, axis=1, mode="nearest")
-    assert lanes.average(x, width).tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize(("n_rows", "width"), [(1, 5), (7, 50), (20, 299), (16, 300)])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
+from features.ecg import kernels
 from features.feature import FeatureReason
 from features.spectrum_specs import LARGEST_DEVIATION, SPECTRA
 from features.waveform_spectra import (
@@ -176,3 +177,22 @@ def test_what_no_device_sends_is_not_transformed() -> None:
     x[0, 7] = 10 * LARGEST_DEVIATION
     known = ~np.isnan(segment_bins(x, 32.0, SPECTRA["acc"])).any(axis=1)
     assert known.tolist() == [False, True]
+
+
+@pytest.mark.parametrize(("kind", "fs_hz"), [*KINDS, ("ecg", 100.0), ("ppg", 20.0)])
+def test_loops_give_the_bits_of_numpy(
+    kind: str, fs_hz: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+    for length_s in (10, 17, 30):
+        x = RNG.normal(3.0, 1.0, (20, round(length_s * fs_hz)))
+        x[1, 40:90] = np.nan
+        x[2, 7] = np.nan  # bridged
+        x[3, 5] = 1e12
+        x[4] = 2.0
+        bins = []
+        for loops in (True, False):
+            monkeypatch.setattr(kernels, "worth_it", lambda _, loops=loops: loops)
+            bins.append(segment_bins(x, fs_hz, SPECTRA[kind]))
+        np.testing.assert_array_equal(*bins)
+        assert np.isnan(bins[0][1]).all()

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from features.ecg import kernels
-from features.ppg import choice, motion, rises, wave
+from features.ppg import choice, flat, motion, rises, segment, wave
 
 Floats = NDArray[np.float64]
 
@@ -86,3 +86,39 @@ def test_the_strongest_rates_are_the_same(monkeypatch: pytest.MonkeyPatch, bins:
         salience[n_rows // 2] = 0.0 if n_rows > 1 else salience[0]
         at = np.arange(100, 100 + bins)
         _same(*_both(monkeypatch, lambda x=salience, at=at: motion._strongest(x, at, 0.05)))  # type: ignore[misc]
+
+
+def test_segments_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(8)
+    t = np.arange(1750) / 125.0
+    rows = np.sin(2 * np.pi * rng.uniform(0.6, 3, (30, 1)) * t) + 0.3 * np.sin(9 * t)
+    rows += rng.uniform(0, 0.4, (30, 1)) * rng.standard_normal(rows.shape)
+    rows[1, 400:700] = np.nan
+    rows[2] = np.clip(rows[2], -0.3, 0.3)  # on a rail
+    rows[3] = 1.0
+    rows[4, 900:] = rows[4, 900]
+    rows[5] = np.nan
+    rows[6, 800:803] += 30.0
+    within = np.zeros(rows.shape, np.bool_)
+    within[:25, 250:1500] = True  # five rows have no core
+
+    def analysed() -> tuple[NDArray[np.generic], ...]:
+        found = segment.analyse_ppg(rows, 125.0, within=within)
+        return (*found.pulses, *found[1:-1])
+
+    _same(*_both(monkeypatch, analysed))
+
+
+def test_rates_offered_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(9)
+    rows = np.sin(np.arange(1250) * rng.uniform(0.04, 0.2, (20, 1))) + rng.normal(size=(20, 1250))
+    rows[3, 5] = np.nan
+    _same(*_both(monkeypatch, lambda: tuple(motion.segment_rates(rows, 125.0, None, 0.0))))
+
+
+@pytest.mark.parametrize("most", [1, 7, 47, 48, 49, 300])
+def test_quantiles_of_rows_are_the_same(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    rng = np.random.default_rng(most)
+    row = np.repeat(np.arange(9), rng.integers(0, most + 1, 9))
+    values = np.round(rng.normal(size=row.size), 1)  # some are equal
+    _same(*_both(monkeypatch, lambda: (flat.row_quantile(values, row, 9, 0.6),)))
