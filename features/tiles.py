@@ -175,16 +175,8 @@ def filtered(x: Any, pad: Any, sos: Any, state: Any, out: Any) -> None:
 
 @compiled
 def summed(tile: Any, out: Any) -> None:
-    """Sum of each lane in the order in which NumPy adds a row: by eight, in halves of halves."""
+    """Sum of each lane of at most 128 samples, in the order in which NumPy adds a row: by eight."""
     n, lanes = tile.shape
-    if n > _LONGEST:
-        half = n // 2
-        half -= half % _EIGHT
-        rest = np.empty(lanes)
-        summed(tile[:half], out)
-        summed(tile[half:], rest)
-        out += rest
-        return
     whole = n - n % _EIGHT
     out[:] = 0.0
     if whole:
@@ -200,6 +192,21 @@ def summed(tile: Any, out: Any) -> None:
     for i in range(whole, n):
         for lane in range(lanes):
             out[lane] += tile[i, lane]
+
+
+@compiled
+def summed_in_halves(tile: Any, out: Any) -> None:
+    """Sum of each lane in NumPy's order: what is longer than 128 in halves, and those likewise."""
+    n = tile.shape[0]
+    if n <= _LONGEST:
+        summed(tile, out)
+        return
+    half = n // 2
+    half -= half % _EIGHT
+    rest = np.empty(tile.shape[1])
+    summed_in_halves(tile[:half], out)
+    summed_in_halves(tile[half:], rest)
+    out += rest
 
 
 @compiled

@@ -221,57 +221,6 @@ def kinship(unit: Any, row: Any, nearby: Any, out: Any) -> None:
 
 
 @compiled
-def best_lag(wide: Any, others: Any, side: Any, product: Any) -> Any:
-    """Best correlation of a shape with another one shorter by the lags."""
-    size = others.size
-    for i in range(size):
-        product[i] = others[i] * others[i]
-    norm = np.sqrt(total(product)) + _TINY
-    for i in range(size):
-        product[i] = wide[i] * wide[i]
-    power, best = total(product), -1.0
-    for shift in range(wide.size - size + 1):
-        if shift:
-            left, new = wide[shift - 1], wide[shift + size - 1]
-            power = power - left * left + new * new
-        for i in range(size):
-            product[i] = wide[shift + i] * others[i]
-        length = np.sqrt(max(power, 0.0)) + _TINY
-        best = max(best, side * total(product) / (length * norm))
-    return min(best, 1.0)
-
-
-@compiled
-def alike(wave: Any, beats: Any, weight: Any, spec: Any, out: Any) -> None:
-    """Best correlation with the row's other beats at any lag, and the norm of each."""
-    row, at = beats
-    reach, lag = spec
-    bests, norms = out
-    n, size = row.size, 2 * reach + 1
-    wide = np.empty((n, size + 2 * lag))
-    own, side = np.empty((n, size)), np.empty(n)
-    whole, others, product = np.empty(size), np.empty(size), np.empty(size)
-    around(wave, beats, reach + lag, 1, wide)
-    for k in range(n):
-        for i in range(size):
-            product[i] = wide[k, lag + i] * wide[k, lag + i]
-        norms[k] = np.sqrt(total(product)) + _TINY
-        side[k] = -1.0 if wave[row[k], at[k]] < 0 else 1.0
-        scale = side[k] / norms[k] * weight[k]
-        for i in range(size):
-            own[k, i] = wide[k, lag + i] * scale
-    start = 0
-    while start < n:
-        stop = row_end(row, start)
-        column_totals(own[start:stop], whole)
-        for k in range(start, stop):
-            for i in range(size):
-                others[i] = whole[i] - own[k, i]
-            bests[k] = best_lag(wide[k], others, side[k], product)
-        start = stop
-
-
-@compiled
 def explained(wave: Any, beats: Any, believed: Any, spec: Any, out: Any) -> None:
     """Share of each wave that follows every believed beat of its row at the same delay."""
     row, at = beats

@@ -13,7 +13,6 @@ import numpy as np
 
 from features.compiler import compiled
 from features.ecg.compiled import (
-    alike,
     explained,
     neighbours,
     rivals,
@@ -21,6 +20,7 @@ from features.ecg.compiled import (
     since,
     total,
 )
+from features.ecg.compiled_sides import best_alike, tile_end
 
 _TINY: Final = 1e-30  # `features.ecg.alone.TINY`
 
@@ -139,13 +139,18 @@ def in_company(wave: Any, found: Any, logs: Any, spec: Any, out: Any) -> None:
     (reach, lag, tail), (doubt, most_s, usual_s, fs_hz), (near, far), steps = spec
     n = row.size
     weight, at_s, believed = np.empty(n), np.empty(n), np.empty(n, np.bool_)
-    bests, norms, gaps, ordered = np.empty(n), np.empty(n), np.empty((2, n)), np.empty(n)
+    bests, gaps, ordered = np.empty(n), np.empty((2, n)), np.empty(n)
     for k in range(n):
         weight[k] = limited(0.25 * (logit[k] + 2.0), 0.0, 1.0)
         at_s[k] = summit[k] / fs_hz
         believed[k] = logit[k] > 0
         out[0, k] = limited(logit[k], -10.0, 10.0)
-    alike(wave, (row, at), weight, (reach, lag), (bests, norms))
+    first = 0
+    while first < n:
+        last = tile_end(row, first)
+        some = row[first:last], at[first:last]
+        best_alike(wave, some, weight[first:last], (reach, lag), bests[first:last])
+        first = last
     explained(wave, (row, at), believed, (reach, tail), out[3])
     since(row, at_s, believed, most_s, gaps)
     rivals((row, summit), logit, near, steps, out[13:15])

@@ -12,7 +12,7 @@ import numpy as np
 
 from features.compiler import compiled
 from features.ecg.compiled import total
-from features.tiles import LANES, laid, running, summed, tops
+from features.tiles import LANES, laid, running, summed_in_halves, tops
 
 
 @compiled
@@ -238,7 +238,7 @@ def voted(wave: Any, found: Any, spec: Any, out: Any) -> None:
                 energy[i, lane] = min(energy[i, lane], level[lane])
         running(energy, short, near)
         running(energy, long, far)
-        summed(energy, whole)
+        summed_in_halves(energy, whole)
         while k < row.size and row[k] < first + lanes:
             at, lane = place[k], row[k] - first
             most_far = far[at, lane] / long + offset * (whole[lane] / n)

@@ -41,8 +41,10 @@ def test_running_means_are_scipys(n_rows: int, n: int, width: int) -> None:
 def test_lanes_are_added_as_numpy_adds_rows(n_rows: int, n: int) -> None:
     rows = np.random.default_rng(n).normal(size=(n_rows, n))
     out = np.empty(n_rows)
-    tiles.summed(rows.T.copy(), out)
+    tiles.summed_in_halves(rows.T.copy(), out)
     np.testing.assert_array_equal(out, rows.sum(axis=1))
+    tiles.summed(rows.T[:128].copy(), out)
+    np.testing.assert_array_equal(out, rows[:, :128].copy().sum(axis=1))
 
 
 def test_the_highest_of_stretches_of_lanes_is_numpys() -> None:
