@@ -12,6 +12,7 @@ from features.beats import detect_r_peaks
 from features.ecg import artefacts, candidates
 from features.ecg.quality import GATE
 from features.ecg.segment import analyse_ecg
+from features.feature import FeatureReason
 
 Floats = NDArray[np.float64]
 Wave = Callable[..., Floats]
@@ -227,3 +228,27 @@ def test_spikes_that_stay_in_a_row_make_it_doubtful() -> None:
     assert found is not None
     assert found[0].spikes.tolist() == [3.0]
     assert analyse_ecg(x[None], 125.0).quality[0] < GATE
+
+
+def test_three_spikes_unlike_each_other_are_no_slow_heart() -> None:
+    """Ten beats in pairs, a twentieth of the spikes: too small to speak against them."""
+    t = np.arange(1250) / 125.0
+    x = np.random.default_rng(1).normal(0, 0.0003, t.size)
+    for beat in (1.073, 1.836, 3.11, 3.874, 5.147, 5.911, 7.184, 7.948, 9.221, 9.985):
+        x += 0.05 * np.exp(-0.5 * ((t - beat) / 0.009) ** 2)
+    for begin, length, height in ((206, 3, 1.4), (712, 2, -0.87), (1129, 3, -0.198)):
+        x[begin : begin + length] += height
+    seen = analyse_ecg(x[None], 125.0)
+    assert seen.beats.position.size == 3
+    assert seen.quality[0] == 0.0
+    assert seen.reason[0] == FeatureReason.NOISE
+
+
+@pytest.mark.parametrize("rate_bpm", [13, 16, 20])
+@pytest.mark.parametrize("noise", [0.0, 0.03])
+def test_a_slow_heart_whose_beats_are_alike_passes(
+    ecg_wave: Wave, rate_bpm: int, noise: float
+) -> None:
+    x = ecg_wave(3500, 250.0, np.arange(0.6, 13.5, 60 / rate_bpm))
+    x += np.random.default_rng(rate_bpm).normal(0, noise, x.size)
+    assert analyse_ecg(x[None], 250.0, (500, 3000)).quality[0] >= GATE
