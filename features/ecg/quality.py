@@ -150,7 +150,8 @@ def judged(indices: Indices, fault: Faults, fs_hz: float, n_samples: int) -> Ver
     score = np.where(few, np.where(short, _UNJUDGED, 0.0), chance) * (1.0 - fault.clip)
     score = np.where(indices.unheard, 0.0, score)
     score = np.where(indices.ksqi < _FLUTTER_KURTOSIS, 0.0, score)
-    seldom = ~few & (indices.n_beats * _SELDOM_S * fs_hz <= fault.usable * n_samples)
+    asked = np.maximum(indices.n_beats, FEWEST_BEATS) * _SELDOM_S
+    seldom = ~few & (asked * fs_hz <= fault.usable * n_samples)
     score = np.where(seldom & (indices.kinship < _LEAST_KIN), 0.0, score)
     absent = fault.usable < _LEAST_COVERAGE
     score = np.where(absent, 0.0, score)

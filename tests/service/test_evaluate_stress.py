@@ -39,26 +39,7 @@ def test_what_comes_later_changes_nothing_before() -> None:
     other = w._replace(x=np.where(np.arange(80)[:, None] % 40 >= 20, 100.0, x))
     early = np.flatnonzero(np.arange(80) % 40 < 20)
     assert np.array_equal(above_usual(w)[early], above_usual(other)[early])
-    ago = personal(w)[:, 36:]  # the views before take a spread from all rows
-    assert np.array_equal(ago[early], personal(other)[early, 36:])
-    assert ago.shape == (80, 16)
-
-
-def test_what_rises_has_its_highest_now_and_its_lowest_long_ago_however_long_the_session() -> None:
-    rising = np.arange(90.0)
-    ago = personal(people(np.c_[rising, -rising].tolist(), [1] * 90))[:, 18:]
-    assert ago[0].tolist() == [0.5] * 8  # one window has no order
-    for k in (1, 10, 29, 89):
-        # five minutes: highest of both, lowest of both; ten minutes likewise
-        assert ago[k].tolist() == [0.0, 1.0, 1.0, 0.0] * 2
-
-
-def test_a_high_of_before_is_as_long_ago_as_it_is_and_missing_windows_are_neither() -> None:
-    x = np.r_[np.nan, np.nan, 5.0, 1.0, np.full(56, 3.0)]
-    ago = personal(people(x[:, None].tolist(), [1] * 60))[:, 9:]
-    assert ago[32].tolist()[:2] == [28 / 29, 1.0]  # of windows 3 to 32, the first of equals
-    assert ago[59].tolist()[2:] == [57 / 59, 56 / 59]
-    assert np.isnan(ago[1]).all()
+    assert personal(w).shape == (80, 36)
 
 
 @pytest.fixture(scope="module")
