@@ -61,7 +61,9 @@ def folder_of(artifact: str) -> Path:
         return shipped
     folder = Path(artifact)
     if not folder.is_dir():
-        kind = "this build does not carry it" if artifact in SHIPPED else "no such folder"
+        there = ", ".join(name for name in SHIPPED if shipped_folder(name) is not None)
+        no_folder = f"no such folder; shipped are: {there or 'none'}"
+        kind = "this build does not carry it" if artifact in SHIPPED else no_folder
         raise SourceError(f"model {artifact}: {kind}")
     return folder
 

@@ -21,6 +21,7 @@ _PACKED = {  # where VIGIL_DATA keeps each
     "t1d_uom_30": "t1d_uom.tar.xz",
     "stress_predict_e4": "stress_predict_e4.tar.xz",
 }
+_RECIPES = ("default", "steady")
 _SEPSIS = "cinc2019"  # the recipe of the default model is made for its hours
 
 
@@ -64,14 +65,14 @@ def train(  # noqa: PLR0913 - one parameter per option
         raise ConfigError(f"no data set {dataset!r}; valid: {', '.join(_PACKED)}")
     folder = Path(os.environ.get("VIGIL_DATA", "../shared/data"))
     place = data or folder / _PACKED[dataset]
-    if model == "default" and dataset != _SEPSIS:
+    if model in _RECIPES and dataset != _SEPSIS:
         raise ConfigError(
-            f"the default model is made for {_SEPSIS}; on {dataset} train a network: "
+            f"the {model} model is made for {_SEPSIS}; on {dataset} train a network: "
             "--model fusion.early, fusion.gated, ..."
         )
     writable(out)
     with progress() as watcher:
-        if model in ("default", "steady"):
+        if model in _RECIPES:
             from service.train import Job, train
 
             train(

@@ -158,7 +158,7 @@ def _read(path: Path) -> Table:
     if path.is_file() and path.suffix == ".npz":
         return _npz(path)
     if not path.exists():
-        raise ConfigError(f"no CinC 2019 data: {path} is absent (set VIGIL_DATA)")
+        raise ConfigError(f"no CinC 2019 data: {path} is absent (give --data, or set VIGIL_DATA)")
     if path.is_dir():
         inside = sorted(path.rglob("*.npz"))
         inside = [p for p in inside if p.match(ANY)] or inside
@@ -183,7 +183,7 @@ def _npz(path: Path) -> Table:
             ids = [str(i) for i in packed["ids"]]
             return packed["values"], packed["lengths"], ids, names
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"{path}: not a set in NumPy's form: {error}") from error
+        raise ConfigError(f"{path}: not a set in NumPy's form (.npz, see FORMAT.txt)") from error
 
 
 def _psv(stays: list[Path]) -> Table:

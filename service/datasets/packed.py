@@ -36,17 +36,19 @@ def unpacked(path: Path, archive: str, marker: str) -> Iterator[Path]:
     """
     source = packed_in(path, archive)
     if path.is_dir() and (source is None or _with(path, marker) is not None):
-        yield _required(path, path, marker)
+        yield _required(path, path, marker, archive)
         return
     if source is None:
-        raise ConfigError(f"{path} is absent, or neither a folder nor a packed archive")
+        raise ConfigError(
+            f"{path} is absent, or neither a folder nor a packed archive: give that of {archive}"
+        )
     with tempfile.TemporaryDirectory(prefix="vigil-data-") as room:
         try:
             with tarfile.open(source) as tar:
                 tar.extractall(room, filter="data")
         except _BROKEN as error:
             raise ConfigError(f"{source} cannot be unpacked: {error}") from error
-        yield _required(Path(room), source, marker)
+        yield _required(Path(room), source, marker, archive)
 
 
 def packed_in(path: Path, archive: str) -> Path | None:
@@ -63,8 +65,8 @@ def _with(folder: Path, marker: str) -> Path | None:
     return found[0].parent if found else None
 
 
-def _required(folder: Path, told: Path, marker: str) -> Path:
+def _required(folder: Path, told: Path, marker: str, archive: str) -> Path:
     found = _with(folder, marker)
     if found is None:
-        raise ConfigError(f"no {marker} in {told}")
+        raise ConfigError(f"no {marker} in {told}: give the folder or the archive of {archive}")
     return found
