@@ -98,6 +98,18 @@ def test_a_drift_is_no_pulse() -> None:
     assert analyse_ppg(np.linspace(0, 1, N)[None] ** 2, FS).quality[0] < GATE
 
 
+@pytest.mark.parametrize(
+    ("per_min", "swing", "passes"), [(18, 2.0, True), (18, 5.0, False), (4, 20.0, False)]
+)
+def test_a_baseline_that_falls_faster_than_pulses_rise_is_noise(
+    steady: Callable[..., Any], per_min: float, swing: float, passes: bool
+) -> None:
+    made = steady().x
+    baseline = swing * np.sin(2 * np.pi * per_min / 60 * np.arange(made.size) / FS)
+    score = analyse_ppg(_rows(made + baseline), FS).quality
+    assert np.all((score >= GATE) == passes)
+
+
 def test_a_wave_on_the_rails_is_clipped(steady: Callable[..., Any]) -> None:
     rows = _rows(steady().x)
     low, high = np.quantile(rows, (0.5, 0.7))
