@@ -45,10 +45,18 @@ class FlatRing:
 
     def insert(self, start_us: int, end_us: int, row: Bytes, events: Bytes) -> None:
         """Keep a segment; one of the same start goes."""
-        if self.starts_us and start_us <= self.starts_us[-1]:
-            self._insert_before(start_us, end_us, row, events)
+        starts_us, stops = self.starts_us, self.stops
+        if starts_us:
+            if start_us <= starts_us[-1]:
+                self._insert_before(start_us, end_us, row, events)
+                return
+            stops.append(stops[-1] + len(events))
         else:
-            self.append(start_us, end_us, row, events)
+            stops.append(self._base + len(events))
+        self._rows += row
+        self._events += events
+        starts_us.append(start_us)
+        self.ends_us.append(end_us)
 
     def ended_by(self, before_us: int) -> int:
         """How many segments, from the first on, end at or before `before_us`."""
@@ -59,17 +67,23 @@ class FlatRing:
 
     def ended(self, start_us: int, end_us: int) -> tuple[int, int]:
         """Places of the segments that reach beyond `start_us` and end by `end_us`."""
-        ends_us = self.ends_us
-        last = bisect_right(self.starts_us, end_us)
-        while last and ends_us[last - 1] > end_us:
-            last -= 1
-        first = bisect_left(self.starts_us, start_us, 0, last)
+        starts_us, ends_us = self.starts_us, self.ends_us
+        last = len(ends_us)
+        if last and ends_us[-1] > end_us:
+            last = bisect_right(starts_us, end_us)
+            while last and ends_us[last - 1] > end_us:
+                last -= 1
+        if last and starts_us[0] >= start_us:
+            return 0, last
+        first = bisect_left(starts_us, start_us, 0, last)
         while first and ends_us[first - 1] > start_us:
             first -= 1
         return first, last
 
     def view(self, first: int, last: int) -> tuple[bytearray, bytearray]:
         """Copies of segments `[first, last)` and of their events."""
+        if first == 0 and last == len(self.stops):
+            return self._rows[:], self._events[:]
         width, base = self._row_bytes, self._base
         begin = self.stops[first - 1] - base if first else 0
         stop = self.stops[last - 1] - base if last > first else begin

@@ -19,10 +19,8 @@ from features.catalog import FeatureReason
 from features.ecg import kernels
 from features.intervals import Bools, Floats, Ints, row_sums
 from features.lean import unknown
-from features.rings import Rings
 from features.signal_ring import Kind, View, joined
 from streams.segments import SEGMENT_US
-from streams.windows import Window
 
 _N_REASONS = len(FeatureReason)
 _PLAIN = Kind(0, 0)
@@ -34,14 +32,6 @@ _NAMED = (
     int(FeatureReason.GAP),
     int(FeatureReason.OK),
 )
-
-
-class Request(NamedTuple):
-    """One signal of one patient in one window: a row of what follows."""
-
-    rings: Rings
-    window: Window
-    signal: str
 
 
 class Rows(NamedTuple):
@@ -89,15 +79,12 @@ class Support(NamedTuple):
     reason: NDArray[np.uint8]  # what most of the rest was lost to; never OK
 
 
-def rows_of(requests: Sequence[Request]) -> Rows:
-    """The windows asked for, as arrays."""
-    start_us = np.array([request.window.start_us for request in requests], np.int64)
-    end_us = np.array([request.window.end_us for request in requests], np.int64)
-    first = [request.rings.first_us(request.signal) for request in requests]
-    first_us = np.array(
-        [end if us is None else us for us, end in zip(first, end_us, strict=True)], np.int64
-    )
-    return Rows(start_us, end_us, first_us, first_us < end_us)
+def rows_of(start_us: Sequence[int], end_us: Sequence[int], first_us: Sequence[int | None]) -> Rows:
+    """Windows, and when their signals were first heard, as arrays."""
+    first = [end if us is None else us for us, end in zip(first_us, end_us, strict=True)]
+    arrays = (np.array(us, np.int64) for us in (start_us, end_us, first))
+    start, end, heard = arrays
+    return Rows(start, end, heard, heard < end)
 
 
 def segments_of(found: Sequence[View | None], shape: Kind = _PLAIN) -> Segments:

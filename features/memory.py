@@ -51,8 +51,9 @@ class Memory:
 
     def keep_bytes(self, p: Kept) -> None:
         """The same of a segment as bytes."""
-        refused = self.usual.refuses(p)
-        self.rings.keep(p.refused(FeatureReason.NO_QRS) if refused else p)
+        if p.heights is not None and self.usual.refuses(p):
+            p = p.refused(FeatureReason.NO_QRS)
+        self.rings.keep(p)
 
     def to_state(self) -> list[Any]:
         """Everything, as values MessagePack can hold."""

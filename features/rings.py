@@ -54,16 +54,18 @@ class Rings:
 
     def keep(self, p: Kept) -> None:
         """The same of a segment as bytes."""
-        devices = self._rings.setdefault(p.signal, {})
-        ring = devices.get(p.device_id)
+        device_id, signal, start_us, end_us, _, _, row, events, _ = p
+        devices = self._rings.get(signal)
+        ring = None if devices is None else devices.get(device_id)
         if ring is None:
-            ring = devices[p.device_id] = SignalRing(shape_of(p.signal))
+            ring = SignalRing(shape_of(signal))
+            self._rings.setdefault(signal, {})[device_id] = ring
             self._sources_of.clear()
-        ring.insert(p)
-        root = ECG if is_lead(p.signal) else p.signal
+        ring.insert(start_us, end_us, row, events)
+        root = ECG if is_lead(signal) else signal
         first_us = self._first_us.get(root)
-        if first_us is None or p.start_us < first_us:
-            self._first_us[root] = p.start_us
+        if first_us is None or start_us < first_us:
+            self._first_us[root] = start_us
 
     def prune(self, before_us: int) -> None:
         """Forget segments that end at or before `before_us`, less what a signal must see more."""
@@ -122,16 +124,18 @@ class Rings:
             quality; of equals, the first by name. With nothing usable at all, the one with most
             recorded. None if there is no segment.
         """
-        sources = self._sources(signal)
+        sources = self._sources_of.get(signal)
+        if sources is None:
+            sources = self._sources(signal)
+        if len(sources) == 1:
+            name, device_id, ring = sources[0]
+            return ring.between(start_us - context_us, end_us, device_id, name)
         best: View | None = None
         most = (-1.0, -1.0)
         for name, device_id, ring in sources:
-            first, last = ring.ended(start_us - context_us, end_us)
-            if first == last:
+            view = ring.between(start_us - context_us, end_us, device_id, name)
+            if view is None:
                 continue
-            view = ring.view(first, last, device_id, name)
-            if len(sources) == 1:
-                return view
             worth = _worth(view.kept.segments, start_us)
             if worth > most:
                 best, most = view, worth

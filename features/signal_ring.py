@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from features.flat_ring import FlatRing
 from features.intervals import Bools, Ints
-from features.kept import EVENT_BYTES, NUMBER_BYTES, SEGMENT, Arrays, Kept, Shape, arrays_of
+from features.kept import EVENT_BYTES, NUMBER_BYTES, SEGMENT, Arrays, Shape, arrays_of
 
 MOST_SEGMENTS: Final = 96  # 16 min of 10-s segments: three times the longest window over them
 _NONE: Final = bytearray()
@@ -75,15 +75,14 @@ class SignalRing:
     def __len__(self) -> int:
         return len(self._faded.starts_us) + len(self._fresh.starts_us)
 
-    def insert(self, kept: Kept) -> None:
+    def insert(self, start_us: int, end_us: int, row: bytes, events: bytes) -> None:
         """Keep a segment; one of the same start goes, beyond `MOST_SEGMENTS` the oldest."""
-        faded = self._faded
-        if faded.starts_us and kept.start_us <= faded.starts_us[-1]:
-            less = self._fading.less(kept.row, kept.events)
-            faded.insert(kept.start_us, kept.end_us, *less)
+        old_us = self._faded.starts_us
+        if old_us and start_us <= old_us[-1]:
+            self._faded.insert(start_us, end_us, *self._fading.less(row, events))
         else:
-            self._fresh.insert(kept.start_us, kept.end_us, kept.row, kept.events)
-        if len(self) > MOST_SEGMENTS:
+            self._fresh.insert(start_us, end_us, row, events)
+        if len(old_us) + len(self._fresh.starts_us) > MOST_SEGMENTS:
             self._forget(1)
 
     def fade(self, before_us: int) -> None:
@@ -95,7 +94,7 @@ class SignalRing:
         n = fresh.ended_by(before_us)
         for i in range(n):
             less = fading.less(*fresh.view(i, i + 1))
-            faded.insert(fresh.starts_us[i], fresh.ends_us[i], *less)
+            faded.append(fresh.starts_us[i], fresh.ends_us[i], *less)
         fresh.forget(n)
 
     def prune(self, before_us: int) -> None:
@@ -115,15 +114,21 @@ class SignalRing:
         if n > old:
             self._fresh.forget(n - old)
 
-    def ended(self, start_us: int, end_us: int) -> tuple[int, int]:
-        """Places of the segments that reach beyond `start_us` and end by `end_us`."""
-        n = len(self._faded.starts_us)
+    def between(self, start_us: int, end_us: int, device_id: str, signal: str) -> View | None:
+        """Segments that reach beyond `start_us` and end by `end_us`; None without any."""
         first, last = self._fresh.ended(start_us, end_us)
-        if n and (first == 0 or first == last):
+        some = first < last
+        fresh = self._fresh.view(first, last) if some else (_NONE, _NONE)
+        old = _NONE, _NONE
+        if self._faded.starts_us and (first == 0 or not some):
             old_first, old_last = self._faded.ended(start_us, end_us)
             if old_first < old_last:
-                return old_first, old_last if first == last else n + last
-        return n + first, n + last
+                old = self._faded.view(old_first, len(self._faded) if some else old_last)
+            elif not some:
+                return None
+        elif not some:
+            return None
+        return View(device_id, signal, self.kind, *old, *fresh)
 
     def view(self, first: int, last: int, device_id: str = "", signal: str = "") -> View:
         """Segments `[first, last)`, said to be of this device and signal."""

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from features.column import Column
 from features.feature import FeatureReason
 from features.gather import (
-    Request,
     Rows,
     Segments,
     Support,
@@ -134,14 +133,24 @@ def _wider(rows: Asked, signals: tuple[str, ...], context_us: int) -> Found | No
     return None
 
 
+def _borders(rows: Sequence[Row]) -> tuple[list[int], list[int]]:
+    """Where each window begins and ends."""
+    return [window.start_us for _, window in rows], [window.end_us for _, window in rows]
+
+
 def _looked_up(rows: Sequence[Row], signals: Sequence[str], context_us: int) -> Found:
     """`look_up` itself."""
-    asked = [Request(memory.rings, window, signal) for signal in signals for memory, window in rows]
-    views = [
-        rings.view(signal, window.start_us, window.end_us, context_us)
-        for rings, window, signal in asked
-    ]
-    table, segments = rows_of(asked), segments_of(views, shape_of(signals[0]))
+    start_us, end_us = _borders(rows)
+    all_rings = [memory.rings for memory, _ in rows]
+    views, first_us = [], []
+    for signal in signals:
+        first_us += [rings.first_us(signal) for rings in all_rings]
+        views += [
+            rings.view(signal, start, end, context_us)
+            for rings, start, end in zip(all_rings, start_us, end_us, strict=True)
+        ]
+    table = rows_of(start_us * len(signals), end_us * len(signals), first_us)
+    segments = segments_of(views, shape_of(signals[0]))
     devices = tuple("" if view is None else view.device_id for view in views)
     return Found(table, segments, support_of(table, segments), devices)
 
