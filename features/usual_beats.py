@@ -34,6 +34,8 @@ _DOWN: Final = 0.1
 _UP: Final = 0.02
 _FARTHEST: Final = 1.0
 ECTOPIC: Final = EVENT_NUMBERS[SignalKind.ECG].index("ectopic")
+# As numbers once: a member of an enumeration is slow to compare.
+_OK, _NO_QRS = int(FeatureReason.OK), int(FeatureReason.NO_QRS)
 _QRS_ODDS: Final = SEGMENT_NUMBERS[SignalKind.ECG].index(QRS_ODDS)
 
 
@@ -86,13 +88,17 @@ class UsualBeats:
         """
         if p.heights is None or (p.signal != ECG and not is_lead(p.signal)):
             return False
-        usual = self._of(p)
+        place, usual = self._of(p)
         late = p.start_us < usual.heard_us
+        size = usual.log2_height, usual.n_learnt, usual.low_us
         if p.start_us - usual.heard_us >= ANEW_US:
-            usual = usual._replace(log2_height=0.0, n_learnt=0, low_us=0)
-        low, usual = _looked_at(p, p.heights, usual)
+            size = _UNKNOWN
+        low, size = _looked_at(p, p.heights, size)
         if p.coverage > 0 and not late:
-            self._put(_noted(p, FeatureReason.NO_QRS if low else p.reason, usual))
+            noted = _noted(p, _NO_QRS if low else p.reason, usual)
+            self._put(
+                place, Usual(p.signal, p.device_id, size[0], size[1], p.end_us, size[2], *noted)
+            )
         return low
 
     def standing_still_us(self) -> int | None:
@@ -107,15 +113,18 @@ class UsualBeats:
             return since_us
         return 0 if beats_us else None
 
-    def _of(self, p: Kept) -> Usual:
-        """What is known of a segment's lead."""
-        for usual in self._leads:
-            if (usual.signal, usual.device_id) == (p.signal, p.device_id):
-                return usual
-        return Usual(p.signal, p.device_id, 0.0, 0, 0, 0, 0, 0, 0)
+    def _of(self, p: Kept) -> tuple[int | None, Usual]:
+        """What is known of a segment's lead, and where that is kept."""
+        for place, usual in enumerate(self._leads):
+            if usual.signal == p.signal and usual.device_id == p.device_id:
+                return place, usual
+        return None, Usual(p.signal, p.device_id, 0.0, 0, 0, 0, 0, 0, 0)
 
-    def _put(self, usual: Usual) -> None:
-        rest = [u for u in self._leads if u[:2] != usual[:2]]
+    def _put(self, place: int | None, usual: Usual) -> None:
+        if place is not None:
+            self._leads = (*self._leads[:place], usual, *self._leads[place + 1 :])
+            return
+        rest = list(self._leads)
         if len(rest) >= MOST_LEADS:
             rest.remove(min(rest, key=lambda u: (u.heard_us, u)))
         self._leads = tuple(sorted([*rest, usual]))
@@ -135,38 +144,40 @@ class UsualBeats:
         return made
 
 
-def _looked_at(p: Kept, heights: Heights, usual: Usual) -> tuple[bool, Usual]:
+_Size = tuple[float, int, int]  # usual height, segments learnt from, since when beats are low
+_UNKNOWN: Final[_Size] = (0.0, 0, 0)
+
+
+def _looked_at(p: Kept, heights: Heights, size: _Size) -> tuple[bool, _Size]:
     """Whether a segment's beats are far below the usual height, and what is usual after it."""
-    if p.reason != FeatureReason.OK or heights.n < _FEWEST_BEATS:
-        return False, usual
-    highest = math.log2(heights.high)
-    if usual.n_learnt >= _FEWEST_LEARNT and highest < usual.log2_height - FAR_BELOW:
-        since_us = usual.low_us or p.start_us
-        sure = p.stats.size > _QRS_ODDS and p.stats[_QRS_ODDS] > SURE_ODDS
+    if p.reason != _OK or heights.n < _FEWEST_BEATS:
+        return False, size
+    log2_height, n_learnt, low_us = size
+    if n_learnt >= _FEWEST_LEARNT and math.log2(heights.high) < log2_height - FAR_BELOW:
+        since_us = low_us or p.start_us
+        stats = p.stats
+        sure = stats.size > _QRS_ODDS and stats[_QRS_ODDS] > SURE_ODDS
         if p.start_us - since_us < ADOPTED_US and not sure:
-            return True, usual._replace(low_us=since_us)
-        usual = usual._replace(log2_height=0.0, n_learnt=0)
-    return False, _learnt(heights, usual._replace(low_us=0))
+            return True, (log2_height, n_learnt, since_us)
+        log2_height, n_learnt = 0.0, 0
+    return False, (*_learnt(heights, log2_height, n_learnt), 0)
 
 
-def _noted(p: Kept, reason: int, usual: Usual) -> Usual:
-    """What is remembered of a segment that is kept with this reason."""
-    if reason == FeatureReason.OK:
-        usual = usual._replace(still_us=0, n_still=0, beats_us=p.end_us)
-    elif reason == FeatureReason.NO_QRS:
+def _noted(p: Kept, reason: int, usual: Usual) -> tuple[int, int, int]:
+    """What is remembered of a segment that is kept with this reason: stillness and beats."""
+    if reason == _OK:
+        return 0, 0, p.end_us
+    if reason == _NO_QRS:
         n = min(usual.n_still + 1, STILL_FROM)
-        usual = usual._replace(still_us=usual.still_us or p.start_us, n_still=n)
-    return usual._replace(heard_us=p.end_us)
+        return usual.still_us or p.start_us, n, usual.beats_us
+    return usual.still_us, usual.n_still, usual.beats_us
 
 
-def _learnt(heights: Heights, usual: Usual) -> Usual:
+def _learnt(heights: Heights, log2_height: float, n_learnt: int) -> tuple[float, int]:
     """The usual height after a segment of beats most of which began above the ventricles."""
     if heights.n_sinus < _FEWEST_BEATS:
-        return usual
-    off = math.log2(heights.middle) - usual.log2_height
-    n = usual.n_learnt
-    share = max(1.0 / (n + 1), _UP if off > 0 else _DOWN)
-    step = off if n == 0 else share * max(-_FARTHEST, min(off, _FARTHEST))
-    return usual._replace(
-        log2_height=usual.log2_height + step, n_learnt=min(n + 1, round(1.0 / _UP))
-    )
+        return log2_height, n_learnt
+    off = math.log2(heights.middle) - log2_height
+    share = max(1.0 / (n_learnt + 1), _UP if off > 0 else _DOWN)
+    step = off if n_learnt == 0 else share * max(-_FARTHEST, min(off, _FARTHEST))
+    return log2_height + step, min(n_learnt + 1, round(1.0 / _UP))

@@ -1,7 +1,8 @@
 """Compiled loops over the segments of windows; the same bits as the NumPy beside which they stand.
 
 Imported only where numba is installed. References: `features.gather.support_of`,
-`features.breathing.series.on_grid`, `.spectrum._tapered`, `.tracking`.
+`features.breathing.series.on_grid`, `.spectrum._tapered`, `.tracking`,
+`features.families.breathing._wave`.
 """
 
 from __future__ import annotations
@@ -137,6 +138,19 @@ def on_grid(beats: Any, values: Any, spec: Any, out: Any) -> None:
             for k in range(n_sources):
                 out[k, r, g] = low[k] + share * rise[k] if share == share else np.nan
         first = stop
+
+
+@compiled
+def placed(events: Any, rows: Any, step_us: int, out: Any) -> None:
+    """Values of events on the grid of their windows; see `families.breathing._wave`."""
+    row, place, times_us, values, ok = events
+    start_us, end_us = rows
+    for i in range(row.size):
+        since_us = times_us[i] - start_us[row[i]]
+        at = (since_us + step_us // 2) // step_us
+        inside = since_us >= 0 and at < out.shape[1] and times_us[i] < end_us[row[i]]
+        if inside and ok[place[i]] and np.isfinite(values[i]):
+            out[row[i], at] = values[i]
 
 
 @compiled

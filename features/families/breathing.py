@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,6 +16,7 @@ from features.breathing.series import EcgBeats, Pulses
 from features.breathing.wave import WaveRate, breaths, wave_rate
 from features.breathing.windows import Evidence, Windows, chosen, evidence_of, likelihoods
 from features.column import Column
+from features.ecg import kernels
 from features.families.beats import Heard, pulses, r_peaks
 from features.families.table import Columns, Found, Row, explained, look_up, once
 from features.families.turns import turns_of
@@ -20,6 +24,7 @@ from features.feature import FeatureReason
 from features.gather import events_of, select
 from features.intervals import Floats, Ints
 from features.layout import EVENT_NUMBERS
+from features.lean import unknown
 from features.personal import gathered, scattered
 from features.respiration import WAVE_HZ, fused_columns, wave_columns
 from features.signals import SignalKind
@@ -113,14 +118,25 @@ def _chest(rows: Sequence[Row]) -> _Chest:
 
 def _wave(found: Found) -> Floats:
     """The chest wave of each window on its 4 Hz grid; NaN where there is none."""
-    rows, events = found.rows, events_of(found.segments)
+    rows = found.rows
     n = int((rows.end_us - rows.start_us).max(initial=0)) // _WAVE_STEP_US
-    wave = np.full((rows.start_us.size, n), np.nan)
+    wave = unknown((rows.start_us.size, n))
+    if kernels.worth_it(len(wave)):
+        every = found.segments.events
+        of_events = every.row, every.place, every.times_us, every.values, found.segments.ok
+        _loops().placed(of_events, rows[:2], _WAVE_STEP_US, wave)
+        return wave
+    events = events_of(found.segments)
     since_us = events.times_us - rows.start_us[events.row]
     place = (since_us + _WAVE_STEP_US // 2) // _WAVE_STEP_US
     inside = (since_us >= 0) & (place < n) & (events.times_us < rows.end_us[events.row])
     wave[events.row[inside], place[inside]] = events.values[inside]
     return wave
+
+
+@lru_cache(maxsize=1)
+def _loops() -> ModuleType:
+    return import_module("features.window_loops")
 
 
 def _inside(heard: Heard) -> tuple[FoundBeats, Ints]:
