@@ -12,6 +12,7 @@ from streams.records import MISSING_SAMPLE
 from streams.samples import NO_GAIN, Gain, values_of
 
 SEGMENT_US = 10_000_000
+_PLAIN, _RAW = {np.dtype(np.float32)}, {np.dtype(np.int16)}
 
 
 class Segment(NamedTuple):
@@ -44,7 +45,11 @@ class Segment(NamedTuple):
 
 def rows_of(segments: Sequence[Segment]) -> NDArray[np.float32]:
     """Samples of segments of one length as rows; bit for bit what `samples` gives."""
-    if any(segment.data.dtype != np.int16 for segment in segments):
+    types = {segment.data.dtype for segment in segments}
+    if types == _PLAIN and not any(segment.gain[0] for segment in segments):
+        samples = np.concatenate([segment.data for segment in segments])
+        return samples.reshape(len(segments), -1).astype(np.float32, copy=False)
+    if types != _RAW:
         return np.stack([segment.samples for segment in segments])
     raw = np.concatenate([segment.data for segment in segments]).reshape(len(segments), -1)
     gains = {segment.gain for segment in segments}

@@ -74,10 +74,12 @@ def _each(
     """What `many` makes of triples of one rate and length, and `none` of others."""
     groups: dict[tuple[str, float, int, int], list[int]] = {}
     for i, triple in enumerate(triples):
-        lengths = {(axis.fs_hz, len(axis.data), axis.unit) for axis in triple}
-        x = triple.x
-        n = len(x.data) if len(lengths) == 1 and runs.is_rate(x.fs_hz) else 0
-        groups.setdefault((x.unit, x.fs_hz, n, x.end_us - x.start_us), []).append(i)
+        x, y, z = triple
+        n, unit, fs_hz = len(x.data), x.unit, x.fs_hz
+        alike = n == len(y.data) == len(z.data) and unit == y.unit == z.unit
+        if not (alike and fs_hz == y.fs_hz == z.fs_hz and runs.is_rate(fs_hz)):
+            n = 0
+        groups.setdefault((unit, fs_hz, n, x.end_us - x.start_us), []).append(i)
     out: dict[int, _Made] = {}
     for group in groups.values():
         for first in range(0, len(group), MOST_ROWS):
@@ -85,10 +87,18 @@ def _each(
             own = None if calibration is None else Calibration(*(p[some] for p in calibration))
             found = _analyse_axes([triples[i] for i in some], own)
             # The first axis stands for all three.
-            moved = [triples[i].x._replace(signal=MOTION) for i in some]
+            moved = [_as_motion(triples[i].x) for i in some]
             made = [none(segment) for segment in moved] if found is None else many(moved, found)
             out.update(zip(some, made, strict=True))
     return [out[i] for i in range(len(triples))]
+
+
+def _as_motion(x: Segment) -> Segment:
+    """As `_replace`, in a third of the time."""
+    patient_id, device_id, _, start_us, end_us, fs_hz, unit, first_us, data, gain = x
+    return Segment(
+        patient_id, device_id, MOTION, start_us, end_us, fs_hz, unit, first_us, data, gain
+    )
 
 
 def _analyse_axes(triples: list[Triple], calibration: Calibration | None) -> Analysed | None:

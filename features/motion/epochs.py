@@ -6,10 +6,14 @@ Not here: what windows make of epochs (`features.motion.windows`), the correctio
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from features.ecg import kernels
 from features.intervals import Bools, Floats
 from features.motion.steps import steps_of
 from features.runs import is_rate
@@ -79,6 +83,62 @@ def epochs_of(axes: Floats, fs_hz: float) -> MotionEpochs:
     _, n_rows, n_samples = axes.shape
     if n_samples == 0 or n_rows == 0 or not is_rate(fs_hz):
         return _nothing(n_rows)
+    told, axes = _looped(axes) if kernels.worth_it(n_rows) else _told(axes)
+    n, sd = told.n, told.sd
+    bins = axes_bins(axes, fs_hz, SPECTRA["acc"])
+    steps = steps_of(told.away, fs_hz)
+    known_as = np.where(n > 0, 0.0, np.nan)  # adds nothing, or makes it unknown
+    return MotionEpochs(
+        n,
+        n / n_samples,
+        told.enmo,
+        told.mad,
+        told.mean,
+        sd,
+        told.low,
+        told.high,
+        (sd.max(axis=1) < STILL_SD_G) + known_as,
+        counts_of(bins),
+        steps.steps + known_as,
+        steps.intervals + known_as,
+        steps.gait_s + known_as,
+        bins,
+    )
+
+
+class _Told(NamedTuple):
+    """What the samples of B epochs say one by one, in no other order than their own."""
+
+    n: Floats
+    enmo: Floats
+    mad: Floats
+    mean: Floats  # (B, 3), as the next three
+    sd: Floats
+    low: Floats
+    high: Floats
+    away: Floats  # (B, n) norm less its mean, 0 where unknown
+
+
+def _looped(axes: Floats) -> tuple[_Told, Floats]:
+    """`_told` by a loop."""
+    _, n_rows, n_samples = axes.shape
+    n, enmo, mad = np.empty((3, n_rows))
+    known, away = np.empty((n_rows, n_samples), np.bool_), np.empty((n_rows, n_samples))
+    of_axes = np.empty((n_rows, 3, 4))
+    axes = np.ascontiguousarray(axes)
+    if not _loops().epochs(axes, _LARGEST_G, known, away, (n, enmo, mad, of_axes)):
+        axes = np.where(known, axes, np.nan)
+    mean, sd, low, high = (np.ascontiguousarray(of_axes[:, :, k]) for k in range(4))
+    return _Told(n, enmo, mad, mean, sd, low, high, away), axes
+
+
+@lru_cache(maxsize=1)
+def _loops() -> ModuleType:
+    return import_module("features.motion.loops")
+
+
+def _told(axes: Floats) -> tuple[_Told, Floats]:
+    """What the samples say, and the axes without samples that no person can make."""
     norm = np.sqrt(axes[0] ** 2 + axes[1] ** 2 + axes[2] ** 2)
     known = norm <= _LARGEST_G
     whole = bool(known.all())
@@ -92,25 +152,7 @@ def epochs_of(axes: Floats, fs_hz: float) -> MotionEpochs:
     enmo = divided(_total(over, known, whole), n) * 1000.0
     mad = divided(np.abs(away).sum(axis=1), n) * 1000.0
     mean, sd, low, high = _each_axis(axes, known, n, whole)
-    bins = axes_bins(axes, fs_hz, SPECTRA["acc"])
-    steps = steps_of(away, fs_hz)
-    known_as = np.where(n > 0, 0.0, np.nan)  # adds nothing, or makes it unknown
-    return MotionEpochs(
-        n,
-        n / n_samples,
-        enmo,
-        mad,
-        mean,
-        sd,
-        low,
-        high,
-        (sd.max(axis=1) < STILL_SD_G) + known_as,
-        counts_of(bins),
-        steps.steps + known_as,
-        steps.intervals + known_as,
-        steps.gait_s + known_as,
-        bins,
-    )
+    return _Told(n, enmo, mad, mean, sd, low, high, away), axes
 
 
 def counts_of(bins: Bins) -> Floats:

@@ -13,6 +13,7 @@ from features.breathing import apnoea, series, spectrum, tracking, wave
 from features.ecg import kernels, standstill
 from features.ecg.candidates import Block
 from features.feature import FeatureReason
+from features.motion.epochs import epochs_of
 from features.ppg import moved
 from features.variability import correction
 
@@ -141,6 +142,16 @@ def test_breaths_and_pauses_are_the_same(both: Both) -> None:
             return *found, apnoea.apnoea_s(chest)  # noqa: B023
 
         both(work)
+
+
+def test_epochs_of_movement_are_the_same(both: Both) -> None:
+    rng = np.random.default_rng(7)
+    for n_rows, n in [(1, 320), (20, 250), (3, 1), (2, 7), (5, 1000)] * 5:
+        axes = rng.choice([0.01, 0.3, 2.0]) * rng.standard_normal((3, n_rows, n)) + 0.5
+        axes[rng.random(axes.shape) < rng.choice([0.0, 0.02])] = np.nan
+        axes[rng.random(axes.shape) < rng.choice([0.0, 0.01])] = 500.0
+        axes[:, rng.random(n_rows) < 0.2] = np.nan
+        both(lambda: tuple(epochs_of(axes, 32.0)))  # noqa: B023
 
 
 def _segments(rng: np.random.Generator, n_rows: int) -> tuple[gather.Rows, gather.Segments]:
