@@ -38,6 +38,10 @@ LEAST_COVERAGE: Final = 0.5
 LEAST_NONLINEAR_COVERAGE: Final = 0.85
 LEAST_SPECTRAL_COVERAGE: Final = 0.7
 MOST_ARTEFACTS_PCT: Final = 20.0  # of intervals; more leave nothing to be trusted
+# A rate counts normal and ectopic intervals: with so few left it reads, with pacing spikes that are
+# taken for every second beat, 68 for 60. Of 1,803 windows of MIT-BIH with and without noise three
+# have fewer (median error 9 %), of 282 alarms of the 2015 challenge one.
+MOST_UNCOUNTED: Final = 0.3  # of intervals
 _FULL_US: Final = 300_000_000  # the window all measures are made for
 _SHORT_WINDOW: Final = (
     "ecg_hr_bpm",
@@ -225,7 +229,7 @@ class Judge:
 
 
 def rate(standing: Standing, intervals: Intervals) -> Column:
-    """Rate in 1/min over normal and ectopic intervals; at least 5 of them, coverage 0.5."""
+    """Rate in 1/min over normal and ectopic intervals: 5 or more, coverage 0.5, 70 % of all."""
     counted = intervals.kind <= _ECTOPIC
     row, nn_ms, n_rows = intervals.row[counted], intervals.nn_ms[counted], standing.usable.size
     n = np.bincount(row, minlength=n_rows)
@@ -235,6 +239,8 @@ def rate(standing: Standing, intervals: Intervals) -> Column:
     spoilt &= np.bincount(intervals.row[possible > 0], minlength=n_rows) >= FEWEST_RATE_NN
     enough = (n >= FEWEST_RATE_NN) & (covered >= LEAST_COVERAGE)
     reason = reasons_of(standing, enough, spoilt, LEAST_COVERAGE)
+    uncounted = np.bincount(intervals.row, minlength=n_rows) - n
+    reason[enough & (uncounted > MOST_UNCOUNTED * (uncounted + n))] = _ARTEFACT_PCT
     value = np.where(reason == _OK, rates_bpm(nn_ms, row, n_rows), np.nan)
     return Column(value, standing.quality, covered, n, reason)
 

@@ -7,7 +7,9 @@ from typing import Final
 from features.feature import Feature
 
 _TASK_FORCE: Final = "Task Force of the ESC and NASPE (1996), Circulation 93:1043"
-_RATE_MIN: Final = "5 intervals, coverage 0.5: 20 would hide a heart slower than 40/min"
+_RATE_MIN: Final = (
+    "5 intervals, coverage 0.5, at most 30 % artefacts: 20 NN would hide a heart slower than 40/min"
+)
 _TIME_MIN: Final = "100 NN (60 s: 20), coverage 0.5, at most 20 % artefacts; days: 18 h covered"
 _FULL_MIN: Final = "100 NN, coverage 0.5, at most 20 % artefacts"
 _SHORT: Final = ("60s", "300s")

@@ -150,6 +150,16 @@ def test_a_fifth_of_artefacts_leaves_the_rate_and_the_rhythm() -> None:
         assert found[name].reason[0] == FeatureReason.ARTEFACT_PCT, name
 
 
+def test_a_rate_of_hardly_more_than_half_the_intervals_is_refused() -> None:
+    """Most beats are found twice, once at a pacing spike 0.18 s before them."""
+    beats = np.arange(1.0, 60.0)
+    drawn = np.random.default_rng(2).random(beats.size) < 0.7
+    both = np.sort(np.concatenate([beats, beats[drawn] - 0.18]))
+    found = windows(both, length_s=60)["ecg_hr_bpm"]
+    assert found.reason[0] == FeatureReason.ARTEFACT_PCT
+    assert np.isnan(found.value[0])
+
+
 def test_artefacts_lower_the_quality_of_what_is_kept() -> None:
     beats = sinus()
     beats[::20] -= 0.25
