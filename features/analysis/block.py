@@ -203,8 +203,10 @@ def run_numbers(usable: Bools) -> Ints:
     """Number (0, 1, 2...) of the run each usable sample lies in; all -1 in a row without."""
     begins = usable.copy()
     begins[:, 1:] &= ~usable[:, :-1]
-    numbers = np.zeros(usable.shape, np.intp)
     broken = runs.counts(begins) != 1
+    if not broken.any():  # the usual case: nothing need be written
+        return np.broadcast_to(np.intp(0), usable.shape)
+    numbers = np.zeros(usable.shape, np.intp)
     numbers[broken] = np.cumsum(begins[broken], axis=1) - 1
     return numbers
 

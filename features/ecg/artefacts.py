@@ -42,6 +42,11 @@ def suspected(envelope: Floats, fs_hz: float) -> Bools:
     return np.asarray((usual > 0) & (envelope.max(axis=1) > _TOO_LARGE * usual), np.bool_)
 
 
+def suspicion(whole: int) -> tuple[int, float]:
+    """Place of the usual among the ordered maxima of `whole` seconds; times it is too large."""
+    return int(_USUAL_SHARE * (whole - 1)), _TOO_LARGE
+
+
 def bridged(slow: Floats, envelope: Floats, fs_hz: float) -> tuple[Floats, Bools]:
     """Rows with straight lines for spikes of up to 0.03 s, and where these are.
 

@@ -93,6 +93,11 @@ def find(x: Floats, fs_hz: float) -> tuple[Block, Candidates] | None:
     """
     if filters.band_pass(1, *_BEAT_HZ, fs_hz) is None or x.shape[1] < 2:
         return None
+    return _found(x, fs_hz) if kernels.worth_it(len(x)) else _step_by_step(x, fs_hz)
+
+
+def _step_by_step(x: Floats, fs_hz: float) -> tuple[Block, Candidates]:
+    """Candidates of rows, with what is too large for a heart left out."""
     by = loops(len(x))
     view = _view(by, x, fs_hz)
     view, blanked, spikes = _without_artefacts(by, view, fs_hz)
@@ -109,15 +114,58 @@ def find(x: Floats, fs_hz: float) -> tuple[Block, Candidates] | None:
     return Block(view.wave, view.slow, levels, blanked, spikes, fs_hz), found
 
 
+def _found(x: Floats, fs_hz: float) -> tuple[Block, Candidates]:
+    """The same by one loop; rows in which something is too large are taken step by step."""
+    n_rows, n = x.shape
+    width, whole = _seconds(n, fs_hz)
+    wave, levels, odd = np.empty(x.shape), np.empty((n_rows, 5)), np.empty(n_rows, np.bool_)
+    spec = (
+        (min(round(fs_hz), n - 1), _ROUNDING, round(_ENVELOPE_S * fs_hz) | 1),
+        (width, _level_at(whole), *artefacts.suspicion(whole)),
+        whole,
+        (round(_APART_S * fs_hz), _LEAST, round(_PEAK_S * fs_hz)),
+        (_ratio_spec(fs_hz), _CLIP),
+    )
+    places, values = kernels.found(x, _both_bands(fs_hz), spec, (wave, levels, odd))
+    margin = np.log(np.maximum(values[1:], _LEAST_RATIO)).T
+    found = Candidates(places[0], places[1], places[2], values[0], np.ascontiguousarray(margin))
+    blanked, spikes = np.zeros((2, n_rows))
+    block = Block(wave, x, levels, blanked, spikes, fs_hz)
+    some = np.flatnonzero(odd)
+    if not some.size:
+        return block, found
+    return _put_back(block, found, some, _step_by_step(x[some], fs_hz))
+
+
+def _put_back(
+    block: Block, found: Candidates, row: Ints, own: tuple[Block, Candidates]
+) -> tuple[Block, Candidates]:
+    """A block and its candidates with some rows as they were found by themselves."""
+    block = block._replace(slow=block.slow.copy())
+    for whole, part in zip(block[:-1], own[0][:-1], strict=True):
+        np.asarray(whole)[row] = part
+    kept = select(found, ~np.isin(found.row, row))
+    both = Candidates(
+        np.concatenate((kept.row, row[own[1].row])),
+        *(np.concatenate(columns) for columns in zip(kept[1:], own[1][1:], strict=True)),
+    )
+    return block, select(both, np.argsort(both.row, kind="stable"))
+
+
 def _view(by: Loops, x: Floats, fs_hz: float) -> Envelope:
     """Both bands of rows, and the envelope of the beats'."""
-    beat = filters.band_pass(1, *_BEAT_HZ, fs_hz)
-    shape = filters.band_pass(1, *_SHAPE_HZ, fs_hz)
-    assert beat is not None
-    assert shape is not None
+    shape, beat = _both_bands(fs_hz)
     floor = _ROUNDING * np.maximum(x.max(axis=1), -x.min(axis=1))
     spec = ViewSpec(round(fs_hz), round(_ENVELOPE_S * fs_hz) | 1, floor)
     return Envelope(x, *by.view(x, shape, beat, spec), floor)
+
+
+def _both_bands(fs_hz: float) -> tuple[Floats, Floats]:
+    """Filters for the shape of beats and for beats; `find` asks first whether there are any."""
+    shape, beat = (filters.band_pass(1, *band, fs_hz) for band in (_SHAPE_HZ, _BEAT_HZ))
+    assert beat is not None
+    assert shape is not None
+    return shape, beat
 
 
 def _without_artefacts(by: Loops, view: Envelope, fs_hz: float) -> tuple[Envelope, Floats, Floats]:
@@ -146,8 +194,8 @@ def loops(n_rows: int) -> Loops:
     return _COMPILED if kernels.worth_it(n_rows) else _REFERENCE
 
 
-def select(found: Candidates, kept: Bools) -> Candidates:
-    """The candidates of a mask."""
+def select(found: Candidates, kept: Bools | Ints) -> Candidates:
+    """The chosen candidates."""
     return Candidates(
         found.row[kept], found.at[kept], found.summit[kept], found.height[kept], found.margin[kept]
     )
@@ -192,29 +240,41 @@ _REFERENCE: Final = Loops(_bands, _ratios, _summits)
 _COMPILED: Final = Loops(kernels.view, kernels.ratios, kernels.summits)
 
 
+def _seconds(n: int, fs_hz: float) -> tuple[int, int]:
+    """Samples of a second, and how many whole ones rows have; of shorter rows all and 1."""
+    width = max(1, round(_LEVEL_S * fs_hz))
+    return min(width, n), max(1, n // width)
+
+
+def _level_at(whole: int) -> Ints:
+    """Places of the levels among the ordered maxima of seconds."""
+    return np.array([round(share * (whole - 1)) for share in _LEVEL_SHARES], np.intp)
+
+
 def _levels(envelope: Floats, fs_hz: float) -> Floats:
     """What is usual in each row, by its seconds."""
-    width = max(1, round(_LEVEL_S * fs_hz))
-    whole = max(1, envelope.shape[1] // width)
+    width, whole = _seconds(envelope.shape[1], fs_hz)
+    at = _level_at(whole)
     cut = envelope[:, : whole * width]
-    at = [round(share * (whole - 1)) for share in _LEVEL_SHARES]
-    if kernels.worth_it(len(envelope)):
-        return kernels.levels(envelope, min(width, envelope.shape[1]), whole, at)
     seconds = cut.reshape(len(cut), whole, -1)
     maxima = np.sort(seconds.max(axis=2), axis=1)
     minima = np.sort(seconds.min(axis=2), axis=1)
     return np.stack((*maxima[:, at].T, minima[:, whole // 2], cut.mean(axis=1)), axis=1)
 
 
-def _margin(by: Loops, of: tuple[Floats, Floats], place: tuple[Ints, Ints], fs_hz: float) -> Floats:
-    """How far the average energy of a QRS exceeds that of a beat."""
-    spec = RatioSpec(
+def _ratio_spec(fs_hz: float) -> RatioSpec:
+    """How short and long averages are compared at this rate."""
+    return RatioSpec(
         short=round(_SHORT_S * fs_hz) | 1,
         long=round(_LONG_S * fs_hz) | 1,
         shoulder=round(_SHOULDER_S * fs_hz),
         offset=_OFFSET,
     )
-    ratio = by.ratios(of[0], _CLIP * of[1][:, 1], place, spec)
+
+
+def _margin(by: Loops, of: tuple[Floats, Floats], place: tuple[Ints, Ints], fs_hz: float) -> Floats:
+    """How far the average energy of a QRS exceeds that of a beat."""
+    ratio = by.ratios(of[0], _CLIP * of[1][:, 1], place, _ratio_spec(fs_hz))
     return np.asarray(np.log(np.maximum(ratio, _LEAST_RATIO)), np.float64)
 
 

@@ -142,9 +142,14 @@ def around(x: Any, beats: Any, reach: Any, every: Any, out: Any) -> None:
     row, centre = beats
     last = x.shape[1] - 1
     for k in range(row.size):
-        for j in range(out.shape[1]):
-            at = min(max(centre[k] - reach + j * every, 0), last)
-            out[k, j] = x[row[k], at]
+        mine, own, begin = x[row[k]], out[k], centre[k] - reach
+        if begin >= 0 and centre[k] + reach <= last:
+            part = mine[begin : begin + 2 * reach + 1]
+            for j in range(own.size):
+                own[j] = part[j * every]
+        else:
+            for j in range(own.size):
+                own[j] = mine[min(max(begin + j * every, 0), last)]
 
 
 @compiled

@@ -12,7 +12,7 @@ import numpy as np
 
 from features.compiler import compiled
 from features.ecg.compiled import total
-from features.highest import blocks_of
+from features.highest import highest_of
 from features.tiles import LANES, averaged, continued, laid, lifted, running, swept
 
 
@@ -42,24 +42,6 @@ def view(x: Any, shape: Any, beat: Any, spec: Any, out: Any) -> None:
         lifted(tile, pad, first, lanes, sizes)
         averaged(size, width, mean)
         lifted(mean, 0, first, lanes, means)
-
-
-@compiled
-def slope_energy(x: Any, smooth: Any, half: Any, width: Any, out: Any) -> None:
-    """Running mean of the squared slope of the running mean of rows."""
-    n_rows, n = x.shape
-    most = min(LANES, n_rows)
-    tile, mean = np.zeros((n, most)), np.empty((n, most))
-    for first in range(0, n_rows, LANES):
-        lanes = laid(x, first, tile, 0)
-        averaged(tile, smooth, mean)
-        tile[:] = 0.0
-        for i in range(half, n - half):
-            for lane in range(most):
-                slope = mean[i + half, lane] - mean[i - half, lane]
-                tile[i, lane] = slope * slope
-        averaged(tile, width, mean)
-        lifted(mean, 0, first, lanes, out)
 
 
 @compiled
@@ -93,57 +75,49 @@ def margins(energy: Any, limit: Any, found: Any, spec: Any, out: Any) -> None:
 
 
 @compiled
-def levels(envelope: Any, width: Any, whole: Any, at: Any, out: Any) -> None:
-    """Ordered maxima of rows' seconds at some places, their middle minimum, and the mean."""
-    high, low = np.empty(whole), np.empty(whole)
-    n = whole * width
-    for r in range(envelope.shape[0]):
-        row = envelope[r]
-        blocks_of(row, width, high, low)
-        high.sort()
-        low.sort()
-        for j in range(at.size):
-            out[r, j] = high[at[j]]
-        out[r, at.size] = low[whole // 2]
-        out[r, at.size + 1] = total(row[:n]) / n
+def is_top(row: Any, at: Any, reach: Any) -> Any:
+    """Whether nothing within reach of a sample is higher."""
+    return not highest_of(row[max(at - reach, 0) : at + reach + 1]) > row[at]
 
 
 @compiled
-def is_top(row: Any, at: Any, reach: Any) -> Any:
-    """Whether nothing within reach of a sample is higher."""
-    for k in range(max(at - reach, 0), min(at + reach, row.size - 1) + 1):
-        if row[k] > row[at]:
-            return False
-    return True
+def summits_of(row: Any, bar: Any, reach: Any, possible: Any, out: Any) -> Any:
+    """Samples of a row above a bar with nothing higher within reach; how many there are.
+
+    Most are told by their neighbours alone, many at a time.
+    """
+    n = row.size
+    by_eight = possible.view(np.uint64)
+    left, here, right, inner = row[:-2], row[1:-1], row[2:], possible[1:]
+    for i in range(n - 2):
+        inner[i] = (here[i] > bar) & (here[i] >= left[i]) & (here[i] >= right[i])
+    possible[0], possible[n - 1] = row[0] > bar, row[n - 1] > bar
+    count = 0
+    for w in range(by_eight.size):
+        if by_eight[w] == 0:
+            continue
+        for i in range(8 * w, 8 * w + 8):
+            if possible[i] != 0 and is_top(row, i, reach):
+                out[count] = i
+                count += 1
+    return count
 
 
 @compiled
 def summits(x: Any, reach: Any, least: Any) -> Any:
-    """Largest of their neighbourhood and above a bar; row and sample of each.
-
-    Most samples are told by their neighbours alone, many at a time.
-    """
+    """Largest of their neighbourhood and above a bar; row and sample of each."""
     n_rows, n = x.shape
     found = np.empty((2, n_rows * (n // (reach + 1) + 1)), np.intp)
-    possible = np.zeros(n + 8 - n % 8, np.uint8)
-    by_eight = possible.view(np.uint64)
+    possible, tops = np.zeros(n + 8 - n % 8, np.uint8), np.empty(n, np.intp)
     count = 0
     for r in range(n_rows):
-        row, bar = x[r], least[r]
-        left, here, right, inner = row[:-2], row[1:-1], row[2:], possible[1:]
-        for i in range(n - 2):
-            inner[i] = (here[i] > bar) & (here[i] >= left[i]) & (here[i] >= right[i])
-        possible[0], possible[n - 1] = row[0] > bar, row[n - 1] > bar
-        for w in range(by_eight.size):
-            if by_eight[w] == 0:
-                continue
-            for i in range(8 * w, 8 * w + 8):
-                if possible[i] == 0 or not is_top(row, i, reach):
-                    continue
-                if count == found.shape[1]:  # a plateau is all summits
-                    found = np.concatenate((found, np.empty_like(found)), axis=1)
-                found[0, count], found[1, count] = r, i
-                count += 1
+        n_tops = summits_of(x[r], least[r], reach, possible, tops)
+        if count + n_tops > found.shape[1]:  # a plateau is all summits
+            room = np.empty((2, found.shape[1] + n_tops), np.intp)
+            found = np.concatenate((found, room), axis=1)
+        for k in range(n_tops):
+            found[0, count], found[1, count] = r, tops[k]
+            count += 1
     return found[0, :count].copy(), found[1, :count].copy()
 
 

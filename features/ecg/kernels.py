@@ -173,13 +173,6 @@ def view(x: Floats, shape: Floats, beat: Floats, spec: ViewSpec) -> tuple[Floats
     return out[0], out[1], out[2]
 
 
-def slope_energy(x: Floats, smooth: int, half: int, width: int) -> Floats:
-    """Running mean of the squared slope of the running mean."""
-    out = np.empty(x.shape)
-    _over_rows().slope_energy(np.ascontiguousarray(x), smooth, half, width, out)
-    return out
-
-
 def moments(wave: Floats) -> Floats:
     """Mean square and mean fourth power of rows less their mean; (2, B)."""
     out = np.empty((2, len(wave)))
@@ -194,12 +187,29 @@ def around(x: Floats, at: tuple[Ints, Ints], reach: int) -> Floats:
     return out
 
 
-def levels(envelope: Floats, width: int, whole: int, at: list[int]) -> Floats:
-    """Some of the ordered maxima of rows' seconds, their middle minimum, and the mean; (B, 5)."""
-    out = np.empty((len(envelope), len(at) + 2))
-    rows = np.ascontiguousarray(envelope)
-    _over_rows().levels(rows, width, whole, np.array(at, np.intp), out)
-    return out
+def found(
+    x: Floats,
+    bands: tuple[Floats, Floats],
+    spec: tuple[Any, ...],
+    out: tuple[Floats, Floats, Bools],
+) -> tuple[Ints, Floats]:
+    """Candidates of rows: row, excursion and summit; height and three ratios."""
+    both = tuple((sos[0], steady_state(sos)[0]) for sos in bands)
+    spec = (*spec[:-1], (tuple(spec[-1][0]), spec[-1][1]))
+    places, values = _finder().found(np.ascontiguousarray(x), both, spec, out)
+    return places, values
+
+
+def steepest(slow: Floats, spec: tuple[Any, ...]) -> tuple[Ints, Ints, Floats, Floats]:
+    """Row, sample and energy of the slope's summits, and the level of each row."""
+    levels = np.empty(len(slow))
+    places, sizes = _finder().steepest(np.ascontiguousarray(slow), spec, levels)
+    return places[0], places[1], sizes, levels
+
+
+@lru_cache(maxsize=1)
+def _finder() -> ModuleType:
+    return import_module("features.ecg.compiled_find")
 
 
 def ratios(energy: Floats, limit: Floats, at: tuple[Ints, Ints], spec: RatioSpec) -> Floats:

@@ -39,11 +39,7 @@ def second_opinion(slow: Floats, fs_hz: float) -> tuple[Ints, Ints]:
     fs_hz : float
         Working rate.
     """
-    energy = _energy(slow, fs_hz)
-    level = _level(energy, fs_hz)
-    reach = round(0.5 * _APART_S * fs_hz)
-    row, at = loops(len(slow)).summits(energy, reach, _BACK_SHARE * level)
-    size = energy[row, at]
+    row, at, size, level = _peaks(slow, fs_hz)
     sure = size > _PEAK_SHARE * level[row]
     chosen = sure | _missed((row, at / fs_hz, size, sure), len(slow))
     row, at, size = row[chosen], at[chosen], size[chosen]
@@ -51,12 +47,23 @@ def second_opinion(slow: Floats, fs_hz: float) -> tuple[Ints, Ints]:
     return row[kept], at[kept]
 
 
-def _energy(slow: Floats, fs_hz: float) -> Floats:
-    """Mean of the squared slope over 150 ms."""
+def _peaks(slow: Floats, fs_hz: float) -> tuple[Ints, Ints, Floats, Floats]:
+    """Row, sample and energy of what may be peaks, and the level of each row."""
+    reach = round(0.5 * _APART_S * fs_hz)
     smooth_over, width = (round(s * fs_hz) | 1 for s in (_SMOOTH_S, _INTEGRATE_S))
-    half = max(1, round(0.5 * _SLOPE_S * fs_hz))
+    over = smooth_over, max(1, round(0.5 * _SLOPE_S * fs_hz)), width
     if kernels.worth_it(len(slow)):
-        return kernels.slope_energy(slow, smooth_over, half, width)
+        within = min(slow.shape[1], round(_LEVEL_S * fs_hz))
+        return kernels.steepest(slow, (over, within, reach, _BACK_SHARE))
+    energy = _energy(slow, over)
+    level = _level(energy, fs_hz)
+    row, at = loops(len(slow)).summits(energy, reach, _BACK_SHARE * level)
+    return row, at, energy[row, at], level
+
+
+def _energy(slow: Floats, over: tuple[int, int, int]) -> Floats:
+    """Mean of the squared slope over 150 ms."""
+    smooth_over, half, width = over
     smooth = ndimage.uniform_filter1d(slow, smooth_over, axis=1, mode="nearest")
     energy = np.zeros(slow.shape)
     np.subtract(smooth[:, 2 * half :], smooth[:, : -2 * half], out=energy[:, half:-half])
@@ -68,10 +75,6 @@ def _level(energy: Floats, fs_hz: float) -> Floats:
     """Median over the row of the largest energy in a second and a half."""
     width = min(energy.shape[1], round(_LEVEL_S * fs_hz))
     whole = energy.shape[1] // width
-    if kernels.worth_it(len(energy)):
-        ordered = kernels.block_maxima(energy, width, whole)
-        low, high = ordered[:, (whole - 1) // 2], ordered[:, whole // 2]
-        return np.asarray(low if whole % 2 else (low + high) / 2.0, np.float64)
     maxima = energy[:, : whole * width].reshape(len(energy), whole, width).max(axis=2)
     return np.asarray(np.median(maxima, axis=1), np.float64)
 
