@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from features.variability import loops
 from features.variability.rows import Bools, Floats, Ints, NnRows, ratio, runs_of, sums
 
 _SHORT_SEGMENT: Final = 3  # intervals; a shorter monotone segment is fragmentation
@@ -38,6 +39,9 @@ def fragmentation(nn: NnRows) -> Fragmentation:
     Source: Costa, Davis and Goldberger (2017), Front Physiol 8:255.
     Checked against: ``tests/features/variability/test_fragmentation.py``.
     """
+    by_loop = loops.fragmentation(nn, (_SHORT_SEGMENT, _ALTERNATIONS))
+    if by_loop is not None:
+        return Fragmentation(*by_loop)
     at = np.flatnonzero(nn.stepped)
     step, row = nn.nn_ms[at] - nn.nn_ms[at - 1], nn.row[at]
     next_to = np.zeros(at.size, np.bool_)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.ecg import kernels
-from features.variability.rows import Bools, Floats, Ints
+from features.variability.rows import Bools, Floats, Ints, NnRows, starts_of
 
 _PER_ROW: Final = 60  # intervals in a usual minute: fewer are a small batch
 
@@ -116,6 +116,44 @@ def corrected(
 @lru_cache(maxsize=1)
 def _of_correction() -> ModuleType:
     return import_module("features.variability.compiled_correction")
+
+
+def time_domain(nn: NnRows, limits: tuple[float, float]) -> tuple[Ints, Floats] | None:
+    """How many intervals each row has, and its measures, (9, rows); see `time_domain`."""
+    if not kernels.worth_it(nn.nn_ms.size // _PER_ROW):
+        return None
+    borders, out = _borders(nn), np.empty((9, nn.n_rows))
+    _walks().time_domain((nn.nn_ms, nn.linked, nn.stepped), borders, limits, out)
+    return borders[1], out
+
+
+def fragmentation(nn: NnRows, spec: tuple[int, int]) -> Floats | None:
+    """PIP, IALS, PSS and PAS of each row, (4, rows); see `fragmentation`."""
+    if not kernels.worth_it(nn.nn_ms.size // _PER_ROW):
+        return None
+    out = np.empty((4, nn.n_rows))
+    _walks().fragmentation(nn.nn_ms, nn.stepped, _borders(nn), spec, out)
+    return out
+
+
+def capacities(nn: NnRows, spec: tuple[float, float, int]) -> Floats | None:
+    """DC, AC and how many anchors each has, (4, rows); see `prsa`."""
+    if not kernels.worth_it(nn.nn_ms.size // _PER_ROW):
+        return None
+    out = np.empty((4, nn.n_rows))
+    _walks().capacities(nn.nn_ms, nn.stepped, _borders(nn), spec, out)
+    return out
+
+
+def _borders(nn: NnRows) -> tuple[Ints, Ints]:
+    """Where each row begins, and how long it is."""
+    count = np.bincount(nn.row, minlength=nn.n_rows)
+    return starts_of(count), count
+
+
+@lru_cache(maxsize=1)
+def _walks() -> ModuleType:
+    return import_module("features.variability.compiled_walk")
 
 
 def warm_up() -> None:

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from features.variability import loops
 from features.variability.rows import Bools, Floats, Ints, NnRows, row_means
 
 _LARGEST_CHANGE: Final = 0.05  # Bauer 2006: larger ones are artefacts
@@ -35,6 +36,11 @@ def capacities(nn: NnRows) -> Capacities:
     Source: Bauer et al. (2006), Lancet 367:1674.
     Checked against: ``tests/features/test_hrv.py`` (golden values).
     """
+    spec = 1 + _LARGEST_CHANGE, 1 - _LARGEST_CHANGE, FEWEST_ANCHORS
+    by_loop = loops.capacities(nn, spec)
+    if by_loop is not None:
+        dc, ac, n_dc, n_ac = by_loop
+        return Capacities(dc, ac, n_dc.astype(np.int64), n_ac.astype(np.int64))
     x = nn.nn_ms
     four = np.flatnonzero(nn.stepped[1:-2] & nn.stepped[2:-1] & nn.stepped[3:]) + 2
     change = x[four] / x[four - 1]

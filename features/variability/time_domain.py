@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from features.variability import loops
 from features.variability.rows import (
     Floats,
     Ints,
@@ -24,6 +25,8 @@ from features.variability.rows import (
 )
 
 _MEDIAN_OF: Final = 5  # intervals; the extremes of a window are no single interval's
+_WIDE_MS: Final = 50.0  # pNN50, pNN20
+_NARROW_MS: Final = 20.0
 _BIN_MS: Final = 1000.0 / 128.0  # Task Force 1996: the histogram of a 128 Hz recorder
 
 
@@ -77,6 +80,9 @@ def time_domain(nn: NnRows) -> TimeDomain:
     Source: Task Force of the ESC and NASPE (1996), Circulation 93:1043, table 1.
     Checked against: ``tests/features/test_hrv.py``.
     """
+    by_loop = loops.time_domain(nn, (_WIDE_MS, _NARROW_MS))
+    if by_loop is not None:
+        return TimeDomain(by_loop[0], *by_loop[1])
     n, mean = row_means(nn.nn_ms, nn.row, nn.n_rows)
     sdnn = row_deviations(nn.nn_ms, nn.row, nn.n_rows)
     step, row = steps_of(nn)
@@ -89,8 +95,8 @@ def time_domain(nn: NnRows) -> TimeDomain:
         ratio(sdnn, mean),
         np.sqrt(row_means(step**2, row, nn.n_rows)[1]),
         row_deviations(step, row, nn.n_rows),
-        row_shares(size > 50.0, row, nn.n_rows),
-        row_shares(size > 20.0, row, nn.n_rows),
+        row_shares(size > _WIDE_MS, row, nn.n_rows),
+        row_shares(size > _NARROW_MS, row, nn.n_rows),
         60000.0 / slowest,
         60000.0 / fastest,
     )

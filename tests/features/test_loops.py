@@ -15,7 +15,8 @@ from features.ecg.candidates import Block
 from features.feature import FeatureReason
 from features.motion.epochs import epochs_of
 from features.ppg import moved
-from features.variability import correction
+from features.variability import correction, fragmentation, prsa, time_domain
+from features.variability.rows import NnRows
 
 Arrays = tuple[NDArray[np.generic], ...]
 
@@ -72,6 +73,22 @@ def test_intervals_are_judged_and_corrected_the_same(both: Both) -> None:
         def work() -> Arrays:
             kind = correction.classify(nn, row, joined, n_rows)  # noqa: B023
             return kind, *correction.correct(nn, row, joined, kind)  # noqa: B023
+
+        both(work)
+
+
+def test_measures_of_intervals_are_the_same(both: Both) -> None:
+    rng = np.random.default_rng(8)
+    for n_rows in [1, 2, 20] * 20:
+        nn, row, joined = _intervals(rng, n_rows)
+        stepped = joined & (rng.random(row.size) > rng.choice([0.0, 0.1]))
+        nn = 700.0 + rng.choice([1.0, 20.0]) * np.round(nn / rng.choice([7, 90]))
+        asked = NnRows(nn, row, joined, stepped, np.zeros(row.size, np.int64), n_rows)
+
+        def work() -> Arrays:
+            with np.errstate(all="ignore"):
+                found = time_domain.time_domain(asked), prsa.capacities(asked)  # noqa: B023
+                return *found[0], *found[1], *fragmentation.fragmentation(asked)  # noqa: B023
 
         both(work)
 
