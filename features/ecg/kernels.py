@@ -69,7 +69,7 @@ def worth_it(n_rows: int) -> bool:
 def warm_up() -> bool:
     """Compile every loop now, not when the first batch comes; False where numba is absent.
 
-    Takes half a minute the first time on a machine, and two seconds once numba has them on disk
+    Takes a minute the first time on a machine, and two seconds once numba has them on disk
     (`NUMBA_CACHE_DIR`). Afterwards batches of any size use them. Results are the same bits with
     and without.
     """

@@ -27,6 +27,17 @@ def third_differences(x: Any, out: Any) -> None:
 
 
 @compiled
+def falls(raw: Any, band: Any, least: Any, out: Any) -> None:
+    """How often what is slower than the band falls by more than so much from sample to sample."""
+    for r in range(raw.shape[0]):
+        whole, own, most = raw[r], band[r], least[r]
+        n = 0
+        for i in range(whole.size - 1):
+            n += (whole[i] - own[i]) - (whole[i + 1] - own[i + 1]) > most
+        out[r] = n
+
+
+@compiled
 def often(x: Any, low: Any, high: Any, shortest: Any, out: Any) -> None:
     """Rows in which the lowest or the highest value comes so often that it may be a rail."""
     for r in range(x.shape[0]):
@@ -57,7 +68,15 @@ def ordered(values: Any, row: Any, out: Any) -> None:
 
 
 @compiled
-def shape_at(y: Any, begin: Any, offset: Any, out: Any) -> None:
+def product_of(a: Any, b: Any, room: Any) -> Any:
+    """Sum of the products of two shapes."""
+    for j in range(room.size):
+        room[j] = a[j] * b[j]
+    return total(room)
+
+
+@compiled
+def shape_at(y: Any, begin: Any, offset: Any, room: Any, out: Any) -> None:
     """Samples at fractional places, mean 0 and norm 1."""
     n = offset.size
     for j in range(n):
@@ -65,28 +84,31 @@ def shape_at(y: Any, begin: Any, offset: Any, out: Any) -> None:
         left = int(at)
         share = at - left
         out[j] = y[left] * (1.0 - share) + y[left + 1] * share
-    out -= total(out) / n
-    norm = np.sqrt(total(out * out))
+    mean = total(out) / n
+    for j in range(n):
+        out[j] -= mean
+    norm = np.sqrt(product_of(out, out, room))
     if norm > 0:
-        out /= norm
+        for j in range(n):
+            out[j] /= norm
 
 
 @compiled
 def likenesses(y: Any, row: Any, steepest: Any, offset: Any, out: Any) -> None:
     """Correlation of pulses with those around; see `features.ppg.likeness.likeness`."""
     n = row.size
-    shape, index = np.empty((n, offset.size)), np.empty(n, np.intp)
+    shape, index, room = np.empty((n, offset.size)), np.empty(n, np.intp), np.empty(offset.size)
     best = np.full((n, 2), -np.inf)
     m = 0
     for k in range(n):
         first, last = steepest[k] + offset[0], steepest[k] + offset[offset.size - 1]
         if not (first >= 0 and last < y.shape[1] - 1):
             continue
-        shape_at(y[row[k]], steepest[k], offset, shape[m])
+        shape_at(y[row[k]], steepest[k], offset, room, shape[m])
         index[m] = k
         for shift in range(1, min(2, m) + 1):
             if row[index[m - shift]] == row[k]:
-                alike = total(shape[m] * shape[m - shift])
+                alike = product_of(shape[m], shape[m - shift], room)
                 ranked(best[m], alike)
                 ranked(best[m - shift], alike)
         m += 1

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import runs
+from features.ecg import kernels
 from features.ppg.choice import REFRACTORY_S, choose
 from features.ppg.flat import mean_of_three, row_quantile, vertex
 from features.ppg.likeness import likeness
@@ -224,9 +225,14 @@ def _carried(wave: Wave, seen: Rises) -> Bools:
     n_rows = len(wave.raw)
     usual = row_quantile(seen.height, seen.row, n_rows, _USUAL)
     lasting = row_quantile((seen.peak - seen.onset).astype(np.float64), seen.row, n_rows, 0.5)
-    slow = wave.raw - wave.band
-    falls = slow[:, :-1] - slow[:, 1:] > (usual / lasting)[:, None]
-    return np.asarray(falls.sum(axis=1) > _MOST_CARRIED * falls.shape[1], np.bool_)
+    n_falls, least = np.empty(n_rows, np.intp), usual / lasting
+    if kernels.worth_it(n_rows):
+        raw, band = np.ascontiguousarray(wave.raw), np.ascontiguousarray(wave.band)
+        kernels.over_pulse_waves().falls(raw, band, least, n_falls)
+    else:
+        slow = wave.raw - wave.band
+        n_falls[:] = (slow[:, :-1] - slow[:, 1:] > least[:, None]).sum(axis=1)
+    return np.asarray(n_falls > _MOST_CARRIED * (wave.raw.shape[1] - 1), np.bool_)
 
 
 def _drowned(x: Floats, own: Pulses, fs_hz: float) -> Bools:
