@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from features.ecg import candidates, decision, working
 from features.ecg.candidates import Block, Candidates
@@ -106,14 +107,19 @@ def run_blocks(
     out = []
     for own in runs_of(view or look(x, fs_hz), int(SHORTEST_RUN_S * fs_hz)):
         length = own.x.shape[1]
-        many = max(1, _MOST_SAMPLES // length)
-        many -= many % _TILE if many > _TILE else 0
+        many = _together(length)
         for first in range(0, len(own.x), many):
             some = slice(first, first + many)
             found = _look(own.x[some], fs_hz, networks)
             if found is not None:
                 out.append(RunBlock(own.row[some], own.start[some], length, fs_hz, *found))
     return out
+
+
+def _together(length: int) -> int:
+    """Rows of a length that are looked at together: whole tiles, where there are any."""
+    many = max(1, _MOST_SAMPLES // length)
+    return many - many % _TILE if many > _TILE else many
 
 
 def edges(block: RunBlock, n_samples: int) -> Bools:
@@ -187,18 +193,17 @@ def _over_grid(x: Floats, fs_hz: float) -> EcgBeats:
     high = np.minimum(np.ceil((starts + CORE_S + CONTEXT_S) * fs_hz), n).astype(np.intp)
     parts = []
     for length in np.unique(high - low):
-        of_length = np.flatnonzero(high - low == length)
-        many = max(1, _MOST_SAMPLES // int(length))
-        for r in range(len(x)):
-            for first in range(0, of_length.size, many):
-                some = of_length[first : first + many]
-                rows = x[r][low[some][:, None] + np.arange(length)]
-                found = in_segments(rows, fs_hz)
-                position = found.position + low[some][found.row]
-                begin = starts[some][found.row] * fs_hz
-                own = (position >= begin) & (position < begin + CORE_S * fs_hz)
-                row = np.full(int(own.sum()), r, np.intp)
-                parts.append(EcgBeats(row, position[own], found.amplitude[own], found.logit[own]))
+        alike = np.flatnonzero(high - low == length)
+        of, which = (a.ravel() for a in np.meshgrid(np.arange(len(x)), alike, indexing="ij"))
+        many, cuts = _together(int(length)), sliding_window_view(x, int(length), axis=1)
+        for at in range(0, of.size, many):
+            row, segment = of[at : at + many], which[at : at + many]
+            found = in_segments(cuts[row, low[segment]], fs_hz)
+            position = found.position + low[segment][found.row]
+            begin = starts[segment][found.row] * fs_hz
+            own = (position >= begin) & (position < begin + CORE_S * fs_hz)
+            mine = row[found.row[own]]
+            parts.append(EcgBeats(mine, position[own], found.amplitude[own], found.logit[own]))
     return _joined(parts)
 
 
