@@ -250,7 +250,10 @@ def _run(trainer: Trainer, checkpoint: Path, recipe: Recipe, watcher: Watcher) -
     """Epochs from the last checkpoint to the end."""
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     if checkpoint.exists():
-        trainer.resume(checkpoint.read_bytes())
+        try:
+            trainer.resume(checkpoint.read_bytes())
+        except ValueError as error:
+            raise ConfigError(f"{checkpoint}: {error}; remove it to begin anew") from error
     while not trainer.finished:
         watcher.stage(f"epoch {trainer.epoch + 1} of {recipe.epochs}", trainer.steps)
         trainer.run_epoch(lambda _done, _of: watcher.step(1))

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
@@ -146,12 +147,15 @@ class Trainer:
         Raises
         ------
         ValueError
-            If it is of another recipe or another network.
+            If it is broken, or of another recipe or another network.
         """
         meta = _metadata(checkpoint)
         if meta["recipe"] != msgspec.to_builtins(self._recipe):
             raise ValueError("the checkpoint is of another recipe")
-        tensors = load(checkpoint)
+        try:
+            tensors = load(checkpoint)
+        except SafetensorError as error:
+            raise ValueError("these bytes are no whole checkpoint") from error
         own = {k[6:]: x for k, x in tensors.items() if k.startswith("model.")}
         if {k: x.shape for k, x in own.items()} != {
             k: x.shape for k, x in self._module.state_dict().items()

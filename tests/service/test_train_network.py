@@ -73,6 +73,24 @@ def test_a_run_that_was_stopped_gives_the_bytes_of_one_that_was_not(
     assert files(cut.out) == files(tmp_path / "whole" / "out")
 
 
+@pytest.mark.parametrize("cut", [0, 5, 900, -1])
+def test_half_a_checkpoint_is_said_and_not_gone_on_with(tmp_path: Path, cut: int) -> None:
+    given = job(tmp_path)
+
+    def stopped(count: int) -> None:
+        if (given.out / ".stages").is_dir() and list((given.out / ".stages").iterdir()):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        own.train_network(given, Watcher(lambda name, total: None, stopped))
+    (checkpoint,) = (given.out / ".stages").iterdir()
+    checkpoint.write_bytes(checkpoint.read_bytes()[:cut])
+    with pytest.raises(ConfigError, match="remove it to begin anew"):
+        own.train_network(given)
+    checkpoint.unlink()
+    own.train_network(given)
+
+
 def test_the_artifact_is_calibrated_has_a_threshold_and_says_where_it_comes_from(
     tmp_path: Path,
 ) -> None:
