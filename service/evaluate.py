@@ -91,6 +91,7 @@ def evaluate(
     audit: dict[str, Any] = {"future_mutation": future_audit(cohort, again), **giveaways(cohort)}
     audit["splits"] = _splits(artifact, cohort)
     document["audit"] = audit
+    document["modality_absence"] = []  # the key is always there
     if wanted.robustness:
         watcher.stage("robustness", 2)
         chosen = some_of(cohort, wanted.sample)

@@ -212,6 +212,7 @@ def test_another_model_is_compared_on_the_same_draws(artifact: Artifact) -> None
 def test_figures_that_a_data_set_does_not_define_are_there_and_null(artifact: Artifact) -> None:
     cohort = made_up(artifact.spec)._replace(events=None, utility=False)
     found = plain(evaluate(artifact, cohort, Wanted(0, robustness=False)))
+    assert found["modality_absence"] == []  # asked for or not, the key is there
     assert [name for name in HEADLINES if name not in found] == []
     assert found["sensitivity_at_0.2_per_day"] is None
     assert found["utility"] is None
