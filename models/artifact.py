@@ -122,8 +122,6 @@ def decode(files: dict[str, bytes]) -> Artifact:
         if (_sha(content) if content else "") != wanted:
             raise CheckpointMismatch(f"{name} is not the file that {SPEC_FILE} describes (sha256)")
     check(manifest.spec)
-    if manifest.seal and manifest.seal != _seal(manifest):
-        raise CheckpointMismatch(f"{SPEC_FILE} is not as it was written (seal)")
     here = schema_hash(manifest.spec.modalities)
     if manifest.spec.schema_hash != here:
         raise CheckpointMismatch(
@@ -131,6 +129,8 @@ def decode(files: dict[str, bytes]) -> Artifact:
             f"here {here} (feature catalogue {manifest.catalog}, here {catalog_hash()})"
         )
     weights = _weights(files[WEIGHTS_FILE])
+    if manifest.seal and manifest.seal != _seal(manifest):  # last: the others say more
+        raise CheckpointMismatch(f"{SPEC_FILE} is not as it was written (seal)")
     return Artifact(manifest.spec, weights, onnx, _sha(files[SPEC_FILE])[:16], manifest.catalog)
 
 
