@@ -8,6 +8,8 @@ Its resolution of 0.1 Hz is right for ECG, PPG and movement and wrong for heart 
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -217,8 +219,6 @@ def shape(mean: Floats, spec: SpectrumSpec) -> Shape:
     middle_hz = lower_hz + spec.bin_hz / 2.0
     share = divided(part, total[:, None])
     centroid = (share * middle_hz).sum(axis=1)
-    entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=1)
-    flat_entropy = np.log(np.maximum(n_known, 2))
     running = share.cumsum(axis=1)
     at = np.minimum((running < _EDGE_SHARE).sum(axis=1), part.shape[1] - 1)
     row = np.arange(part.shape[0])
@@ -228,7 +228,7 @@ def shape(mean: Floats, spec: SpectrumSpec) -> Shape:
         np.where(total > 0, middle_hz[0] + spec.bin_hz * _peak(part), np.nan),
         centroid,
         edge,
-        np.clip(entropy / flat_entropy, 0.0, 1.0),
+        _entropy(share, n_known),
     )
 
 
@@ -262,12 +262,63 @@ def spectral_columns(bins: Bins, quality: Floats, spec: SpectrumSpec) -> dict[st
         `<signal>_spec_<band>_<unit>`, `_peak_hz`, `_centroid_hz`, `_edge95_hz`, `_entropy`; at
         least half of the segments.
     """
-    mean, n = mean_bins(bins)
+    powers, named, n = _looped(bins, spec) if kernels.worth_it(len(bins)) else _told(bins, spec)
     coverage = n / max(bins.shape[1], 1)
     values = {
-        f"{spec.signal}_spec_{band.name}_{spec.suffix}": band_power(mean, spec, band)
-        for band in spec.bands
+        f"{spec.signal}_spec_{band.name}_{spec.suffix}": power
+        for band, power in zip(spec.bands, powers, strict=True)
     }
-    named = shape(mean, spec)._asdict()
-    values |= {f"{spec.signal}_spec_{name}": value for name, value in named.items()}
+    values |= {
+        f"{spec.signal}_spec_{name}": value
+        for name, value in zip(Shape._fields, named, strict=True)
+    }
     return columns(values, quality, coverage, n)
+
+
+def _told(bins: Bins, spec: SpectrumSpec) -> tuple[list[Floats], Shape, Ints]:
+    """Band powers and shape of windows, and how many segments each has."""
+    mean, n = mean_bins(bins)
+    return [band_power(mean, spec, band) for band in spec.bands], shape(mean, spec), n
+
+
+def _looped(bins: Bins, spec: SpectrumSpec) -> tuple[list[Floats], Shape, Ints]:
+    """The same by a loop."""
+    plan, n_rows = _reading(spec), len(bins)
+    values, n = np.empty((len(spec.bands) + 3, n_rows)), np.empty((2, n_rows), np.int64)
+    share = np.empty((n_rows, plan.lower_hz.size))
+    asked = plan.first, spec.bin_hz, _EDGE_SHARE, plan.bands
+    hz = plan.lower_hz, plan.middle_hz
+    _loops().spectra(np.ascontiguousarray(bins), asked, hz, share, (values, n[0], n[1]))
+    *powers, peak, centroid, edge = values
+    return powers, Shape(peak, centroid, edge, _entropy(share, n[1])), n[0]
+
+
+class _Reading(NamedTuple):
+    """How the bins of a kind of spectrum are read."""
+
+    first: int  # of the shape
+    bands: Ints  # (bands, 2) first bin and the one after the last
+    lower_hz: Floats  # of each bin of the shape
+    middle_hz: Floats
+
+
+@lru_cache(maxsize=8)
+def _reading(spec: SpectrumSpec) -> _Reading:
+    first = round(spec.shape_from_hz / spec.bin_hz)
+    bands = [[round(edge / spec.bin_hz) for edge in (b.low_hz, b.high_hz)] for b in spec.bands]
+    lower_hz = (np.arange(spec.n_bins - first) + first) * spec.bin_hz - _FINE_HZ / 2.0
+    lower: Floats = np.asarray(lower_hz, np.float64)
+    middle: Floats = np.asarray(lower_hz + spec.bin_hz / 2.0, np.float64)
+    return _Reading(first, np.array(bands), lower, middle)
+
+
+@lru_cache(maxsize=1)
+def _loops() -> ModuleType:
+    return import_module("features.spectrum_loops")
+
+
+def _entropy(share: Floats, n_known: Ints) -> Floats:
+    """Shannon's entropy of shares, 1 for equal ones."""
+    entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=1)
+    flat_entropy = np.log(np.maximum(n_known, 2))
+    return np.asarray(np.clip(entropy / flat_entropy, 0.0, 1.0), np.float64)

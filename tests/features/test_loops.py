@@ -15,8 +15,10 @@ from features.ecg.candidates import Block
 from features.feature import FeatureReason
 from features.motion.epochs import epochs_of
 from features.ppg import moved
+from features.spectrum_specs import SPECTRA
 from features.variability import correction, fragmentation, prsa, time_domain
 from features.variability.rows import NnRows
+from features.waveform_spectra import spectral_columns
 
 Arrays = tuple[NDArray[np.generic], ...]
 
@@ -159,6 +161,23 @@ def test_breaths_and_pauses_are_the_same(both: Both) -> None:
             return *found, apnoea.apnoea_s(chest)  # noqa: B023
 
         both(work)
+
+
+def test_spectra_of_windows_are_the_same(both: Both) -> None:
+    rng = np.random.default_rng(9)
+    for n_rows, n_segments in [(1, 6), (20, 6), (3, 1), (2, 30)] * 6:
+        for spec in SPECTRA.values():
+            bins = rng.random((n_rows, n_segments, spec.n_bins)).astype(np.float32) ** 8
+            bins[rng.random(bins.shape[:2]) < rng.choice([0.0, 0.3])] = np.nan
+            bins[:, :, rng.integers(1, spec.n_bins) :] = rng.choice([np.nan, 0.0, 1.0])
+            bins *= rng.choice([0.0, 1e-9, 1.0], (n_rows, 1, 1)).astype(np.float32)
+
+            def work() -> Arrays:
+                with np.errstate(all="ignore"):
+                    made = spectral_columns(bins, np.ones(n_rows), spec)  # noqa: B023
+                return tuple(field for column in made.values() for field in column)
+
+            both(work)
 
 
 def test_epochs_of_movement_are_the_same(both: Both) -> None:
