@@ -6,12 +6,16 @@ in flat arrays (see `features.intervals`).
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
 from scipy import fft
 from scipy.linalg import lapack
 
+from features.ecg import kernels
 from features.variability.rows import Bools, Floats, Ints, starts_of, sums
 
 VLF_HZ: Final = (0.003, 0.04)
@@ -25,6 +29,7 @@ _FS_HZ: Final = 1e6 / _STEP_US
 _N_FFT: Final = 4096
 _LONGEST_SPLINE_HOLE_US: Final = 3_000_000  # a cubic overshoots in longer ones: a line instead
 _FEWEST_INTERVALS: Final = 8
+_PER_ROW: Final = 60  # intervals in a usual minute: fewer are a small batch
 _CHUNK_ROWS: Final = 16
 _NEGLIGIBLE_MS2: Final = 1e-6  # what times rounded to µs make of a constant rhythm
 
@@ -152,28 +157,64 @@ def _spline_powers(rows: _Rows, top_hz: Floats) -> Floats:
 
 def _few_spline_powers(rows: _Rows, top_hz: Floats) -> Floats:
     """`[B, 4]` band powers and peaks by spline and one Hann window per row."""
-    grid, seen, n_grid = _spline_grid(rows)
-    n_rows = rows.start.size
+    last_us = rows.t_us[rows.stop - 1]
+    n_grid = -(-last_us // _STEP_US) + (last_us % _STEP_US == 0)
     n_fft = max(_N_FFT, 1 << int(n_grid.max() - 1).bit_length())
-    padded = np.zeros((n_rows, n_fft))
-    weight, seen_weight = 3.0 / 8.0 * n_grid, np.empty(n_rows)  # sums of the squared window
-    windows: dict[int, Floats] = {}
-    borders = np.cumsum(n_grid)[:-1]
-    parts = zip(padded, np.split(grid, borders), np.split(seen, borders), strict=True)
-    for i, (own, part, known) in enumerate(parts):
-        n, n_known = part.size, np.count_nonzero(known)
-        if n not in windows:
-            windows[n] = 0.5 - 0.5 * np.cos(2 * np.pi / n * np.arange(n))
-        whole = n_known == n
-        mean = (part if whole else part[known]).sum() / n_known
-        seen_weight[i] = weight[i] if whole else (windows[n][known] ** 2).sum()
-        np.multiply(part - mean, windows[n], out=own[:n])
+    padded = np.zeros((n_grid.size, n_fft))
+    weight = 3.0 / 8.0 * n_grid  # sums of the squared window, all of it and what is in no hole
+    seen_weight = weight.copy()
+    if kernels.worth_it(rows.nn_ms.size // _PER_ROW):
+        _looped(rows, n_grid, padded, seen_weight)
+    else:
+        _tapered(rows, n_grid, padded, seen_weight)
     half = fft.rfft(padded, axis=1)[:, : int(HF_HZ[1] * n_fft / _FS_HZ) + 2]
     density = (half.real**2 + half.imag**2) * (2.0 / (_FS_HZ * weight))[:, None]
     hz = np.arange(half.shape[1], dtype=np.float64) * (_FS_HZ / n_fft)
     found = _bands(density, hz, _FS_HZ / n_fft, top_hz)
     found[:, 1:3] *= (weight / seen_weight)[:, None]
     return found
+
+
+def _tapered(rows: _Rows, n_grid: Ints, padded: Floats, seen_weight: Floats) -> None:
+    """Curves on their grids, less their means, under their windows."""
+    grid, seen = _spline_grid(rows, n_grid)
+    borders = np.cumsum(n_grid)[:-1]
+    parts = zip(padded, np.split(grid, borders), np.split(seen, borders), strict=True)
+    for i, (own, part, known) in enumerate(parts):
+        n, n_known = part.size, np.count_nonzero(known)
+        window, whole = _hann(n), n_known == n
+        mean = (part if whole else part[known]).sum() / n_known
+        if not whole:
+            seen_weight[i] = (window[known] ** 2).sum()
+        np.multiply(part - mean, window, out=own[:n])
+
+
+def _looped(rows: _Rows, n_grid: Ints, padded: Floats, seen_weight: Floats) -> None:
+    """The same by a loop."""
+    lengths = sorted(set(n_grid.tolist()))
+    windows = np.zeros((len(lengths), padded.shape[1]))
+    for own, n in zip(windows, lengths, strict=True):
+        own[:n] = _hann(n)
+    of_row = np.searchsorted(lengths, n_grid)
+    curve = _curve(rows)
+    _loops().tapered(
+        (rows.t_us, curve.t_s, rows.nn_ms, curve.hole),
+        (curve.cubic, curve.second / 2.0, curve.linear),
+        (rows.start, rows.stop, (_STEP_US, _FS_HZ)),
+        (windows, of_row),
+        (padded, seen_weight),
+    )
+
+
+@lru_cache(maxsize=1)
+def _loops() -> ModuleType:
+    return import_module("features.variability.compiled_spline")
+
+
+@lru_cache(maxsize=256)
+def _hann(n: int) -> Floats:
+    """Periodic Hann window; to be read only."""
+    return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi / n * np.arange(n)), np.float64)
 
 
 def _bands(density: Floats, hz: Floats, step_hz: float, top_hz: Floats) -> Floats:
@@ -204,12 +245,21 @@ def _hf_peaks(density: Floats, hz: Floats, step_hz: float, top_hz: Floats) -> Fl
     return np.where(peaked.any(axis=1), np.clip(peak, *HF_HZ), np.nan)
 
 
-def _spline_grid(rows: _Rows) -> tuple[Floats, Bools, Ints]:
-    """Natural cubic splines of all rows on their 4 Hz grids, end to end.
+class _Curve(NamedTuple):
+    """Natural cubic splines of rows, a polynomial from each knot to the next."""
 
-    Also which grid points lie in no hole, and the number of points per row. All rows are one
-    tridiagonal system; zeros at the borders and at holes keep them apart, and a stretch between
-    two ends that do not bend is a straight line.
+    t_s: Floats
+    hole: Bools  # from this knot to the next
+    cubic: Floats
+    second: Floats  # derivative
+    linear: Floats
+
+
+def _curve(rows: _Rows) -> _Curve:
+    """Natural cubic splines of all rows.
+
+    All rows are one tridiagonal system; zeros at the borders and at holes keep them apart, and a
+    stretch between two ends that do not bend is a straight line.
     """
     t_s, y = rows.t_us / 1e6, rows.nn_ms
     last = rows.stop - 1
@@ -232,17 +282,23 @@ def _spline_grid(rows: _Rows) -> tuple[Floats, Bools, Ints]:
     after = np.append(second[1:], 0.0)
     cubic = (after - second) / (6.0 * h)
     linear = slope - h * (2.0 * second + after) / 6.0
+    return _Curve(t_s, hole, cubic, second, linear)
+
+
+def _spline_grid(rows: _Rows, n_grid: Ints) -> tuple[Floats, Bools]:
+    """Splines of all rows on their 4 Hz grids, end to end, and which points lie in no hole."""
+    t_s, hole, cubic, second, linear = _curve(rows)
+    last = rows.stop - 1
     tick = -(-rows.t_us // _STEP_US)  # first grid point at or after each knot
     on_grid = rows.t_us[last] % _STEP_US == 0
     n_points = np.diff(tick, append=0)
     n_points[last] = 0
     n_points[last - 1] += on_grid
-    n_grid = tick[last] + on_grid
     place = np.arange(int(n_grid.sum())) - np.repeat(starts_of(n_grid), n_grid)
     u = place / _FS_HZ - np.repeat(t_s, n_points)
     value = np.repeat(cubic, n_points) * u
     for coefficient in (second / 2.0, linear):
         value += np.repeat(coefficient, n_points)
         value *= u
-    value += np.repeat(y, n_points)
-    return value, np.repeat(~hole, n_points), n_grid
+    value += np.repeat(rows.nn_ms, n_points)
+    return value, np.repeat(~hole, n_points)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from features import beat_intervals, beat_windows, gather
+from features import beat_intervals, beat_windows, gather, spectra
 from features.breathing import apnoea, series, spectrum, tracking, wave
 from features.ecg import kernels, standstill
 from features.ecg.candidates import Block
@@ -91,6 +91,21 @@ def test_measures_of_intervals_are_the_same(both: Both) -> None:
             with np.errstate(all="ignore"):
                 found = time_domain.time_domain(asked), prsa.capacities(asked)  # noqa: B023
                 return *found[0], *found[1], *fragmentation.fragmentation(asked)  # noqa: B023
+
+        both(work)
+
+
+def test_spectra_of_intervals_are_the_same(both: Both) -> None:
+    rng = np.random.default_rng(10)
+    for n_rows in [1, 3, 40] * 8:
+        sizes = rng.choice([0, 3, 9, 60, 400, 2500], n_rows, p=[0.1, 0.1, 0.1, 0.3, 0.35, 0.05])
+        row = np.repeat(np.arange(n_rows), sizes)
+        nn = rng.choice([250.0, 1000.0], row.size) * rng.uniform(0.8, 1.25, row.size)
+        step_us = np.rint(nn * 1000).astype(np.int64) + 20_000_000 * (rng.random(row.size) < 0.01)
+        step_us = (step_us // 250_000 + 1) * 250_000 if rng.random() < 0.3 else step_us
+
+        def work() -> Arrays:
+            return spectra.nn_spectrum(np.cumsum(step_us), nn, row, n_rows)  # noqa: B023
 
         both(work)
 
