@@ -6,6 +6,9 @@ saturation and breathing rate ends badly, whatever followed. Boosted trees learn
 known six or eighteen hours before the end, on window statistics of the 24 variables that both sets
 chart, hour by hour. Their mean log-odds at hour 48 is an input for stays of CinC 2012: no outcome
 of those is used to make it. Ends of 2, 4, 8 and 12 hours are learned apart and averaged.
+
+Both sets come from one hospital and share stays, whose end in the one would tell of death in the
+other: `apart` leaves out every stay of 2019 that may be one of 2012, rather too many than too few.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import Final
 import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from benchmarks._icu_clinical import hourly
 from benchmarks._icu_windows import stay_features
@@ -53,6 +57,11 @@ SHARED: Final = {  # CinC 2019 -> CinC 2012
 CUFF: Final = {"SysABP": "NISysABP", "DiasABP": "NIDiasABP", "MAP": "NIMAP"}  # one column in 2019
 COLLAPSE: Final = {"MAP": 50.0, "SBP": 65.0, "HR": 45.0, "O2Sat": 80.0, "Resp": 6.0}  # below
 SIGNS: Final = 2  # of COLLAPSE
+TELLING: Final = ("Platelets", "WBC", "Glucose", "Hct", "BUN")  # of many different values
+FEWEST_SHARED: Final = 3
+AGE_APART: Final = 1.1  # years; one set has whole years
+OLD: Final = 88.0  # ages above are not told
+MOST_TENTHS: Final = 25_001
 LAST_H: Final = (2, 4, 8, 12)
 BEFORE_END_H: Final = (6, 18)
 SHORTEST_H: Final = 10
@@ -92,6 +101,8 @@ def collapse_odds(stays: cinc2012.Stays, others: cinc2019.Stays) -> Floats:
         A score without unit; higher is worse.
     """
     stay, end = windows(others.lengths)
+    unrelated = apart(stays, others)[stay]
+    stay, end = stay[unrelated], end[unrelated]
     x = _table(_grid_2019(others, stay, end), _people_2019(others)[stay])
     asked = _table(_grid_2012(stays), stays.static[:, :2])
     said = []
@@ -101,6 +112,50 @@ def collapse_odds(stays: cinc2012.Stays, others: cinc2019.Stays) -> Floats:
         odds = np.asarray(model.predict(asked, raw_score=True), np.float64)
         said.append((odds - odds.mean()) / odds.std())
     return np.asarray(np.mean(said, axis=0), np.float64)
+
+
+def apart(stays: cinc2012.Stays, others: cinc2019.Stays) -> Bools:
+    """Stays of 2019 that are none of 2012, [P]: enough is known, and with nobody is it the same.
+
+    The same is: of one sex and age, at least half of the distinct laboratory values of `TELLING`
+    shared by whoever has fewer, and `FEWEST_SHARED` of them. Stays with fewer values are left out.
+    """
+    here, there = _tokens_2012(stays), _tokens_2019(others)
+    people = _people_2019(others)
+    enough = np.asarray(there.sum(axis=1)).ravel()
+    related = np.zeros(len(others.lengths), bool)
+    for at in range(len(stays.ids)):
+        shared = np.asarray(there @ here[[at]].toarray().ravel()).ravel()
+        fewer = np.minimum(enough, here[at].sum())
+        age, sex = stays.static[at, :2]
+        old = (people[:, 0] >= OLD) & (age >= OLD)
+        known = old | ~(np.abs(people[:, 0] - age) > AGE_APART)
+        known &= ~(np.abs(people[:, 1] - sex) > 0)
+        related |= known & (shared >= FEWEST_SHARED) & (2 * shared >= fewer)
+    return np.asarray((enough >= FEWEST_SHARED + 1) & ~related)
+
+
+def _tokens_2012(stays: cinc2012.Stays) -> csr_array:
+    """Which values of `TELLING` each stay holds, [S, T] of 0 and 1."""
+    variable = np.array([cinc2012.VARIABLES.index(SHARED[name]) for name in TELLING])
+    own = np.isin(stays.variable, variable)
+    which = np.argmax(stays.variable[own][:, None] == variable, axis=1)
+    return _tokens(stays.stay[own], which, stays.value[own], len(stays.ids))
+
+
+def _tokens_2019(others: cinc2019.Stays) -> csr_array:
+    """The same, [P, T]."""
+    value = np.stack([_column(others, name) for name in TELLING], axis=1).astype(np.float64)
+    row, which = np.nonzero(~np.isnan(value))
+    return _tokens(others.stay[row], which, value[row, which], len(others.lengths))
+
+
+def _tokens(stay: Ints, which: Ints, value: Floats, count: int) -> csr_array:
+    tenth = np.minimum(np.rint(value * 10).astype(np.int64), MOST_TENTHS - 1)
+    size = (count, len(TELLING) * MOST_TENTHS)
+    found = np.unique(stay * size[1] + which * MOST_TENTHS + tenth)
+    at = (found // size[1], found % size[1])
+    return csr_array((np.ones(len(found), np.int32), at), shape=size)
 
 
 def windows(lengths: Ints) -> tuple[Ints, Ints]:

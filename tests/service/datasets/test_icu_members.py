@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 pytest.importorskip("lightgbm")
 
 from benchmarks._icu_clinical import clinical_features
-from benchmarks._icu_collapse import SHARED, collapse_odds, ends_badly, windows
+from benchmarks._icu_collapse import SHARED, apart, collapse_odds, ends_badly, windows
 from benchmarks._icu_members import CUT_H, CUT_SHARES, FUSED, MEMBERS, cut
 from benchmarks._kernel_logistic import fit
 from benchmarks.bench_cinc2012 import best_threshold, standardised
@@ -62,14 +62,42 @@ def others(lengths: tuple[int, ...], **columns: list[float]) -> cinc2019.Stays:
 
 
 def many(seed: int = 0) -> cinc2019.Stays:
-    """120 stays of 40 hours; of every other one pressure sinks from the start and collapses."""
+    """400 stays of 40 hours; of every other one pressure sinks from the start and collapses."""
     rng = np.random.default_rng(seed)
-    pressure, rate = np.full((120, 40), 85.0), np.full((120, 40), 80.0)
+    pressure, rate = np.full((400, 40), 85.0), np.full((400, 40), 80.0)
     pressure[::2] -= np.arange(40) * 0.8
     pressure[::2, -2:] = 40.0
     rate[::2, -2:] = 30.0
     pressure += rng.normal(0, 1, pressure.shape)
-    return others((40,) * 120, MAP=list(pressure.ravel()), HR=list(rate.ravel()))
+    glucose, cells = (rng.uniform(90, 200, pressure.shape) for _ in range(2))
+    return others(
+        (40,) * 400,
+        MAP=list(pressure.ravel()),
+        HR=list(rate.ravel()),
+        Glucose=list(glucose.ravel()),
+        Platelets=list(cells.ravel()),
+    )
+
+
+def twins(values: list[float], age: float = 60.4) -> list[bool]:
+    """Whether stays of 2019 with these glucose values and age are none of 2012."""
+    given = stays(*[(0, 60 * at, "Glucose", 101.0 + at) for at in range(6)], count=1)
+    given.static[:, 1] = 1.0
+    same = others((8,), Glucose=values, Age=[age] * 8, Gender=[1.0] * 8)
+    return list(apart(given, same).tolist())
+
+
+def test_a_stay_that_may_be_in_both_sets_does_not_teach() -> None:
+    own = [101.0, 102.0, 103.0, 104.0, np.nan, 180.0, 190.0, 170.0]
+    other = [111.0, 112.0, 113.0, 104.0, np.nan, 180.0, 190.0, 170.0]
+    assert twins(own) == [False]
+    assert twins(other) == [True]
+    assert twins(own, age=70.0) == [True]
+    assert twins(own, age=np.nan) == [False]
+
+
+def test_a_stay_of_which_too_little_is_known_does_not_teach() -> None:
+    assert twins([111.0, 112.0, 113.0, *[np.nan] * 5]) == [False]
 
 
 def test_the_ratio_of_oxygen_takes_the_fraction_that_was_set_before() -> None:
@@ -138,7 +166,7 @@ def test_the_hours_of_the_end_are_not_looked_at_before_it() -> None:
     learned = many()
     hidden = many()
     at = list(cinc2019.VITALS).index("MAP")
-    vitals = hidden.value["vitals"].reshape(120, 40, -1)
+    vitals = hidden.value["vitals"].reshape(400, 40, -1)
     vitals[1::2, -4:, at] += 5.0  # no sign of collapse, so labels stay
     for hours in (4, 12):
         assert np.array_equal(ends_badly(learned, hours), ends_badly(hidden, hours))
