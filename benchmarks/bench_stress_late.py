@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._common import data_folder, heading
-from benchmarks.bench_stress import EVERY, MEMORY, keep, logistic
+from benchmarks.bench_stress import EVERY, MEMORY, keep, regression
 from models.evaluation.bootstrap import Interval, bootstrap
 from models.evaluation.ranking import Ranking, auroc
 from models.late.mean import MeanLogit
@@ -76,7 +76,7 @@ def alone(w: People, x: Floats) -> Floats:
     for who in np.unique(w.person):
         train = np.flatnonzero((w.person != who) & pure)[::EVERY]
         test = w.person == who
-        out[test] = logistic(x[train], stress[train], x[test])
+        out[test] = regression(x[train], stress[train], x[test])
     return out
 
 
@@ -93,7 +93,7 @@ def fused(w: People, x: dict[str, Floats]) -> dict[str, Floats]:
             [held_out(each[train], stress[train], fold) for each in x.values()]
         )
         asked = np.column_stack(
-            [logistic(each[train], stress[train], each[test]) for each in x.values()]
+            [regression(each[train], stress[train], each[test]) for each in x.values()]
         )
         rows = StackedRows(inside, fold, w.person[train])
         stacked[test] = fit_stack(rows, stress[train]).fuse(asked).logit
@@ -106,7 +106,7 @@ def held_out(x: Floats, stress: Floats, fold: Ints) -> Floats:
     out = np.zeros(len(x))
     for k in range(INNER):
         inside = fold != k
-        out[~inside] = logistic(x[inside], stress[inside], x[~inside])
+        out[~inside] = regression(x[inside], stress[inside], x[~inside])
     return out
 
 

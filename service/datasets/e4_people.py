@@ -24,7 +24,8 @@ MOTION: Final = ("mad", "mad_high", "mad_low", "still", "sway", "sway_hz", *POST
 SKIN: Final = (*SKIN_PLAIN, "eda_tonic", "eda_responses")
 FLOOR: Final = 0.15  # of a feature's spread over people: a person's spread is never believed less
 TRAILS: Final = (12, 18, 30, 60)  # windows: 2, 3, 5 and 10 min
-N_VIEWS: Final = 9
+N_VIEWS: Final = 13
+TOLD_ALL: Final = 0.6  # of the windows, in a draw of histories: most are long when they are asked
 
 
 class People(NamedTuple):
@@ -58,20 +59,41 @@ def load(folder: Path) -> People:
     return People(names, cut.person, cut.start_s, cut.stress_share, cut.task, np.array(rows))
 
 
-def personal(w: People) -> Floats:
-    """Nine views of every feature, from this and earlier windows of the same person only.
+def personal(w: People, lengths: Ints | None = None) -> Floats:
+    """Thirteen views of every feature, from this and earlier windows of the same person only.
 
     Itself; its distance from the person's median so far, and that of its 2 min mean, in median
     absolute deviations; its distance from the least, the most (10 min) and the mean (5 min); how
     far its 3 min mean is above the person's lowest tenth; how much that mean rose within the
-    3 min; the share of the person's windows so far that are lower. What floors a person's own
-    spread is taken from all rows given: for folds, not for a monitor.
+    3 min; the share of the person's windows so far that are lower; how long ago the highest and
+    the lowest of 5 min and of 10 min were, in shares of that time or of what there is of it. What
+    floors a person's own spread is taken from all rows given: for folds, not for a monitor.
+
+    Parameters
+    ----------
+    w : People
+    lengths : (N,) int, optional
+        Windows of history that each is told of (`random_lengths`); all there are by default.
     """
     spread = FLOOR * np.nanstd(w.x, axis=0)
     out = np.empty((len(w.x), N_VIEWS * w.x.shape[1]))
     for row, past in histories(w):
-        out[row] = _views(w.x[row], past, spread)
+        told = past if lengths is None else past[-int(lengths[row]) :]
+        out[row] = _views(w.x[row], told, spread)
     return out
+
+
+def random_lengths(w: People, seed: int) -> Ints:
+    """For every window a number of windows, itself the last: all so far, or one up to all.
+
+    A least, a median and a rank tell how many windows they were taken from, and with the same
+    tasks in the same order for everybody that tells the label. Rows that train with histories
+    of such lengths, weighted so that a length says nothing of the label, cannot learn it.
+    """
+    random = np.random.default_rng(seed)
+    so_far = np.array([len(past) for _, past in histories(w)], np.int64)
+    some = random.integers(1, so_far + 1)
+    return np.where(random.random(len(so_far)) < TOLD_ALL, so_far, some)
 
 
 def above_usual(w: People) -> Floats:
@@ -96,7 +118,7 @@ def histories(w: People) -> Iterator[tuple[int, Floats]]:
 
 
 def _views(raw: Floats, past: Floats, spread: Floats) -> Floats:
-    """The nine views of the last of `past`; features never seen stay missing."""
+    """The views of the last of `past`; features never seen stay missing."""
     now = past[-1]
     known = ~np.isnan(past)
     safe = np.where(known.any(axis=0), past, 0.0)  # columns that never had a value
@@ -114,5 +136,19 @@ def _views(raw: Floats, past: Floats, spread: Floats) -> Floats:
         (minutes3.mean(axis=0) - np.quantile(safe, 0.1, axis=0)) / scale,
         rise,
         (safe < now).mean(axis=0),
+        *_ago(past[-TRAILS[2] :]),
+        *_ago(past[-TRAILS[3] :]),
     )
     return np.concatenate([raw, *(np.where(known.any(axis=0), v, np.nan) for v in views)])
+
+
+def _ago(past: Floats) -> tuple[Floats, Floats]:
+    """How long ago the highest and the lowest were, in shares of `past`; 0.5 of one window."""
+    last = len(past) - 1
+    if last < 1:
+        middle = np.full(past.shape[1], 0.5)
+        return middle, middle
+    seen = ~np.isnan(past)
+    highest = np.where(seen, past, -np.inf).argmax(axis=0)
+    lowest = np.where(seen, past, np.inf).argmin(axis=0)
+    return 1.0 - highest / last, 1.0 - lowest / last

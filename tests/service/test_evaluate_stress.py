@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.datasets.e4_people import People, above_usual, histories, load, personal
+from service.datasets.e4_people import (
+    People,
+    above_usual,
+    histories,
+    load,
+    personal,
+    random_lengths,
+)
 from service.evaluate_stress import of_stress
 
 
@@ -39,7 +46,49 @@ def test_what_comes_later_changes_nothing_before() -> None:
     other = w._replace(x=np.where(np.arange(80)[:, None] % 40 >= 20, 100.0, x))
     early = np.flatnonzero(np.arange(80) % 40 < 20)
     assert np.array_equal(above_usual(w)[early], above_usual(other)[early])
-    assert personal(w).shape == (80, 36)
+    ago = personal(w)[:, 36:]  # the views before take a spread from all rows
+    assert np.array_equal(ago[early], personal(other)[early, 36:])
+    assert ago.shape == (80, 16)
+
+
+def test_what_rises_has_its_highest_now_and_its_lowest_long_ago_however_long_the_session() -> None:
+    rising = np.arange(90.0)
+    ago = personal(people(np.c_[rising, -rising].tolist(), [1] * 90))[:, 18:]
+    assert ago[0].tolist() == [0.5] * 8  # one window has no order
+    for k in (1, 10, 29, 89):
+        # five minutes: highest of both, lowest of both; ten minutes likewise
+        assert ago[k].tolist() == [0.0, 1.0, 1.0, 0.0] * 2
+
+
+def test_a_high_of_before_is_as_long_ago_as_it_is_and_missing_windows_are_neither() -> None:
+    x = np.r_[np.nan, np.nan, 5.0, 1.0, np.full(56, 3.0)]
+    ago = personal(people(x[:, None].tolist(), [1] * 60))[:, 9:]
+    assert ago[32].tolist()[:2] == [28 / 29, 1.0]  # of windows 3 to 32, the first of equals
+    assert ago[59].tolist()[2:] == [57 / 59, 56 / 59]
+    assert np.isnan(ago[1]).all()
+
+
+def test_a_history_that_begins_later_is_told_as_if_nothing_had_been_before() -> None:
+    random = np.random.default_rng(5)
+    w = people(random.normal(size=(60, 3)).tolist(), [1] * 40 + [2] * 20)
+    so_far = np.array([len(past) for _, past in histories(w)])
+    np.testing.assert_array_equal(personal(w, so_far), personal(w))
+    other = w._replace(x=np.where(np.arange(60)[:, None] < 30, 9.0, w.x))
+    ago = slice(27, None)  # the views before take a spread from all rows
+    last = np.full(60, 10)
+    np.testing.assert_array_equal(personal(w, last)[39, ago], personal(other, last)[39, ago])
+    assert not np.array_equal(personal(w)[39, ago], personal(other)[39, ago])
+
+
+def test_histories_begin_anywhere_in_what_there_is_and_the_same_for_a_seed() -> None:
+    w = people([[0.0]] * 300, [1] * 200 + [2] * 100)
+    lengths = random_lengths(w, 3)
+    so_far = np.array([len(past) for _, past in histories(w)])
+    assert np.all((lengths >= 1) & (lengths <= so_far))
+    assert (lengths == so_far).mean() == pytest.approx(0.6, abs=0.08)
+    assert (lengths / so_far)[lengths < so_far].mean() == pytest.approx(0.5, abs=0.05)
+    assert np.array_equal(lengths, random_lengths(w, 3))
+    assert not np.array_equal(lengths, random_lengths(w, 4))
 
 
 @pytest.fixture(scope="module")
