@@ -152,7 +152,7 @@ def judged(indices: Indices, fault: Faults, fs_hz: float, n_samples: int) -> Ver
     score = np.where(indices.ksqi < _FLUTTER_KURTOSIS, 0.0, score)
     asked = np.maximum(indices.n_beats, FEWEST_BEATS) * _SELDOM_S
     seldom = ~few & (asked * fs_hz <= fault.usable * n_samples)
-    score = np.where(seldom & (indices.kinship < _LEAST_KIN), 0.0, score)
+    score = np.where(seldom & (indices.kinship < _LEAST_KIN) & (score >= GATE), 0.0, score)
     absent = fault.usable < _LEAST_COVERAGE
     score = np.where(absent, 0.0, score)
     standstill = indices.no_qrs & (score >= GATE)
