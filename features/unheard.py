@@ -29,19 +29,22 @@ class RunBeats(NamedTuple):
     size: Floats  # mean height of its beats; NaN without any
 
 
-def unheard(runs: RunBeats, n_rows: int) -> Bools:
+def unheard(runs: RunBeats, n_rows: int, alone: bool = False) -> Bools:
     """Rows broken by gaps of which a run has far fewer beats than its length holds, or other ones.
 
     Parameters
     ----------
     runs : RunBeats
     n_rows : int
+    alone : bool
+        Whether a row's only run is judged by the interval of its own beats: beats that fill less
+        than half of it may be a burst's, and the others lost.
 
     Returns
     -------
     (n_rows,) bool
         The longest mean interval of a row's runs is its heart's: of those with three beats, if any
-        has. Rows of one run, and rows without any beat, are not judged here: quality tells them.
+        has. Other rows of one run, and rows without any beat, are not judged: quality tells them.
 
     Examples
     --------
@@ -58,7 +61,7 @@ def unheard(runs: RunBeats, n_rows: int) -> Bools:
     expected = runs.seconds / usual_s[runs.row]
     few = (expected >= 1) & (runs.n_beats < _LEAST_SHARE * expected)
     missed = np.bincount(runs.row, weights=few, minlength=n_rows) > 0
-    broken = np.bincount(runs.row, minlength=n_rows) > 1
+    broken = np.bincount(runs.row, minlength=n_rows) > (0 if alone else 1)
     beats = np.bincount(runs.row, weights=runs.n_beats, minlength=n_rows) > 0
     return np.asarray((missed & beats & broken) | _unlike(runs, n_rows), np.bool_)
 

@@ -31,6 +31,7 @@ _LEAST_SWING: Final = 0.15
 _SWING_PER_S: Final = 9.0  # heights; a pulse climbs 8 to 15
 _LEAST_CREEP: Final = 0.3  # one that climbs as slowly as this is none, whoever sees it
 _CREEP_PER_S: Final = 5.0
+_NO_CREEP_PER_S: Final = 6.5  # between the two, less is asked the faster it climbs
 _ABOVE_NOISE: Final = 3.5  # deviations of white noise: its rises in the band stay below,
 _MOST_FOR_NOISE: Final = 0.3  # but no more than this share of the usual height is asked
 _FOR_A_RISE: Final = 2.0
@@ -132,9 +133,9 @@ def _doubt(rises: Rises) -> Floats:
     least = np.where(both, 0.0, _LEAST_UNSEEN)
     swing = (rises.climb < _SWING_PER_S) & ~both
     slow = (_SWING_PER_S - rises.climb[swing]) / (_SWING_PER_S - _CREEP_PER_S)
-    least[swing] = _LEAST_SWING + (_LEAST_CREEP - _LEAST_SWING) * slow
-    least[rises.climb < _CREEP_PER_S] = _LEAST_CREEP
-    return least
+    least[swing] = _LEAST_SWING + (_LEAST_CREEP - _LEAST_SWING) * np.minimum(slow, 1.0)
+    creep = (_NO_CREEP_PER_S - rises.climb) / (_NO_CREEP_PER_S - _CREEP_PER_S)
+    return np.maximum(least, _LEAST_CREEP * np.clip(creep, 0.0, 1.0))
 
 
 def _usual(rises: Rises, position_s: Floats, n_rows: int) -> tuple[Floats, Floats]:

@@ -184,7 +184,7 @@ def find(x: Floats, fs_hz: float) -> Found:
             heard.append(run_beats(run.row, n / fs_hz, of_own))
         for k, mask in enumerate((seen.by_slope, seen.by_area, seen.by_slope & seen.by_area)):
             votes[k] = votes[k] + np.bincount(run.row[seen.row[mask]], minlength=len(x))
-    silent = unheard(stretches(heard), len(x))
+    silent = unheard(stretches(heard), len(x), alone=True)
     return Found(joined(found), Votes(*votes), usable, silent, drowned)
 
 

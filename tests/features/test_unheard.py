@@ -58,6 +58,33 @@ def test_rows_of_one_run_and_rows_without_beats_are_not_judged_here() -> None:
     assert unheard(joined([]), 3).tolist() == [False] * 3
 
 
+def test_an_only_run_whose_beats_fill_less_than_half_of_it_is_unheard_where_that_is_asked() -> None:
+    """Four rises of a burst within a second, and six seconds of pulses before it lost."""
+    row, seconds, size = np.zeros(1, np.intp), np.array([8.15]), np.ones(1)
+    burst = RunBeats(row, seconds, np.array([4]), np.array([0.27]), size)
+    assert unheard(burst, 1, alone=True).tolist() == [True]
+    assert unheard(burst, 1).tolist() == [False]
+    heart = RunBeats(row, seconds, np.array([7]), np.array([1.1]), size)
+    assert unheard(heart, 1, alone=True).tolist() == [False]
+
+
+def test_a_pulse_wave_of_whose_stretch_only_a_burst_was_counted_is_refused() -> None:
+    """High noise for 1.5 s before a gap hides the pulses before it."""
+    fs_hz, beats = 64.0, (1.11, 2.42, 3.69, 5.03, 6.45)
+    t = np.arange(round(10 * fs_hz)) / fs_hz
+    heart = sum(np.exp(-0.5 * ((t - beat - 0.15) / 0.08) ** 2) for beat in beats)
+    rng = np.random.default_rng(0)
+    rows = heart + 0.02 * rng.standard_normal((1000, t.size))
+    noisy = (t > 6.62) & ((t < 8.16) | (t > 9.16))
+    rows[:, noisy] += 4.0 * rng.standard_normal((1000, int(noisy.sum())))
+    rows[:, (t >= 8.16) & (t <= 9.16)] = np.nan
+    found = analyse_ppg(rows, fs_hz)
+    clean = np.array(beats[:-1]) + 0.07
+    for row in np.flatnonzero(found.quality >= 0.5).tolist():
+        at = found.pulses.position[found.pulses.row == row] / fs_hz
+        assert np.abs(clean[:, None] - at).min(axis=1).max() < 0.15
+
+
 def test_the_interval_of_a_run_is_the_mean_between_its_beats() -> None:
     of, at = np.array([0, 0, 0, 1]), np.array([0.1, 1.1, 2.5, 0.4])
     found = run_beats(np.array([4, 7]), 3.0, (of, at, np.array([1.0, 2.0, 3.0, 5.0])))

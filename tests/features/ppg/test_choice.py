@@ -34,12 +34,15 @@ def _least(rises: Rises, i: int) -> float:
     """Share of the usual height below which a rise is nothing."""
     if rises.climb[i] < choice._CREEP_PER_S:
         return choice._LEAST_CREEP
+    creeps = choice._NO_CREEP_PER_S - choice._CREEP_PER_S
+    creep = choice._LEAST_CREEP * (choice._NO_CREEP_PER_S - rises.climb[i]) / creeps
     if rises.by_slope[i] and rises.by_area[i]:
-        return choice._LEAST_HEIGHT
+        return float(max(choice._LEAST_HEIGHT, creep))
     if rises.climb[i] >= choice._SWING_PER_S:
         return choice._LEAST_UNSEEN
     slow = (choice._SWING_PER_S - rises.climb[i]) / (choice._SWING_PER_S - choice._CREEP_PER_S)
-    return float(choice._LEAST_SWING + (choice._LEAST_CREEP - choice._LEAST_SWING) * slow)
+    swing = choice._LEAST_SWING + (choice._LEAST_CREEP - choice._LEAST_SWING) * slow
+    return float(max(swing, creep))
 
 
 def _reference(rises: Rises, time_s: Floats) -> list[int]:
@@ -150,6 +153,19 @@ def test_a_small_swing_that_no_detector_sees_is_no_pulse_in_a_pause(
     rises = _candidates(time_s, height, seen)
     rises.climb[6] = climb
     assert 6 not in choose(rises, time_s, np.zeros(1))
+
+
+@pytest.mark.parametrize(("climb", "share", "counts"), [(5.6, 0.1, False), (8.0, 0.1, True)])
+def test_a_small_rise_that_nearly_creeps_is_no_pulse_though_both_detectors_see_it(
+    climb: float, share: float, counts: bool
+) -> None:
+    """A swing of the baseline in a pause of 2.2 s: a tenth of a pulse, and two thirds as fast."""
+    time_s = np.arange(0, 12, 0.9)
+    height = np.ones(time_s.size)
+    height[6] = share
+    rises = _candidates(time_s, height, np.ones(time_s.size, np.bool_))
+    rises.climb[6] = climb
+    assert (6 in choose(rises, time_s, np.zeros(1))) is counts
 
 
 def test_the_first_pulse_before_a_pause_counts_if_both_detectors_see_it() -> None:
