@@ -1,10 +1,11 @@
 """Stress against rest by late fusion of three modalities, beside a plain classifier.
 
-The same windows, features and personal views as `benchmarks.bench_stress`, which reports the
-tuned single model. Members are ridge logistic regressions on pulse, skin and movement;
-`models.late` fuses their logits by the mean and by a stack that learns from out-of-fold logits of
-the training people. Plain: one ridge logistic regression on everything, with and without the
-personal views. Each person is judged by models of the others; nothing is chosen by their scores.
+The same windows, features, personal views and histories of random length as
+`benchmarks.bench_stress`, which reports the tuned single model. Members are ridge logistic
+regressions on pulse, skin and movement; `models.late` fuses their logits by the mean and by a stack
+that learns from out-of-fold logits of the training people. Plain: one ridge logistic regression on
+everything, with and without the personal views. Each person is judged by models of the others;
+nothing is chosen by their scores.
 
     python -m benchmarks.bench_stress_late
 """
@@ -18,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._common import data_folder, heading
-from benchmarks.bench_stress import EVERY, MEMORY, keep, regression
+from benchmarks.bench_stress import DRAWS, Told, judged, keep, logistic, noise_of, of_features, told
 from models.evaluation.bootstrap import Interval, bootstrap
 from models.evaluation.ranking import Ranking, auroc
 from models.late.mean import MeanLogit
 from models.late.out_of_fold import StackedRows
 from models.late.stack import fit_stack
-from service.datasets.e4_people import MOTION, N_VIEWS, POSTURE, SKIN, People, load, personal
+from service.datasets.e4_people import MOTION, POSTURE, SKIN, People, load
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -37,89 +38,60 @@ def main() -> None:
     print(heading("Stress against rest, Stress-Predict, late fusion, leave one person out"))
     began = time.process_time()
     w = load(data_folder("stress_predict_e4"))
-    views = personal(w)
+    every, pure = told(w), pure_of(w)
     n = len(w.names)
     chosen = keep(w.names, POSTURE)
+    now = w.x[:, chosen]
     members = {
         "pulse": keep(w.names, [*SKIN, *MOTION]),
         "skin": keep(w.names, [name for name in w.names if name not in SKIN]),
         "movement": keep(w.names, [x for x in w.names if x not in MOTION or x in POSTURE]),
     }
-    spread = {name: spread_over(columns, n) for name, columns in members.items()}
-    rows: dict[str, Floats] = {
-        "plain logistic, the window's features": alone(w, w.x[:, chosen]),
-        "plain logistic, personal views": alone(w, views[:, spread_over(chosen, n)]),
+    views = {name: of_features(every, columns, n) for name, columns in members.items()}
+    by = {name: judged(x, w, pure, logistic) for name, x in views.items()}
+    plain = every._replace(whole=now, begun=(now,) * DRAWS)
+    rows = {
+        "plain logistic, the window's features": judged(plain, w, pure, logistic),
+        "plain logistic, personal views": judged(of_features(every, chosen, n), w, pure, logistic),
     }
-    rows |= {f"{name} alone": alone(w, views[:, at]) for name, at in spread.items()}
-    rows |= fused(w, {name: views[:, at] for name, at in spread.items()})
+    rows |= {f"{name} alone": score for name, score in by.items()}
+    asked = np.column_stack(list(by.values()))
+    rows["late fusion: mean"] = MeanLogit().fuse(asked).logit
+    rows["late fusion: stack"] = stacked(list(views.values()), asked, w)
+    rows["order of tasks alone: views of noise"] = judged(told(noise_of(w)), w, pure, logistic)
     print("| model | AUROC pooled | mean of people | worst |\n|---|---|---|---|")
     for name, score in rows.items():
-        print(line(name, smoothed(score, w), w))
+        print(line(name, score, w))
     print(f"\n{time.process_time() - began:.0f} s of CPU")
 
 
-def spread_over(columns: NDArray[np.intp], n: int) -> NDArray[np.intp]:
-    """A feature's column in every view."""
-    return np.concatenate([columns + i * n for i in range(N_VIEWS)])
-
-
 def pure_of(w: People) -> Bools:
-    """People of one label."""
+    """Windows of one label."""
     found: Bools = (w.stress_share <= 0) | (w.stress_share >= 1)
     return found
 
 
-def alone(w: People, x: Floats) -> Floats:
-    """Log-odds of every window by a regression on the other people."""
+def stacked(members: list[Told], asked: Floats, w: People) -> Floats:
+    """Logits of a stack, for each person one that learned from out-of-fold logits of the others."""
     pure, stress = pure_of(w), (w.stress_share >= 1).astype(float)
-    out = np.zeros(len(x))
+    out = np.zeros(len(stress))
     for who in np.unique(w.person):
-        train = np.flatnonzero((w.person != who) & pure)[::EVERY]
-        test = w.person == who
-        out[test] = regression(x[train], stress[train], x[test])
-    return out
-
-
-def fused(w: People, x: dict[str, Floats]) -> dict[str, Floats]:
-    """Mean and stack of the members; the stack's rows are out of fold over people."""
-    pure, stress = pure_of(w), (w.stress_share >= 1).astype(float)
-    mean, stacked = np.zeros(len(stress)), np.zeros(len(stress))
-    for who in np.unique(w.person):
-        train = np.flatnonzero((w.person != who) & pure)[::EVERY]
-        test = np.flatnonzero(w.person == who)
-        people = np.unique(w.person[train])
-        fold = np.searchsorted(people, w.person[train]) % INNER
-        inside = np.column_stack(
-            [held_out(each[train], stress[train], fold) for each in x.values()]
+        others = w.person != who
+        inside = People(w.names, *(column[others] for column in w[1:]))
+        logits = np.column_stack(
+            [judged(of_some(x, others), inside, pure[others], logistic, INNER) for x in members]
         )
-        asked = np.column_stack(
-            [regression(each[train], stress[train], each[test]) for each in x.values()]
-        )
-        rows = StackedRows(inside, fold, w.person[train])
-        stacked[test] = fit_stack(rows, stress[train]).fuse(asked).logit
-        mean[test] = MeanLogit().fuse(asked).logit
-    return {"late fusion: mean": mean, "late fusion: stack": stacked}
-
-
-def held_out(x: Floats, stress: Floats, fold: Ints) -> Floats:
-    """Log-odds of training windows by regressions on other training people."""
-    out = np.zeros(len(x))
-    for k in range(INNER):
-        inside = fold != k
-        out[~inside] = regression(x[inside], stress[inside], x[~inside])
+        fold = np.unique(inside.person, return_inverse=True)[1] % INNER
+        known = pure[others]
+        rows = StackedRows(logits[known], fold[known], inside.person[known])
+        out[~others] = fit_stack(rows, stress[others][known]).fuse(asked[~others]).logit
     return out
 
 
-def smoothed(score: Floats, w: People) -> Floats:
-    """Scores that keep some of what was before, as `bench_stress` does."""
-    out = np.zeros(len(score))
-    for who in np.unique(w.person):
-        own = np.flatnonzero(w.person == who)
-        level = score[own[0]]
-        for row in own:
-            level = MEMORY * level + (1 - MEMORY) * score[row]
-            out[row] = level
-    return out
+def of_some(x: Told, rows: Bools) -> Told:
+    """The views of some windows."""
+    begun = tuple(each[rows] for each in x.begun)
+    return Told(x.whole[rows], begun, tuple(each[rows] for each in x.lengths))
 
 
 def line(name: str, score: Floats, w: People) -> str:
