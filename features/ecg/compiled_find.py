@@ -14,9 +14,9 @@ import numpy as np
 from features.compiler import compiled
 from features.ecg.compiled import total
 from features.ecg.compiled_beats import highest_near
-from features.ecg.compiled_rows import summits_of
+from features.ecg.compiled_rows import summits_of, two_bands
 from features.highest import blocks_of, highest_of, lowest_of
-from features.tiles import LANES, averaged, continued, laid, lifted, running, swept
+from features.tiles import LANES, averaged, laid, lifted, running
 
 
 @compiled
@@ -60,14 +60,7 @@ def more_room(places: Any, values: Any, least: Any) -> Any:
 def banded(x: Any, first: Any, bands: Any, spec: Any, room: Any) -> Any:
     """A tile's wave put into its rows; its size above the floor; how many rows it has."""
     (tile, low), (pad, floor), waves = room, spec[:2], spec[2]
-    shape, beat = bands
-    lanes = laid(x, first, tile, pad)
-    continued(tile, pad)
-    swept(tile, shape[0], shape[1])
-    lifted(tile, pad, first, lanes, waves)
-    laid(x, first, tile, pad)
-    continued(tile, pad)
-    swept(tile, beat[0], beat[1])
+    lanes = two_bands(x, first, bands, tile, (pad, waves))
     for lane in range(lanes):
         row = x[first + lane]
         low[lane] = floor * max(highest_of(row), -lowest_of(row))

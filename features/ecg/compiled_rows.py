@@ -17,6 +17,20 @@ from features.tiles import LANES, averaged, continued, laid, lifted, running, sw
 
 
 @compiled
+def two_bands(x: Any, first: Any, bands: Any, tile: Any, out: Any) -> Any:
+    """A tile's shape band put into its rows, its beat band left in it; how many rows it has."""
+    (shape, beat), (pad, waves) = bands, out
+    lanes = laid(x, first, tile, pad)
+    continued(tile, pad)
+    swept(tile, shape[0], shape[1])
+    lifted(tile, pad, first, lanes, waves)
+    laid(x, first, tile, pad)
+    continued(tile, pad)
+    swept(tile, beat[0], beat[1])
+    return lanes
+
+
+@compiled
 def view(x: Any, shape: Any, beat: Any, spec: Any, out: Any) -> None:
     """Two bands of rows, the size of the second above a floor, and its running mean."""
     pad, width, floor = spec
@@ -26,13 +40,7 @@ def view(x: Any, shape: Any, beat: Any, spec: Any, out: Any) -> None:
     tile, mean = np.zeros((n + 2 * pad, most)), np.empty((n, most))
     low = np.zeros(most)
     for first in range(0, n_rows, LANES):
-        lanes = laid(x, first, tile, pad)
-        continued(tile, pad)
-        swept(tile, shape[0], shape[1])
-        lifted(tile, pad, first, lanes, waves)
-        laid(x, first, tile, pad)
-        continued(tile, pad)
-        swept(tile, beat[0], beat[1])
+        lanes = two_bands(x, first, (shape, beat), tile, (pad, waves))
         low[:lanes] = floor[first : first + lanes]
         size = tile[pad : pad + n]
         for i in range(n):
